@@ -1,0 +1,15 @@
+"""A testbed for optimisation over rough landscapes."""
+
+from importlib.metadata import version
+
+from hopgym.environment import Environment as Environment
+from hopgym.environment import State as State
+from hopgym.rollout import Result as Result
+from hopgym.rollout import rollout as rollout
+from hopgym.systems import System as System
+from hopgym.systems import get_system as get_system
+from hopgym.systems import register_system as register_system
+from hopgym.systems import stack as stack
+from hopgym.systems import system_names as system_names
+
+__version__ = version("hopgym")

@@ -1,0 +1,106 @@
+"""Gupta clusters of one or two metals: second-moment tight binding.
+
+Gupta, Phys. Rev. B 23, 6265 (1981); Cleri and Rosato, Phys. Rev. B 48, 22 (1993);
+Learn2Hop, Eq. 6, whose printed sums over j > i are sums over all neighbours.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from hopgym.potentials.base import (
+    AbstractPotential,
+    Box,
+    Energy,
+    Positions,
+    Species,
+    central_gradient,
+    centred,
+    check_free_space,
+    cored_distances,
+    dot,
+    row_sums,
+    squared_distances,
+)
+
+# Below this a squared bond energy is as good as none: an isolated atom.
+SMALLEST_DENSITY = 1e-30
+
+Table = Float[Array, "species species"]
+
+
+class Gupta(AbstractPotential):
+    """sum_i { sum_j A exp[-p (r/d0 - 1)] - sqrt(sum_j xi^2 exp[-2 q (r/d0 - 1)]) }.
+
+    Sums run over all j != i; A, xi, p, q and d0 depend on the species of i and j.
+
+    **Arguments:**
+
+    - `a`: repulsion A, energy, symmetric `(species, species)` table.
+    - `xi`: hopping integral, energy, likewise.
+    - `p`, `q`: inverse ranges, likewise.
+    - `d0`: nearest-neighbour distance of the bulk, length, likewise.
+    - `core`: radius in units of the smallest d0 within which the distance is
+      softened.
+    """
+
+    a: Table
+    xi: Table
+    p: Table
+    q: Table
+    d0: Table
+    core: Float[Array, ""]
+
+    def __init__(self, a, xi, p, q, d0, core: float = 0.1):
+        self.a, self.xi, self.p, self.q, self.d0 = (
+            jnp.asarray(table, float) for table in (a, xi, p, q, d0)
+        )
+        self.core = jnp.asarray(core, float)
+
+    def check_box(self, box: Box | None) -> None:
+        check_free_space(self, box)
+
+    def _pair_table(self, table: Table, species: Species) -> Array:
+        """The table's entries for all pairs of atoms, or a number if there is one."""
+        kinds = table.shape[0]
+        if kinds == 1:
+            return table[0, 0]
+        one_hot = jax.nn.one_hot(species, kinds, dtype=table.dtype)
+        return dot(dot(one_hot, table), one_hot.T)
+
+    def _pairs(self, positions: Positions, species: Species):
+        p, q, d0, a, xi = (
+            self._pair_table(table, species)
+            for table in (self.p, self.q, self.d0, self.a, self.xi)
+        )
+        distances, inverse = cored_distances(
+            squared_distances(positions), self.core * jnp.min(self.d0)
+        )
+        strain = 1 - distances * (1 / d0)
+        repulsion = a * jnp.exp(p * strain)
+        density = xi * xi * jnp.exp(2 * q * strain)
+        return repulsion, density, p * (1 / d0), q * (1 / d0), inverse
+
+    def _atoms(self, repulsion: Array, density: Array) -> tuple[Array, Array]:
+        """Energy of each atom, and 1 / sqrt(density) of each."""
+        densities = row_sums(density)
+        inverse_roots = jax.lax.rsqrt(jnp.maximum(densities, SMALLEST_DENSITY))
+        return row_sums(repulsion) - densities * inverse_roots, inverse_roots
+
+    def energy_and_gradient(
+        self, positions: Positions, species: Species, box: Box | None
+    ) -> tuple[Energy, Positions]:
+        about_mean = centred(positions)
+        repulsion, density, p, q, inverse = self._pairs(about_mean, species)
+        energies, roots = self._atoms(repulsion, density)
+        attraction = q * density * (roots[:, None] + roots)
+        weights = inverse * (attraction - 2 * p * repulsion)
+        return jnp.sum(energies), central_gradient(weights, about_mean)
+
+    def atom_energies(
+        self, positions: Positions, species: Species, box: Box | None
+    ) -> Float[Array, " atoms"]:
+        repulsion, density, *_ = self._pairs(centred(positions), species)
+        return self._atoms(repulsion, density)[0]

@@ -1,0 +1,71 @@
+"""Morse clusters, a classic testbed of global optimisation.
+
+Doye and Wales, J. Chem. Soc., Faraday Trans. 93, 4233 (1997).
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from hopgym.potentials.base import (
+    AbstractPotential,
+    Box,
+    Energy,
+    Positions,
+    Species,
+    central_gradient,
+    centred,
+    check_free_space,
+    cored_distances,
+    row_sums,
+    squared_distances,
+)
+
+
+class Morse(AbstractPotential):
+    """sum_{i<j} epsilon b (b - 2) with b = exp[rho (1 - r/d0)].
+
+    **Arguments:**
+
+    - `rho`: inverse range; 6 resembles Lennard-Jones, 14 is very short-ranged.
+    - `epsilon`: depth of the pair potential.
+    - `d0`: distance of its minimum.
+    - `core`: radius in units of d0 within which the distance is softened.
+    """
+
+    rho: Float[Array, ""]
+    epsilon: Float[Array, ""]
+    d0: Float[Array, ""]
+    core: Float[Array, ""]
+
+    def __init__(
+        self, rho: float, epsilon: float = 1.0, d0: float = 1.0, core: float = 0.1
+    ):
+        self.rho = jnp.asarray(rho, float)
+        self.epsilon = jnp.asarray(epsilon, float)
+        self.d0 = jnp.asarray(d0, float)
+        self.core = jnp.asarray(core, float)
+
+    def check_box(self, box: Box | None) -> None:
+        check_free_space(self, box)
+
+    def _pairs(self, scaled: Positions) -> tuple[Array, Array]:
+        """Pair energies / epsilon, and weights w of the gradient w (r_i - r_j)."""
+        distances, inverse = cored_distances(squared_distances(scaled), self.core)
+        bond = jnp.exp(self.rho * (1 - distances))
+        return bond * (bond - 2), -2 * self.rho * bond * (bond - 1) * inverse
+
+    def energy_and_gradient(
+        self, positions: Positions, species: Species, box: Box | None
+    ) -> tuple[Energy, Positions]:
+        scaled = centred(positions) / self.d0
+        energies, weights = self._pairs(scaled)
+        gradient = central_gradient(weights, scaled) * (self.epsilon / self.d0)
+        return 0.5 * self.epsilon * jnp.sum(row_sums(energies)), gradient
+
+    def atom_energies(
+        self, positions: Positions, species: Species, box: Box | None
+    ) -> Float[Array, " atoms"]:
+        energies, _ = self._pairs(centred(positions) / self.d0)
+        return 0.5 * self.epsilon * row_sums(energies)

@@ -1,0 +1,151 @@
+"""A system: a potential, its atoms, their box, and what is known about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from hopgym.potentials import AbstractPotential
+from hopgym.systems.start import AbstractStart
+
+
+def _real(value) -> Array:
+    return jnp.asarray(value, float)
+
+
+def _integers(values) -> Array:
+    return jnp.asarray(values, jnp.int32)
+
+
+class System(eqx.Module):
+    """What an environment is made of. All of it is data: nothing here searches.
+
+    A pytree: everything but the names is an array, so that compositions of the same
+    size can be batched (see [`hopgym.stack`][]).
+
+    **Attributes:**
+
+    - `potential`: the energy surface.
+    - `species`: `Int[Array, "atoms"]`, index into `elements`.
+    - `box`: `Float[Array, "3"]`, edges of the periodic box, or `None`.
+    - `start`: draws random starts.
+    - `length`: unit of length, a nearest-neighbour distance.
+    - `energy_unit`: unit of energy in which the energy per atom is like that of a
+      Lennard-Jones cluster of the same size.
+    - `energy_scale`: |lowest energy| as far as known; losses are divided by it.
+    - `reference`: lowest known energy; `None` is stored as `nan`.
+    - `tolerance`: a quenched structure less than this above `reference` is a hit.
+    - `name`, `elements`: readable name; chemical symbols of the species (`"X"` in
+      reduced units).
+    - `reference_source`: where `reference` comes from.
+
+    **Raises:** `ValueError` for fewer than two atoms, a species without an element,
+    units, scale or box that are not positive and finite, or a box that does not fit
+    the potential.
+    """
+
+    name: str = eqx.field(static=True)
+    potential: AbstractPotential
+    species: Int[Array, "*stack atoms"] = eqx.field(converter=_integers)
+    start: AbstractStart
+    energy_scale: Float[Array, "*stack"] = eqx.field(converter=_real)
+    box: Float[Array, "*stack 3"] | None = eqx.field(
+        converter=lambda box: None if box is None else _real(box), default=None
+    )
+    length: Float[Array, "*stack"] = eqx.field(converter=_real, default=1.0)
+    energy_unit: Float[Array, "*stack"] = eqx.field(converter=_real, default=1.0)
+    reference: Float[Array, "*stack"] = eqx.field(
+        converter=lambda energy: _real(math.nan if energy is None else energy),
+        default=None,
+    )
+    tolerance: Float[Array, "*stack"] = eqx.field(converter=_real, default=1e-3)
+    elements: tuple[str, ...] = eqx.field(static=True, default=("X",))
+    reference_source: str = eqx.field(static=True, default="")
+
+    def __check_init__(self):
+        if self.species.ndim != 1 or self.atoms < 2:
+            raise ValueError(
+                f"{self.name}: a system needs at least 2 atoms, got species of shape "
+                f"{self.species.shape}"
+            )
+        kinds = set(self.species.tolist())
+        if not kinds <= set(range(len(self.elements))):
+            raise ValueError(
+                f"{self.name}: species {sorted(kinds)} must index the elements "
+                f"{self.elements}"
+            )
+        for what in ("length", "energy_unit", "energy_scale", "tolerance"):
+            value = float(getattr(self, what))
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{self.name}: {what} must be positive, got {value}")
+        if self.box is not None and not (
+            self.box.shape == (3,)
+            and all(math.isfinite(edge) and edge > 0 for edge in self.box.tolist())
+        ):
+            raise ValueError(
+                f"{self.name}: box must be three positive edges, got {self.box}"
+            )
+        self.potential.check_box(self.box)
+
+    @property
+    def atoms(self) -> int:
+        """Number of atoms."""
+        return self.species.shape[-1]
+
+    @property
+    def symbols(self) -> list[str]:
+        """Chemical symbol of each atom (of a system that is not stacked)."""
+        return [self.elements[kind] for kind in self.species.tolist()]
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether a lowest energy is known."""
+        return not bool(jnp.isnan(self.reference))
+
+    def sample(self, key: PRNGKeyArray) -> Float[Array, "atoms 3"]:
+        """A random start (by default harmonic initialisation, paper D.2)."""
+        return self.start.sample(key, self.atoms, self.length, self.box)
+
+    def energy_and_gradient(
+        self, positions: Float[Array, "atoms 3"]
+    ) -> tuple[Float[Array, ""], Float[Array, "atoms 3"]]:
+        """Energy and gradient of one replica: one evaluation."""
+        return self.potential.energy_and_gradient(positions, self.species, self.box)
+
+    def is_hit(self, energy: Float[Array, "..."]) -> Array:
+        """Whether quenched energies are the reference minimum (or below it)."""
+        return energy < self.reference + self.tolerance
+
+
+def stack(systems: Sequence[System]) -> System:
+    """Systems of one size as one system with a leading axis, for `jax.vmap`.
+
+    **Raises:** `ValueError` if there is none, or if they differ in number of atoms,
+    kind of potential or kind of box.
+    """
+    if not systems:
+        raise ValueError("stack needs at least one system")
+    name = "|".join(system.name for system in systems)
+    alike = [
+        dataclasses.replace(
+            system, name=name, elements=systems[0].elements, reference_source=""
+        )
+        for system in systems
+    ]
+    layouts = [
+        (jax.tree.structure(system), [leaf.shape for leaf in jax.tree.leaves(system)])
+        for system in alike
+    ]
+    for system, layout in zip(systems, layouts, strict=True):
+        if layout != layouts[0]:
+            raise ValueError(
+                f"{system.name} cannot be stacked with {systems[0].name}: they differ "
+                "in number of atoms, kind of potential or kind of box"
+            )
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *alike)

@@ -1,0 +1,82 @@
+"""What an optimizer is: Optax's protocol, with a key and a context."""
+
+from __future__ import annotations
+
+import abc
+from typing import Generic, TypeVar
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+State = TypeVar("State")
+
+
+class Context(eqx.Module):
+    """What an optimizer may know about the system it works on.
+
+    **Attributes:**
+
+    - `species`: `Int[Array, "atoms"]`.
+    - `box`: `Float[Array, "3"]`, edges of the periodic box, or `None`.
+    - `length`: unit of length, about a nearest-neighbour distance.
+    - `energy`: unit of energy.
+    """
+
+    species: Int[Array, " atoms"]
+    box: Float[Array, "3"] | None
+    length: Float[Array, ""]
+    energy: Float[Array, ""]
+
+
+class AbstractOptimizer(eqx.Module, Generic[State]):
+    """An optimizer that acts as a policy: one evaluation in, one displacement out.
+
+    `update` is called once for each energy+gradient evaluation and has no other way
+    to the potential. Line searches, quenches, acceptance and restarts are states
+    between calls. Methods take one replica; `jax.vmap` gives batches in which each
+    replica is at its own stage. Hyper-parameters are array leaves, so that they can
+    be batched and learned; what shapes depend on is static.
+    """
+
+    @abc.abstractmethod
+    def init(
+        self,
+        positions: Float[Array, "atoms 3"],
+        *,
+        key: PRNGKeyArray,
+        context: Context,
+    ) -> State:
+        """State before the first update.
+
+        **Arguments:**
+
+        - `positions`: the start.
+        - `key`: the only source of randomness; one for each replica.
+        - `context`: see [`hopgym.optimizers.Context`][].
+        """
+
+    @abc.abstractmethod
+    def update(
+        self,
+        gradient: Float[Array, "atoms 3"],
+        state: State,
+        positions: Float[Array, "atoms 3"],
+        *,
+        value: Float[Array, ""],
+        context: Context,
+    ) -> tuple[Float[Array, "atoms 3"], State]:
+        """Displacement to add to `positions`, and the next state.
+
+        **Arguments:**
+
+        - `gradient`, `value`: gradient and energy at `positions`.
+        - `state`: from `init` or the last `update`.
+        - `positions`: where the last displacement led.
+        - `context`: the same as in `init`.
+        """
+
+
+def real(value) -> Float[Array, "..."]:
+    """A hyper-parameter as an array of the default precision."""
+    return jnp.asarray(value, float)
