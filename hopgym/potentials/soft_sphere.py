@@ -53,7 +53,9 @@ class SoftSphere(AbstractPotential):
     def _overlaps(self, positions: Positions, box: Box | None):
         vectors = differences(centred(positions))
         if box is not None:
-            vectors = [d - b * jnp.round(d / b) for d, b in zip(vectors, box)]
+            vectors = [
+                d - b * jnp.round(d / b) for d, b in zip(vectors, box, strict=True)
+            ]
         squared = sum(d * d for d in vectors)
         # The diagonal (and coincident pairs) have no direction; any distance
         # greater than zero keeps the division finite.

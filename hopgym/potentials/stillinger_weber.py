@@ -189,7 +189,9 @@ class StillingerWeber(AbstractPotential):
         by_f = quadratic + (2 / 3) * linear + zeroth[:, None] / 9 - f * lengths**2
         radial = self.strength * by_f * d_f + 0.5 * d_pair
         # Outside the core a unit vector turns, but keeps its length.
-        projection = jnp.where(beyond_core, sum(a * n for a, n in zip(along, units)), 0)
+        projection = jnp.where(
+            beyond_core, sum(a * n for a, n in zip(along, units, strict=True)), 0
+        )
         angular = self.strength * f * inverse
 
         atoms = positions.shape[0]

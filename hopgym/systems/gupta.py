@@ -64,7 +64,7 @@ def potential(parameter_set: str, elements: tuple[str, ...]) -> Gupta:
             for x in elements
         ]
 
-    return Gupta(*(table(key) for key in ("a", "xi", "p", "q", "d0")))
+    return Gupta(**{key: table(key) for key in ("a", "xi", "p", "q", "d0")})
 
 
 def _parameter_set(name: str, elements: tuple[str, ...], suffix: str | None) -> str:
@@ -107,7 +107,7 @@ def build(name: str) -> System | None:
     atoms = sum(counts.values())
     if atoms < 2 or len(re.findall(r"\d+", formula)) != len(counts):
         raise ValueError(f"{name!r}: a cluster needs at least 2 atoms")
-    units = dict(zip(ordered, ENERGY_UNITS[chosen]))
+    units = dict(zip(ordered, ENERGY_UNITS[chosen], strict=True))
     unit = sum(units[element] * counts[element] for element in elements) / atoms
     canonical = "Gupta-" + "".join(f"{e}{counts[e]}" for e in elements)
     if chosen != _parameter_set(name, elements, None):
