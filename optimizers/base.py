@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 State = TypeVar("State")
 
@@ -75,6 +75,21 @@ class AbstractOptimizer(eqx.Module, Generic[State]):
         - `positions`: where the last displacement led.
         - `context`: the same as in `init`.
         """
+
+
+class AbstractLocalOptimizer(AbstractOptimizer[State]):
+    """An optimizer that descends into one minimum and knows when it is there.
+
+    Searches that quench (basin hopping, random restarts) are made of one of these.
+    """
+
+    @abc.abstractmethod
+    def finished(self, state: State) -> Bool[Array, ""]:
+        """Whether the positions given to the last `update` are the minimum."""
+
+    @abc.abstractmethod
+    def restart(self, state: State, when: Bool[Array, ""]) -> State:
+        """`state`, or where `when` one that begins anew at the next `update`."""
 
 
 def real(value) -> Float[Array, "..."]:

@@ -1,0 +1,231 @@
+"""Limited-memory BFGS with one evaluation per update.
+
+Liu and Nocedal, Math. Program. 45, 503 (1989). The two-loop recursion works on inner
+products only, which are kept with the history (Chen, Wang and Zhou, NIPS 27 (2014)):
+one small matrix product per update whatever the memory. Step control as is customary
+for atoms: no line search, steps bounded, and shortened when the energy rises.
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from hopgym.optimizers.base import AbstractLocalOptimizer, Context, real
+
+
+class LBFGSState(eqx.Module):
+    """Last accepted structure, history of accepted steps, and the trial under way.
+
+    `pairs` holds the steps s (newest first) and below them the changes y of the
+    gradient; `sy` and `yy` their inner products, `sy[i, j] = s_i . y_j`. A slot whose
+    `inverse` (1 / s_i . y_i) is zero is empty.
+    """
+
+    positions: Float[Array, "atoms 3"]
+    gradient: Float[Array, "atoms 3"]
+    energy: Float[Array, ""]
+    trial: Float[Array, "atoms 3"]
+    pairs: Float[Array, "pairs coordinates"]
+    sy: Float[Array, "memory memory"]
+    yy: Float[Array, "memory memory"]
+    inverse: Float[Array, " memory"]
+    fresh: Bool[Array, ""]
+    shortened: Int[Array, ""]
+    flat: Int[Array, ""]
+    finished: Bool[Array, ""]
+
+
+class LBFGS(AbstractLocalOptimizer[LBFGSState]):
+    """x <- x - H g, H from the last `memory` steps (paper: "L-BFGS" in the baselines).
+
+    A trial step that raises the energy by more than `rise` is taken back and tried at
+    a tenth of its length. It is finished when the largest force is below `force`, or
+    when the energy has not changed beyond rounding for `patience` steps, which is
+    how far float32 goes.
+
+    **Arguments:**
+
+    - `force`: largest |force| on an atom at which it is finished, in units of energy
+      / length; by default 1e-6 in float64 and 1e-3 in float32.
+    - `max_step`: largest displacement of an atom in one step, units of length.
+    - `first`: H before there is a history, units of length^2 / energy.
+    - `rise`: energy by which a step may go up, units of energy.
+    - `patience`: steps without change after which it has stalled.
+    - `memory`: number of steps remembered (static).
+    """
+
+    force: Float[Array, ""]
+    max_step: Float[Array, ""]
+    first: Float[Array, ""]
+    rise: Float[Array, ""]
+    patience: Int[Array, ""]
+    memory: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        force: float | None = None,
+        max_step: float = 0.2,
+        first: float = 0.01,
+        rise: float = 1e-4,
+        patience: int = 100,
+        memory: int = 6,
+    ):
+        if force is None:
+            force = 1e-6 if jnp.zeros(()).dtype == jnp.float64 else 1e-3
+        self.force = real(force)
+        self.max_step = real(max_step)
+        self.first = real(first)
+        self.rise = real(rise)
+        self.patience = jnp.asarray(patience, jnp.int32)
+        self.memory = memory
+
+    def init(
+        self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context
+    ) -> LBFGSState:
+        none = jnp.zeros_like(positions)
+        square = jnp.zeros((self.memory, self.memory), positions.dtype)
+        count = jnp.zeros((), jnp.int32)
+        return LBFGSState(
+            positions=positions,
+            gradient=none,
+            energy=jnp.zeros((), positions.dtype),
+            trial=none,
+            pairs=jnp.zeros((2 * self.memory, positions.size), positions.dtype),
+            sy=square,
+            yy=square,
+            inverse=jnp.zeros(self.memory, positions.dtype),
+            fresh=jnp.asarray(True),
+            shortened=count,
+            flat=count,
+            finished=jnp.asarray(False),
+        )
+
+    def restart(self, state: LBFGSState, when: Bool[Array, ""]) -> LBFGSState:
+        """Forget everything where `when`; the next update begins anew."""
+        return eqx.tree_at(
+            lambda s: (s.inverse, s.fresh, s.shortened, s.flat, s.finished),
+            state,
+            (
+                jnp.where(when, 0, state.inverse),
+                state.fresh | when,
+                jnp.where(when, 0, state.shortened),
+                jnp.where(when, 0, state.flat),
+                state.finished & ~when,
+            ),
+        )
+
+    def finished(self, state: LBFGSState) -> Bool[Array, ""]:
+        return state.finished
+
+    def update(
+        self,
+        gradient: Float[Array, "atoms 3"],
+        state: LBFGSState,
+        positions: Float[Array, "atoms 3"],
+        *,
+        value: Float[Array, ""],
+        context: Context,
+    ) -> tuple[Float[Array, "atoms 3"], LBFGSState]:
+        rounding = 4 * jnp.finfo(positions.dtype).eps * jnp.abs(value)
+        change = value - state.energy
+        rose = change > self.rise * context.energy + rounding
+        # After ten shortenings the trial is no longer than rounding: take it.
+        accept = state.fresh | ~rose | (state.shortened >= 10)
+
+        history = self._remember(gradient, state, positions, accept)
+        step = self._bounded(self._direction(gradient, history, context), context)
+        trial = jnp.where(accept, step, 0.1 * state.trial)
+        origin = jnp.where(accept, positions, state.positions)
+
+        flat = (jnp.abs(change) <= rounding) & ~state.fresh
+        flat = jnp.where(flat, state.flat + 1, 0)
+        largest = jnp.sqrt(jnp.max(jnp.sum(gradient**2, axis=1)))
+        small = largest < self.force * context.energy / context.length
+        finished = small | (flat >= self.patience)
+        displacement = jnp.where(finished, 0, (origin - positions) + trial)
+        return displacement, LBFGSState(
+            positions=origin,
+            gradient=jnp.where(accept, gradient, state.gradient),
+            energy=jnp.where(accept, value, state.energy),
+            trial=trial,
+            **history,
+            fresh=jnp.asarray(False),
+            shortened=jnp.where(accept, 0, state.shortened + 1),
+            flat=jnp.where(accept, flat, state.flat),
+            finished=finished,
+        )
+
+    def _remember(self, gradient, state, positions, accept) -> dict[str, Array]:
+        """History with the last step in front, where it was accepted."""
+        s = (positions - state.positions).ravel()
+        y = (gradient - state.gradient).ravel()
+        sy, yy = jnp.sum(s * y), jnp.sum(y * y)
+        # Where the curvature is not positive the pair would spoil H.
+        useful = accept & ~state.fresh & (sy > 1e-8 * jnp.sqrt(yy * jnp.sum(s * s)))
+
+        m = self.memory
+        shifted = jnp.concatenate(
+            [s[None], state.pairs[: m - 1], y[None], state.pairs[m : 2 * m - 1]]
+        )
+        pairs = jnp.where(useful, shifted, state.pairs)
+        basis = jnp.stack([pairs[0], pairs[m]], axis=1)
+        products = jnp.matmul(pairs, basis, precision=jax.lax.Precision.HIGHEST)
+        sy_table = _framed(state.sy, products[m:, 0], products[:m, 1])
+        yy_table = _framed(state.yy, products[m:, 1], products[m:, 1])
+        inverses = jnp.concatenate([(1 / jnp.where(useful, sy, 1))[None], state.inverse])
+        return {
+            "pairs": pairs,
+            "sy": jnp.where(useful, sy_table, state.sy),
+            "yy": jnp.where(useful, yy_table, state.yy),
+            "inverse": jnp.where(useful, inverses[:m], state.inverse),
+        }
+
+    def _direction(self, gradient, history, context) -> Array:
+        """-H g by the two-loop recursion on inner products."""
+        m = self.memory
+        pairs, sy, yy = history["pairs"], history["sy"], history["yy"]
+        inverse = history["inverse"]
+        flat = gradient.ravel()
+        products = jnp.matmul(pairs, flat, precision=jax.lax.Precision.HIGHEST)
+        sg, yg = products[:m], products[m:]
+        first = self.first * context.length**2 / context.energy
+        scale = jnp.where(inverse[0] > 0, sy[0, 0] / _nonzero(yy[0, 0]), first)
+
+        alpha = jnp.zeros_like(inverse)
+        for i in range(m):
+            a = inverse[i] * (sg[i] - jnp.sum(alpha[:i] * sy[i, :i]))
+            alpha = alpha.at[i].set(a)
+        forward = scale * (yg - jnp.sum(yy * alpha, axis=1))
+        c = jnp.zeros_like(inverse)
+        for i in reversed(range(m)):
+            b = inverse[i] * (forward[i] + jnp.sum(c[i + 1 :] * sy[i + 1 :, i]))
+            c = c.at[i].set(alpha[i] - b)
+        weights = jnp.concatenate([c, -scale * alpha])
+        step = scale * flat + jnp.matmul(
+            weights, pairs, precision=jax.lax.Precision.HIGHEST
+        )
+        uphill = jnp.sum(step * flat) < 0
+        return jnp.where(uphill, step, -step).reshape(gradient.shape)
+
+    def _bounded(self, step, context) -> Array:
+        """The step scaled so that no atom moves further than `max_step`."""
+        longest = jnp.sqrt(jnp.max(jnp.sum(step**2, axis=1)))
+        limit = self.max_step * context.length
+        return step * (limit / jnp.maximum(longest, limit))
+
+
+def _framed(table: Array, column: Array, row: Array) -> Array:
+    """The table moved down and right by one, with a new first row and column.
+
+    `table[i, j]` multiplies s_i with y_j (or y_i with y_j): the new row holds the
+    newest s with all y, the new column all s with the newest y.
+    """
+    inner = jnp.concatenate([row[1:, None], table[:-1, :-1]], axis=1)
+    return jnp.concatenate([column[None], inner], axis=0)
+
+
+def _nonzero(value: Array) -> Array:
+    return jnp.where(value > 0, value, 1)

@@ -1,0 +1,141 @@
+"""Basin hopping: a walk over local minima.
+
+Wales and Doye, J. Phys. Chem. A 101, 5111 (1997); Learn2Hop, appendix C.2.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float, Int, PRNGKeyArray
+
+from hopgym.optimizers.base import AbstractLocalOptimizer, AbstractOptimizer, Context, real
+from hopgym.optimizers.lazily import lazily
+from hopgym.optimizers.moves import AbstractMove
+
+
+class BasinHoppingState(eqx.Module):
+    """The minimum the walk is at, and the quench under way.
+
+    `used` counts the evaluations of this quench, `hops` the quenches finished, `size`
+    is the factor by which moves are scaled.
+    """
+
+    key: PRNGKeyArray
+    local: Any
+    positions: Float[Array, "atoms 3"]
+    energy: Float[Array, ""]
+    size: Float[Array, ""]
+    used: Int[Array, ""]
+    hops: Int[Array, ""]
+
+
+class BasinHopping(AbstractOptimizer[BasinHoppingState]):
+    """Quench, accept or go back, move, quench again.
+
+    A minimum of energy E is accepted in place of the present one, E0, with
+    probability min(1, exp[-(E - E0) / T]). After each hop the size of moves is
+    multiplied by exp[adapt (accepted - target)], within a factor of 4 of where it
+    began.
+
+    **Arguments:**
+
+    - `local`: quenches.
+    - `move`: proposes where the next quench begins.
+    - `temperature`: T in units of energy; 0 accepts improvements only, infinity all.
+    - `adapt`: rate of adaptation, 0 for none.
+    - `target`: fraction of accepted hops aimed for.
+    - `longest`: evaluations after which a quench counts as finished.
+    """
+
+    local: AbstractLocalOptimizer
+    move: AbstractMove
+    temperature: Float[Array, ""]
+    adapt: Float[Array, ""]
+    target: Float[Array, ""]
+    longest: Int[Array, ""]
+
+    def __init__(
+        self,
+        local: AbstractLocalOptimizer,
+        move: AbstractMove,
+        temperature: float = 0.8,
+        adapt: float = 0.05,
+        target: float = 0.5,
+        longest: int = 1000,
+    ):
+        self.local = local
+        self.move = move
+        self.temperature = real(temperature)
+        self.adapt = real(adapt)
+        self.target = real(target)
+        self.longest = jnp.asarray(longest, jnp.int32)
+
+    def init(
+        self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context
+    ) -> BasinHoppingState:
+        walk_key, local_key = jax.random.split(key)
+        none = jnp.zeros((), jnp.int32)
+        return BasinHoppingState(
+            key=walk_key,
+            local=self.local.init(positions, key=local_key, context=context),
+            positions=positions,
+            energy=jnp.asarray(jnp.inf, positions.dtype),
+            size=jnp.ones((), positions.dtype),
+            used=none,
+            hops=none,
+        )
+
+    def update(
+        self,
+        gradient: Float[Array, "atoms 3"],
+        state: BasinHoppingState,
+        positions: Float[Array, "atoms 3"],
+        *,
+        value: Float[Array, ""],
+        context: Context,
+    ) -> tuple[Float[Array, "atoms 3"], BasinHoppingState]:
+        descent, local = self.local.update(
+            gradient, state.local, positions, value=value, context=context
+        )
+        quenched = self.local.finished(local) | (state.used >= self.longest)
+
+        walk = (state.key, state.positions, state.energy, state.size)
+        rules = (self.move, self.temperature, self.adapt, self.target)
+        proposal, (key, place, energy, size) = lazily(
+            quenched,
+            _hop,
+            (state.positions, walk),
+            rules,
+            walk,
+            positions,
+            value,
+            context,
+        )
+        return jnp.where(quenched, proposal - positions, descent), BasinHoppingState(
+            key=key,
+            local=self.local.restart(local, quenched),
+            positions=place,
+            energy=energy,
+            size=size,
+            used=jnp.where(quenched, 0, state.used + 1),
+            hops=state.hops + quenched,
+        )
+
+
+def _hop(rules, walk, positions, value, context):
+    """Accept the minimum or go back, and propose where to begin the next quench."""
+    move, temperature, adapt, target = rules
+    key, place, energy, size = walk
+    key, accept_key, move_key = jax.random.split(key, 3)
+    # -T log(u) is how far up a hop may go.
+    allowance = temperature * context.energy * jax.random.exponential(accept_key)
+    allowance = jnp.where(temperature > 0, allowance, 0).astype(value.dtype)
+    accepted = value < energy + allowance
+    place = jnp.where(accepted, positions, place)
+    size = jnp.clip(size * jnp.exp(adapt * (accepted - target)), 0.25, 4.0)
+    proposal = move.propose(move_key, place, size, context)
+    return proposal, (key, place, jnp.where(accepted, value, energy), size)
