@@ -1,0 +1,183 @@
+"""The command line: what is asked for, checked before anything is computed."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import math
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import plugins
+from cells import Task
+from presets import PRESETS, Preset
+
+from hopgym import System, get_system
+from hopgym.optimizers.zoo import ZOO
+from hopgym.systems.registry import FAMILIES
+
+LARGEST = 2**31 - 2  # counters are 32-bit integers
+
+EXAMPLES = """\
+examples:
+  python benchmarks/run.py
+  python benchmarks/run.py --preset paper --out results/paper
+  python benchmarks/run.py --systems LJ-38,Gupta-Ag19Au19 --optimizers adam,bh-lbfgs
+  python benchmarks/run.py --optimizer my_file.py:MyOptimizer
+  python benchmarks/run.py --report results/quick --markdown
+The same command again goes on where an interrupted one stopped.
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def parser() -> Parser:
+    """All options; README.md in this folder explains the protocol."""
+    options = Parser(
+        prog="run.py",
+        description="Run optimizers on systems under one protocol and compare them.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = options.add_argument
+    add("--preset", choices=list(PRESETS), default="quick", help="default: quick")
+    add("--systems", metavar="A,B", type=_names, help="instead of the preset's")
+    add("--optimizers", metavar="A,B", type=_names, help="instead of the preset's")
+    add(
+        "--optimizer",
+        metavar="FILE.py:NAME",
+        action="append",
+        default=[],
+        help="one of your own beside the others, also MODULE:NAME; repeatable",
+    )
+    add("--starts", type=_positive, help="random starts of each cell")
+    add("--steps", type=_positive, help="search evaluations of each start")
+    add("--seed", type=_seed, help="of starts and optimizers, default 0")
+    add("--out", type=Path, metavar="DIR", help="default: results/<preset>")
+    add("--float64", action="store_true", help="double precision")
+    add("--fresh", action="store_true", help="run finished cells again")
+    add(
+        "--time-limit",
+        type=_seconds,
+        metavar="S",
+        help="stop after so many seconds; the same command goes on later",
+    )
+    add("--list", action="store_true", help="list presets, systems and optimizers")
+    add(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="table and figures of the finished cells in DIR, nothing is run; "
+        "--systems, --optimizers, --starts, --steps and --seed select",
+    )
+    add("--markdown", action="store_true", help="print the table as Markdown")
+    return options
+
+
+def tasks(args: argparse.Namespace) -> list[Task]:
+    """The cells asked for.
+
+    **Raises:** `ValueError` with a message of one line for what makes no sense.
+    """
+    preset = PRESETS[args.preset]
+    named = list(preset.systems) if args.systems is None else args.systems
+    systems = _systems(named)
+    named = list(preset.optimizers) if args.optimizers is None else args.optimizers
+    entries = [plugins.find(spec) for spec in dict.fromkeys(named + args.optimizer)]
+    names = [entry.name for entry in entries]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two optimizers are called {name}; rename a file")
+    if not systems or not entries:
+        raise ValueError(f"no {'optimizers' if systems else 'systems'} to run")
+    return [
+        Task(system, entry, *_budget(args, preset, system.name), args.seed or 0)
+        for system in systems
+        for entry in entries
+    ]
+
+
+def selected(args: argparse.Namespace, cell: dict) -> bool:
+    """Whether a stored cell is one that `--report` was asked for."""
+    wanted = {
+        "system": args.systems and [system.name for system in _systems(args.systems)],
+        "optimizer": args.optimizers,
+        "starts": args.starts and [args.starts],
+        "steps": args.steps and [args.steps],
+        "seed": None if args.seed is None else [args.seed],
+    }
+    return all(not names or cell[column] in names for column, names in wanted.items())
+
+
+def listing() -> str:
+    """Presets, systems by family, and optimizers, one line each."""
+    lines = ["presets"]
+    for name, preset in PRESETS.items():
+        lines.append(f"  {name:16} {preset.about}: {', '.join(preset.systems)}")
+    lines += ["", "systems (the benchmark takes any name that hopgym.get_system takes)"]
+    for family in FAMILIES:
+        span = f"{family.NAMES[0]} ... {family.NAMES[-1]}"
+        doc = (inspect.getdoc(family) or "").partition("\n\n")[0].replace("\n", " ")
+        lines.append(f"  {span}: {doc}")
+    lines += ["", "optimizers"]
+    lines += [f"  {name:16} {plugins.about(make)}" for name, make in ZOO.items()]
+    return "\n".join(lines)
+
+
+def _systems(names: list[str]) -> list[System]:
+    try:
+        found = [get_system(name) for name in names]
+    except KeyError as error:
+        raise ValueError(error.args[0]) from error
+    return list({system.name: system for system in found}.values())
+
+
+def _budget(args: argparse.Namespace, preset: Preset, name: str) -> tuple[int, int]:
+    budget = preset.systems.get(name, preset.budget)
+    return args.starts or budget.starts, args.steps or budget.steps
+
+
+def _names(text: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _positive(text: str) -> int:
+    return _integer(text, 1)
+
+
+def _seed(text: str) -> int:
+    return _integer(text, 0)
+
+
+def _integer(text: str, least: int) -> int:
+    try:
+        value = int(text.replace("_", "").replace(",", ""))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+    if not least <= value <= LARGEST:
+        raise argparse.ArgumentTypeError(
+            f"must be between {least} and {LARGEST}, got {value}"
+        )
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if not (value > 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"must be positive, got {text}")
+    return value
+
+
+def command() -> str:
+    """The command line of this process."""
+    return " ".join(["python", *sys.argv])

@@ -1,0 +1,114 @@
+"""Figures: where the minima lie (the paper's Fig. 5), and how the energy falls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from report import Group, groups
+from store import file_name
+
+BINS = 40
+GREY = "0.35"
+
+
+def draw(cells: list[dict[str, Any]], folder: Path) -> list[Path]:
+    """Two figures for each system (and budget), written into `folder`."""
+    found = groups(cells)
+    systems = [shared["system"] for shared, _ in found]
+    written = []
+    for shared, members in found:
+        name = shared["system"]
+        if systems.count(name) > 1:
+            name += f"-{shared['starts']}x{shared['steps']}-seed{shared['seed']}"
+            name += f"-{shared['dtype']}"
+        for kind, figure in (
+            ("minima", _minima((shared, members))),
+            ("curves", _curves((shared, members))),
+        ):
+            path = folder / f"{kind}-{file_name(name)}.png"
+            figure.savefig(path, dpi=150)
+            written.append(path)
+    return written
+
+
+def _title(shared: dict[str, Any]) -> str:
+    return f"{shared['system']}, {shared['starts']} starts x {shared['steps']:,} steps"
+
+
+def _colours(count: int) -> list:
+    palette = matplotlib.colormaps["tab10" if count <= 10 else "tab20"]
+    return [palette(k % palette.N) for k in range(count)]
+
+
+def _minima(group: Group) -> Figure:
+    """One histogram for each optimizer, above each other, on one axis."""
+    shared, members = group
+    energies = [
+        np.asarray([e for e in cell["energies"] if e is not None], float)
+        for cell in members
+    ]
+    reference = members[0]["reference"]
+    low, high = _span(np.concatenate(energies), reference)
+    edges = np.linspace(low, high, BINS + 1)
+
+    figure = Figure(figsize=(7, 1.2 + 0.55 * len(members)), layout="constrained")
+    axes = figure.subplots(len(members), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, cell, values, colour in zip(
+        axes, members, energies, _colours(len(members)), strict=True
+    ):
+        axis.hist(np.minimum(values, high), bins=edges, color=colour)
+        if reference is not None:
+            axis.axvline(reference, color=GREY, linewidth=1, linestyle="--")
+        axis.set_ylabel(
+            cell["optimizer"], rotation=0, ha="right", va="center", color=colour
+        )
+        axis.set_yticks([])
+        axis.spines[["top", "right", "left"]].set_visible(False)
+    figure.suptitle(_title(shared), fontsize="medium")
+    note = "" if reference is None else ", dashed: lowest known"
+    axes[-1].set_xlabel(f"energy of the quenched best structure{note}")
+    return figure
+
+
+def _span(energies: np.ndarray, reference: float | None) -> tuple[float, float]:
+    """Range of the histograms; the highest 2% are drawn in the last bin."""
+    low = float(energies.min(initial=np.inf if reference is None else reference))
+    high = float(np.quantile(energies, 0.98)) if len(energies) else low
+    margin = max(0.03 * (high - low), 1e-3 * max(abs(low), 1))
+    return low - margin, high + margin
+
+
+def _curves(group: Group) -> Figure:
+    """Mean best energy so far against evaluations."""
+    shared, members = group
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axis = figure.subplots()
+    reference = members[0]["reference"]
+    curves = [
+        np.array([(p["evaluations"], p["mean"]) for p in cell["curve"]], float)
+        for cell in members
+    ]
+    ends = [curve[-1, 1] for curve in curves]
+    if reference is not None:
+        axis.axhline(reference, color=GREY, linewidth=1, linestyle="--")
+    floor = np.nanmin([*ends, np.nan if reference is None else reference])
+    # The fall from a random start would leave no room for the differences.
+    span = max(2.5 * (np.nanmedian(ends) - floor), 0.02 * abs(floor))
+    axis.set_ylim(floor - 0.05 * span, floor + span)
+    colours = _colours(len(members))
+    for cell, curve, colour in zip(members, curves, colours, strict=True):
+        above = "" if curve[-1, 1] <= floor + span else " (above)"
+        axis.plot(*curve.T, color=colour, label=f"{cell['optimizer']}{above}")
+    axis.set_xscale("log")
+    axis.yaxis.set_major_locator(MaxNLocator(6))
+    axis.set_xlabel("evaluations of each start")
+    axis.set_ylabel("mean best energy, before the quench")
+    axis.set_title(_title(shared), fontsize="medium")
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", frameon=False, fontsize="small")
+    return figure

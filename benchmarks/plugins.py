@@ -1,0 +1,109 @@
+"""Optimizers of the zoo by name, and of the user by `FILE.py:NAME` or `MODULE:NAME`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hopgym.names import unknown
+from hopgym.optimizers import zoo
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An optimizer to run: name shown, how it is made, hash of a plug-in's file."""
+
+    name: str
+    make: Callable[[Any, int], Any]
+    source: str | None = None
+
+
+def find(spec: str) -> Entry:
+    """The optimizer of that name.
+
+    **Raises:** `ValueError` with a message of one line for an unknown name, a file
+    that is not there or cannot be imported, or a name that is not in it.
+    """
+    if ":" in spec:
+        return _plugin(spec)
+    if spec not in zoo.ZOO:
+        hint = unknown("optimizer", spec, list(zoo.ZOO))
+        raise ValueError(f"{hint} (--list shows all)")
+    return Entry(
+        spec, lambda system, steps: zoo.make_optimizer(spec, system=system, steps=steps)
+    )
+
+
+def about(factory: Callable[..., Any]) -> str:
+    """First line of a factory's docstring."""
+    target = getattr(factory, "func", factory)
+    return (target.__doc__ or "").strip().partition("\n")[0]
+
+
+def _plugin(spec: str) -> Entry:
+    where, _, name = spec.rpartition(":")
+    if not where or not name:
+        raise ValueError(f"optimizer {spec!r}: write FILE.py:NAME or MODULE:NAME")
+    try:
+        module = _file(Path(where)) if where.endswith(".py") else _module(where)
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"optimizer {spec!r}: cannot import {where}: "
+            f"{type(error).__name__}: {reason}"
+        ) from error
+    if not hasattr(module, name):
+        offered = [entry for entry in vars(module) if not entry.startswith("_")]
+        raise ValueError(f"{where}: {unknown('name', name, offered)}")
+    target = getattr(module, name)
+    shown = f"{Path(where).stem if where.endswith('.py') else where}:{name}"
+    ready = not isinstance(target, type) and hasattr(target, "update")
+    if not ready and not callable(target):
+        raise ValueError(
+            f"optimizer {spec!r}: {name} is neither an optimizer nor a function or "
+            "class that makes one"
+        )
+
+    def make(system: Any, steps: int) -> Any:
+        return target if ready else zoo.build(target, system, steps)
+
+    return Entry(shown, make, _hash(module))
+
+
+def _file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise FileNotFoundError("no such file")
+    path = path.resolve()
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    spec = importlib.util.spec_from_file_location(f"{path.stem}_{digest}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError("not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up; imports of neighbouring files should work.
+    sys.modules[spec.name] = module
+    _also_search(path.parent)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _module(name: str) -> ModuleType:
+    _also_search(Path.cwd())
+    return importlib.import_module(name)
+
+
+def _also_search(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def _hash(module: ModuleType) -> str:
+    source = Path(module.__file__ or "")
+    content = source.read_bytes() if source.is_file() else module.__name__.encode()
+    return hashlib.sha256(content).hexdigest()[:12]

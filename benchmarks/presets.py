@@ -1,0 +1,63 @@
+"""What the benchmark runs by name. Plain data: change or add entries freely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CLASSICAL = (
+    "gd",
+    "adam",
+    "fire",
+    "fire-ase",
+    "lbfgs",
+    "random-restart",
+    "annealing",
+    "bh-paper",
+    "bh-lbfgs",
+    "bh-two-phase",
+)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Number of starts, and search evaluations for each of them."""
+
+    starts: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Systems with their budgets, and optimizers.
+
+    `budget` is for systems that are asked for on the command line and are not in
+    `systems`.
+    """
+
+    about: str
+    systems: dict[str, Budget]
+    optimizers: tuple[str, ...]
+    budget: Budget
+
+
+PRESETS = {
+    "quick": Preset(
+        about="three landscapes at a reduced budget, five minutes on two cores",
+        systems={
+            "LJ-13": Budget(starts=50, steps=10_000),
+            "LJ-38": Budget(starts=30, steps=20_000),
+            "Gupta-Au55": Budget(starts=16, steps=10_000),
+        },
+        optimizers=CLASSICAL,
+        budget=Budget(starts=20, steps=10_000),
+    ),
+    "paper": Preset(
+        about="the systems and budget of Learn2Hop's Table 2",
+        systems={
+            name: Budget(starts=150, steps=50_000)
+            for name in ("LJ-13", "LJ-75", "Gupta-Au55", "SW-Si64")
+        },
+        optimizers=CLASSICAL,
+        budget=Budget(starts=150, steps=50_000),
+    ),
+}

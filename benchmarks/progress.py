@@ -1,0 +1,76 @@
+"""A bar for the running cell: in place on a terminal, now and then elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TextIO
+
+import numpy as np
+
+WIDTH = 16
+
+
+class Bar:
+    """Progress of one search.
+
+    **Arguments:**
+
+    - `label`: what is running.
+    - `starts`, `steps`: its size.
+    - `stream`: where the bar goes.
+    """
+
+    def __init__(self, label: str, starts: int, steps: int, stream: TextIO):
+        self.label = label
+        self.starts = starts
+        self.steps = steps
+        self.stream = stream
+        self.live = stream.isatty()
+        self.pause = 0.1 if self.live else 30.0
+        self.began = self.shown = time.perf_counter()
+
+    def stage(self, word: str) -> None:
+        """Say what begins; the clock of the rate starts here."""
+        self.began = time.perf_counter()
+        if self.live:
+            self._draw(f"{self.label}  {word} ...")
+
+    def update(self, done: int, best: np.ndarray) -> None:
+        """Show `done` steps and the best energies so far, unless it was just shown."""
+        now = time.perf_counter()
+        if done == 0 or now - self.shown < self.pause:
+            return
+        self.shown = now
+        spent = max(now - self.began, 1e-9)
+        left = clock(spent * (self.steps - done) / done)
+        full = round(WIDTH * done / self.steps)
+        self._draw(
+            f"{self.label}  [{'#' * full}{'.' * (WIDTH - full)}] "
+            f"{done:,}/{self.steps:,} steps  {rate(done * self.starts / spent)}  "
+            f"{left} left  best {np.min(best):.3f} mean {np.mean(best):.3f}"
+        )
+
+    def clear(self) -> None:
+        """Take the bar off the terminal."""
+        if self.live:
+            self.stream.write("\r\x1b[K")
+            self.stream.flush()
+
+    def _draw(self, text: str) -> None:
+        self.stream.write(f"\r\x1b[K{text}" if self.live else f"{text}\n")
+        self.stream.flush()
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 1:05 or 2:03:04."""
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def rate(per_second: float) -> str:
+    """Evaluations per second, in thousands where there are many."""
+    if per_second >= 1e4:
+        return f"{per_second / 1e3:,.0f}k eval/s"
+    return f"{per_second:,.0f} eval/s"
