@@ -12,11 +12,20 @@ from collections.abc import Callable
 from typing import Any
 
 from hopgym.names import unknown
+from hopgym.optimizers.annealing import Annealing
 from hopgym.optimizers.base import AbstractOptimizer
+from hopgym.optimizers.fire import fire
+from hopgym.optimizers.fire_ase import FireAse
 from hopgym.optimizers.gradient_descent import GradientDescent
+from hopgym.optimizers.optax_wrapper import adam, rmsprop
 
 ZOO: dict[str, Callable[..., AbstractOptimizer]] = {
     "gd": GradientDescent,
+    "adam": adam,
+    "rmsprop": rmsprop,
+    "fire": fire,
+    "fire-ase": FireAse,
+    "annealing": Annealing,
 }
 
 

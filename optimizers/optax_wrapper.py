@@ -1,0 +1,157 @@
+"""Optax optimizers as policies (Adam and RMSprop among them), and policies as Optax."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import equinox as eqx
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hopgym.optimizers.base import AbstractOptimizer, Context, real
+
+
+class OptaxOptimizer(AbstractOptimizer[Any]):
+    """An Optax optimizer as a member of the zoo.
+
+    ```python
+    OptaxOptimizer(optax.adam, learning_rate=1e-2, b1=0.9)
+    OptaxOptimizer(functools.partial(optax.sgd, nesterov=True), learning_rate=1e-3)
+    OptaxOptimizer(optax.chain(optax.clip(100.0), optax.adam(1e-2)))
+    ```
+
+    Its extra arguments are `value` and `grad` (so `optax.polyak_sgd` works). One that
+    asks for `value_fn`, such as the line search of `optax.lbfgs`, would evaluate the
+    potential behind the environment's back and is refused.
+
+    **Arguments:**
+
+    - `make`: an Optax optimizer, or a function that returns one.
+    - `hyperparameters`: numbers to call `make` with. They are array leaves; give what
+      is not a number with `functools.partial`.
+
+    **Raises:** `ValueError` when it is first traced (at the beginning of a rollout) if
+    the optimizer calls `value_fn`; `ValueError` for hyper-parameters with an Optax
+    optimizer that is already made.
+    """
+
+    make: Callable[..., optax.GradientTransformation] = eqx.field(static=True)
+    hyperparameters: dict[str, Float[Array, ""]]
+
+    def __init__(
+        self,
+        make: Callable[..., optax.GradientTransformation]
+        | optax.GradientTransformation,
+        **hyperparameters: Any,
+    ):
+        if isinstance(make, optax.GradientTransformation):
+            if hyperparameters:
+                raise ValueError(
+                    f"{sorted(hyperparameters)} have no effect on an Optax optimizer "
+                    "that is already made: give the function that makes it"
+                )
+            made = make
+            self.make = lambda: made
+        else:
+            self.make = make
+        self.hyperparameters = {k: real(v) for k, v in hyperparameters.items()}
+
+    def init(
+        self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context
+    ) -> Any:
+        return self.make(**self.hyperparameters).init(positions)
+
+    def update(
+        self,
+        gradient: Float[Array, "atoms 3"],
+        state: Any,
+        positions: Float[Array, "atoms 3"],
+        *,
+        value: Float[Array, ""],
+        context: Context,
+    ) -> tuple[Float[Array, "atoms 3"], Any]:
+        optimizer = optax.with_extra_args_support(self.make(**self.hyperparameters))
+        update, state = optimizer.update(
+            gradient, state, positions, value=value, grad=gradient, value_fn=_refuse
+        )
+        return update, state  # pyright: ignore[reportReturnType]
+
+
+def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
+    raise ValueError(
+        "this Optax optimizer calls `value_fn` (as line searches do), but a hopgym "
+        "optimizer sees one evaluation an update and cannot ask for more; switch its "
+        "line search off (optax.lbfgs(..., linesearch=None)) or use hopgym's 'lbfgs'"
+    )
+
+
+def as_optax(
+    optimizer: AbstractOptimizer, context: Context, key: PRNGKeyArray
+) -> optax.GradientTransformationExtraArgs:
+    """An optimizer of hopgym as an Optax one, for positions as its parameters.
+
+    **Arguments:**
+
+    - `optimizer`: any optimizer of hopgym.
+    - `context`: the system's, `hopgym.Environment(system).context`.
+    - `key`: randomness of this one replica.
+
+    **Returns:** an Optax optimizer. Its `update` needs the positions as `params`, and
+    the energy as `value=`; without one of them it raises `ValueError`.
+    """
+
+    def init(params):
+        return optimizer.init(params, key=key, context=context)
+
+    def update(updates, state, params=None, *, value=None, **extra):
+        if params is None or value is None:
+            raise ValueError(
+                f"{type(optimizer).__name__} needs the positions and their energy: "
+                "update(gradient, state, positions, value=energy)"
+            )
+        return optimizer.update(updates, state, params, value=value, context=context)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def adam(
+    learning_rate: float = 1e-2, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
+) -> OptaxOptimizer:
+    """Adam (`optax.adam`).
+
+    m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2,
+    x <- x - learning_rate m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps).
+
+    D. P. Kingma and J. Ba, arXiv:1412.6980. The learning rate is the largest of the
+    grid in Learn2Hop, appendix C.1.
+
+    **Arguments:**
+
+    - `learning_rate`: length of a step in each coordinate, in the system's own unit.
+    - `b1`, `b2`: decay of the first and of the second moment.
+    - `eps`: energy / length, in the system's own units.
+    """
+    return OptaxOptimizer(
+        optax.adam, learning_rate=learning_rate, b1=b1, b2=b2, eps=eps
+    )
+
+
+def rmsprop(
+    learning_rate: float = 1e-2, decay: float = 0.9, eps: float = 1e-8
+) -> OptaxOptimizer:
+    """RMSprop (`optax.rmsprop`).
+
+    v <- decay v + (1 - decay) g^2, x <- x - learning_rate g / sqrt(v + eps).
+
+    T. Tieleman and G. Hinton, Neural Networks for Machine Learning, lecture 6.5 (2012).
+
+    **Arguments:**
+
+    - `learning_rate`: as in `adam`.
+    - `decay`: of the second moment.
+    - `eps`: energy^2 / length^2, in the system's own units.
+    """
+    return OptaxOptimizer(
+        optax.rmsprop, learning_rate=learning_rate, decay=decay, eps=eps
+    )
