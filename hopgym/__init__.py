@@ -4,6 +4,10 @@ from importlib.metadata import version
 
 from hopgym.environment import Environment as Environment
 from hopgym.environment import State as State
+from hopgym.registration import register_ids
+from hopgym.relax import Quenched as Quenched
+from hopgym.relax import polish as polish
+from hopgym.relax import quench as quench
 from hopgym.rollout import Result as Result
 from hopgym.rollout import rollout as rollout
 from hopgym.systems import System as System
@@ -13,3 +17,5 @@ from hopgym.systems import stack as stack
 from hopgym.systems import system_names as system_names
 
 __version__ = version("hopgym")
+
+register_ids()

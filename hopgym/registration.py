@@ -1,0 +1,26 @@
+"""Gymnasium ids of the systems: `hopgym/LJ-75`."""
+
+from __future__ import annotations
+
+import gymnasium
+
+from hopgym.systems import system_names
+from hopgym.task import STEP_LIMIT
+
+
+def register_ids() -> None:
+    """Register `hopgym/<name>` for every system, and `hopgym/System` for any other.
+
+    `gymnasium.make("hopgym/System", system=...)` takes the name of a system or a
+    [`hopgym.System`][]. The ids carry no version: it would be the package's.
+    """
+    entries = {f"hopgym/{name}": {"system": name} for name in system_names()}
+    for id, arguments in ({"hopgym/System": {}} | entries).items():
+        if id not in gymnasium.registry:
+            gymnasium.register(
+                id,
+                entry_point="hopgym.gymnasium:ClusterEnv",
+                vector_entry_point="hopgym.gymnasium:ClusterVectorEnv",
+                max_episode_steps=STEP_LIMIT,
+                kwargs=arguments,
+            )
