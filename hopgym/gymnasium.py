@@ -417,18 +417,18 @@ def _advance(layout: _Layout, arrays, state: State, action):
 def _begin_all(layout: _Layout, arrays, words, states: State | None, mask, positions):
     """Begin all replicas anew, or those of the mask if `states` are given."""
     task = layout.task(arrays)
-    if states is None or positions is not None:
-        starts = jax.vmap(functools.partial(_start, task))(words, positions)
-        old = starts if states is None else (words, states)
-        words, states = jax.tree.map(functools.partial(_select, mask), starts, old)
+    if states is not None and positions is None:
+        words, now = _refresh(task, words, states, mask)
     else:
-        words, states = _refresh(task, words, states, mask)
+        after, now = jax.vmap(functools.partial(_start, task))(words, positions)
+        if states is not None:
+            now = jax.tree.map(functools.partial(_select, mask), now, states)
+            after = _select(mask, after, words)
+        words = after
     ended = jnp.zeros_like(mask)
-    zero = jnp.zeros_like(states.energy)
-    outputs = jax.vmap(functools.partial(layout.outputs, task))(
-        states, zero, ended, ended
-    )
-    return words, states, outputs
+    zero = jnp.zeros_like(now.energy)
+    outputs = jax.vmap(functools.partial(layout.outputs, task))
+    return words, now, outputs(now, zero, ended, ended)
 
 
 def _advance_all(
@@ -505,13 +505,13 @@ def _unpacked(outputs) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
 
 
 def _observation_space(task: Task, observation: str) -> spaces.Space:
-    boxes = {
+    boxes: dict[str, spaces.Space] = {
         name: spaces.Box(-bound, bound, dtype=np.float32)
         for name, bound in task.bounds().items()
     }
     if observation == "dict":
         return spaces.Dict(boxes)
-    bound = np.concatenate([box.high.ravel() for box in boxes.values()])
+    bound = np.concatenate([bound.ravel() for bound in task.bounds().values()])
     return spaces.Box(-bound, bound, dtype=np.float32)
 
 

@@ -117,11 +117,11 @@ def draw(
 
     canvas = _background(size * samples)
     if corners is not None:
-        scene.trace_box(canvas)
+        scene.trace_box(canvas, corners)
     scene.shade(canvas, _colours(symbols))
-    picture = sum(
-        canvas[i::samples, j::samples] for i, j in np.ndindex(samples, samples)
-    )
+    picture = np.zeros((size, size, 3), np.float32)
+    for i, j in np.ndindex(samples, samples):
+        picture += canvas[i::samples, j::samples]
     picture /= samples * samples
     if caption:
         _write(picture, caption)
@@ -202,7 +202,6 @@ class _Scene:
         self.scale = 0.47 * (1 - bottom) * self.size / extent
         self.middle = self.size * np.array([0.5, 0.5 * (1 - bottom)])
         self.seen, self.radii, self.depth = seen, radii, depth
-        self.corners = None if corners is None else corners @ camera.T
         self.width = samples
         self.front = np.full((self.size, self.size), -np.inf, np.float32)
         self.owner = np.full((self.size, self.size), -1, np.int32)
@@ -222,7 +221,8 @@ class _Scene:
         columns, rows, depths = self._project(self.seen)
         sizes = self.radii * self._magnification(self.seen[:, 2]) * self.scale
         self.centres = np.stack([columns, rows, sizes], axis=1).astype(np.float32)
-        self.windows = [None] * len(self.centres)
+        nowhere: tuple[slice, slice] = (slice(0), slice(0))
+        self.windows = [nowhere] * len(self.centres)
         last = self.size - 1
         for atom, (x, y, radius) in enumerate(self.centres):
             if not (-radius < x < last + radius and -radius < y < last + radius):
@@ -236,7 +236,7 @@ class _Scene:
             np.maximum(bulge, 0, out=bulge)
             np.sqrt(bulge, out=bulge)
             bulge += np.float32(depths[atom])
-            window = np.s_[top : bottom + 1, left : right + 1]
+            window = (slice(top, bottom + 1), slice(left, right + 1))
             self.windows[atom] = window
             inside &= bulge > self.front[window]
             np.copyto(self.front[window], bulge, where=inside)
@@ -266,9 +266,7 @@ class _Scene:
         openness = 0.16 * self._openness()
         for atom, (x, y, radius) in enumerate(self.centres):
             window = self.windows[atom]
-            visible = (
-                np.empty(0, bool) if window is None else self.owner[window] == atom
-            )
+            visible = self.owner[window] == atom
             if not visible.any():
                 continue
             rows, columns = np.nonzero(visible)
@@ -292,7 +290,7 @@ class _Scene:
             colour += fog * (patch[visible] - colour)
             patch[visible] = colour
 
-    def trace_box(self, canvas):
+    def trace_box(self, canvas, corners):
         """Draw the visible parts of the box's edges."""
         starts, ends = [], []
         for corner in range(8):
@@ -301,7 +299,8 @@ class _Scene:
                     starts.append(corner)
                     ends.append(corner | axis)
         along = np.linspace(0, 1, 2 * self.size)[:, None, None]
-        points = (1 - along) * self.corners[starts] + along * self.corners[ends]
+        turned = corners @ _camera().T
+        points = (1 - along) * turned[starts] + along * turned[ends]
         columns, rows, depths = self._project(points.reshape(-1, 3))
         fog = self._fog(depths)[:, None].astype(np.float32)
         order = np.argsort(depths)
