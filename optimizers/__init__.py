@@ -1,14 +1,30 @@
 """Optimizers that act as policies of a hopgym environment."""
 
 from hopgym.optimizers.annealing import Annealing as Annealing
+from hopgym.optimizers.base import AbstractLocalOptimizer as AbstractLocalOptimizer
 from hopgym.optimizers.base import AbstractOptimizer as AbstractOptimizer
 from hopgym.optimizers.base import Context as Context
+from hopgym.optimizers.basin_hopping import BasinHopping as BasinHopping
+from hopgym.optimizers.basin_hopping import bh_lbfgs as bh_lbfgs
+from hopgym.optimizers.basin_hopping import bh_paper as bh_paper
+from hopgym.optimizers.basin_hopping import bh_two_phase as bh_two_phase
 from hopgym.optimizers.fire import Fire as Fire
 from hopgym.optimizers.fire_ase import FireAse as FireAse
+from hopgym.optimizers.fixed_length import FixedLength as FixedLength
 from hopgym.optimizers.gradient_descent import GradientDescent as GradientDescent
+from hopgym.optimizers.lbfgs import LBFGS as LBFGS
+from hopgym.optimizers.moves import AbstractMove as AbstractMove
+from hopgym.optimizers.moves import Exchange as Exchange
+from hopgym.optimizers.moves import GaussianShake as GaussianShake
+from hopgym.optimizers.moves import Mixture as Mixture
+from hopgym.optimizers.moves import Redraw as Redraw
+from hopgym.optimizers.moves import Shake as Shake
+from hopgym.optimizers.moves import SurfaceMove as SurfaceMove
 from hopgym.optimizers.optax_wrapper import OptaxOptimizer as OptaxOptimizer
 from hopgym.optimizers.optax_wrapper import adam as adam
 from hopgym.optimizers.optax_wrapper import as_optax as as_optax
 from hopgym.optimizers.optax_wrapper import rmsprop as rmsprop
+from hopgym.optimizers.random_restart import random_restart as random_restart
+from hopgym.optimizers.two_phase import TwoPhase as TwoPhase
 from hopgym.optimizers.zoo import ZOO as ZOO
 from hopgym.optimizers.zoo import make_optimizer as make_optimizer

@@ -12,9 +12,25 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int, PRNGKeyArray
 
-from hopgym.optimizers.base import AbstractLocalOptimizer, AbstractOptimizer, Context, real
+from hopgym.optimizers.base import (
+    AbstractLocalOptimizer,
+    AbstractOptimizer,
+    Context,
+    real,
+)
+from hopgym.optimizers.fixed_length import FixedLength
 from hopgym.optimizers.lazily import lazily
-from hopgym.optimizers.moves import AbstractMove
+from hopgym.optimizers.lbfgs import LBFGS
+from hopgym.optimizers.moves import (
+    AbstractMove,
+    Exchange,
+    GaussianShake,
+    Mixture,
+    Shake,
+    SurfaceMove,
+)
+from hopgym.optimizers.optax_wrapper import adam
+from hopgym.optimizers.two_phase import TwoPhase
 
 
 class BasinHoppingState(eqx.Module):
@@ -139,3 +155,71 @@ def _hop(rules, walk, positions, value, context):
     size = jnp.clip(size * jnp.exp(adapt * (accepted - target)), 0.25, 4.0)
     proposal = move.propose(move_key, place, size, context)
     return proposal, (key, place, jnp.where(accepted, value, energy), size)
+
+
+def cluster_moves(system: Any, step: float, surface: float, exchange: float) -> Mixture:
+    """Shaking, surface moves in free space, and exchanges in alloys.
+
+    **Arguments:**
+
+    - `system`: a `hopgym.System`.
+    - `step`: of [`hopgym.optimizers.Shake`][].
+    - `surface`, `exchange`: fractions of hops that are of that kind, where they make
+      sense.
+    """
+    surface = surface if system.box is None else 0.0
+    exchange = exchange if len(set(system.species.tolist())) > 1 else 0.0
+    kinds: list[tuple[AbstractMove, float]] = [
+        (Shake(step), 1 - surface - exchange),
+        (SurfaceMove(), surface),
+        (Exchange(), exchange),
+    ]
+    moves, weights = zip(*(kind for kind in kinds if kind[1] > 0), strict=True)
+    return Mixture(moves, weights)
+
+
+def bh_paper(step: float = 0.4, learning_rate: float = 1e-2) -> BasinHopping:
+    """The paper's basin hopping (C.2): 5,000 steps of Adam a hop, improvements only.
+
+    **Arguments:**
+
+    - `step`: standard deviation of the hops, in the system's own unit of length.
+    - `learning_rate`: of Adam.
+    """
+    quench = FixedLength(adam(learning_rate), 5000)
+    return BasinHopping(
+        quench, GaussianShake(step), temperature=0, adapt=0, longest=5000
+    )
+
+
+def bh_lbfgs(
+    system: Any,
+    step: float = 0.36,
+    temperature: float = 0.8,
+    surface: float = 0.3,
+    exchange: float = 0.5,
+) -> BasinHopping:
+    """Basin hopping with L-BFGS quenches, Metropolis acceptance and adaptive steps.
+
+    **Arguments:** see [`hopgym.optimizers.basin_hopping.cluster_moves`][] and
+    [`hopgym.optimizers.BasinHopping`][].
+    """
+    moves = cluster_moves(system, step, surface, exchange)
+    return BasinHopping(LBFGS(force=0.05, rise=0.1), moves, temperature, adapt=0.02)
+
+
+def bh_two_phase(
+    system: Any,
+    step: float = 0.36,
+    temperature: float = 1.0,
+    pressure: float = 5.0,
+    exchange: float = 0.5,
+) -> BasinHopping:
+    """Basin hopping whose quenches begin under compression.
+
+    **Arguments:** see [`hopgym.optimizers.TwoPhase`][] and
+    [`hopgym.optimizers.BasinHopping`][].
+    """
+    local = TwoPhase(LBFGS(force=0.05, rise=0.1), pressure)
+    moves = cluster_moves(system, step, 0.0, exchange)
+    return BasinHopping(local, moves, temperature, adapt=0.02)

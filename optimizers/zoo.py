@@ -14,10 +14,13 @@ from typing import Any
 from hopgym.names import unknown
 from hopgym.optimizers.annealing import Annealing
 from hopgym.optimizers.base import AbstractOptimizer
+from hopgym.optimizers.basin_hopping import bh_lbfgs, bh_paper, bh_two_phase
 from hopgym.optimizers.fire import fire
 from hopgym.optimizers.fire_ase import FireAse
 from hopgym.optimizers.gradient_descent import GradientDescent
+from hopgym.optimizers.lbfgs import LBFGS
 from hopgym.optimizers.optax_wrapper import adam, rmsprop
+from hopgym.optimizers.random_restart import random_restart
 
 ZOO: dict[str, Callable[..., AbstractOptimizer]] = {
     "gd": GradientDescent,
@@ -25,7 +28,12 @@ ZOO: dict[str, Callable[..., AbstractOptimizer]] = {
     "rmsprop": rmsprop,
     "fire": fire,
     "fire-ase": FireAse,
+    "lbfgs": LBFGS,
+    "random-restart": random_restart,
     "annealing": Annealing,
+    "bh-paper": bh_paper,
+    "bh-lbfgs": bh_lbfgs,
+    "bh-two-phase": bh_two_phase,
 }
 
 
