@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import columns
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from plugins import Entry
+from settings import describe, digest
 
 from hopgym import Environment, State, System, rollout
 from hopgym.relax import polish, quench
@@ -32,7 +30,6 @@ PROTOCOL_TEXT = (
     "until the end, divided by the number of hits."
 )
 CHUNKS = 500  # compiled calls in a search: how fine the curve and the bar are
-LARGE = 16  # arrays with more entries are described by a hash
 
 
 @dataclass(frozen=True)
@@ -50,27 +47,6 @@ class Task:
         return self.system.name, self.entry.name
 
 
-def describe(tree: Any) -> str:
-    """All settings of an optimizer or system in one line, the same in every run."""
-
-    def readable(leaf):
-        if not eqx.is_array(leaf):
-            return leaf
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaf = jax.random.key_data(leaf)
-        array = np.asarray(leaf)
-        if array.size > LARGE:
-            digest = hashlib.sha256(array.tobytes()).hexdigest()[:12]
-            return f"{array.dtype}{list(array.shape)} sha256 {digest}"
-        if np.issubdtype(array.dtype, np.floating):
-            # Shortest digits, as 0.001 instead of 0.0010000000474974513.
-            return np.vectorize(lambda x: float(str(x)), otypes=[float])(array).tolist()
-        return array.tolist()
-
-    text = eqx.tree_pformat(jax.tree.map(readable, tree), width=10**6)
-    return re.sub(r" at 0x[0-9a-f]+", "", text)
-
-
 def key(task: Task, optimizer: Any) -> dict[str, Any]:
     """What a stored cell has to agree with to be taken for this one."""
     return {
@@ -81,8 +57,8 @@ def key(task: Task, optimizer: Any) -> dict[str, Any]:
         "steps": task.steps,
         "seed": task.seed,
         "dtype": jnp.zeros(()).dtype.name,
-        "system_settings": _digest(describe(task.system)),
-        "optimizer_settings": _digest(describe(optimizer)),
+        "system_settings": digest(describe(task.system)),
+        "optimizer_settings": digest(describe(optimizer)),
         "source": task.entry.source,
     }
 
@@ -161,7 +137,3 @@ def run(
         "first_hit": first_hit.tolist(),
         "curve": curve,
     }
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
