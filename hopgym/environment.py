@@ -71,7 +71,7 @@ class Environment(eqx.Module):
         )
 
     def reset(
-        self, key: PRNGKeyArray, positions: Float[Array, "atoms 3"] | None = None
+        self, key: PRNGKeyArray, positions: Float[Array, "..."] | None = None
     ) -> State:
         """A fresh state at a random start, or at `positions`.
 
@@ -101,7 +101,7 @@ class Environment(eqx.Module):
             faults=faults,
         )
 
-    def step(self, state: State, update: Float[Array, "atoms 3"]) -> State:
+    def step(self, state: State, update: Float[Array, "..."]) -> State:
         """The state after adding `update` to the positions.
 
         The update is added exactly. Components that are not finite count as zero and

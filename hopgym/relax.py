@@ -34,7 +34,7 @@ class Quenched(eqx.Module):
 
 def quench(
     system: System,
-    positions: Float[Array, "*batch atoms 3"],
+    positions: Float[Array, "..."],
     *,
     optimizer: AbstractLocalOptimizer | None = None,
     steps: int = 5000,
@@ -53,15 +53,17 @@ def quench(
     positions = jnp.asarray(positions, float)
     _check_shape(system, positions)
     local = LBFGS() if optimizer is None else optimizer
-    run = _quench if positions.ndim == 2 else eqx.filter_vmap(
-        _quench, in_axes=(None, None, 0, None)
+    run = (
+        _quench
+        if positions.ndim == 2
+        else eqx.filter_vmap(_quench, in_axes=(None, None, 0, None))
     )
     return _jitted(run, system, local, positions, jnp.asarray(steps, jnp.int32))
 
 
 def polish(
     system: System,
-    positions: Float[Array, "*batch atoms 3"],
+    positions: Float[Array, "..."],
     *,
     optimizer: GradientDescent | None = None,
     steps: int = 1000,
@@ -76,8 +78,10 @@ def polish(
     positions = jnp.asarray(positions, float)
     _check_shape(system, positions)
     descent = GradientDescent() if optimizer is None else optimizer
-    run = _polish if positions.ndim == 2 else eqx.filter_vmap(
-        _polish, in_axes=(None, None, 0, None)
+    run = (
+        _polish
+        if positions.ndim == 2
+        else eqx.filter_vmap(_polish, in_axes=(None, None, 0, None))
     )
     return _jitted(run, system, descent, positions, jnp.asarray(steps, jnp.int32))
 

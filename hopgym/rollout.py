@@ -55,7 +55,7 @@ def rollout(
     environment: Environment,
     optimizer: AbstractOptimizer,
     key: PRNGKeyArray,
-    starts: int | Float[Array, "starts atoms 3"],
+    starts: int | Float[Array, "..."],
     steps: int,
     *,
     frames: int = 0,

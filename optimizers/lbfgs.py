@@ -175,7 +175,9 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
         products = jnp.matmul(pairs, basis, precision=jax.lax.Precision.HIGHEST)
         sy_table = _framed(state.sy, products[m:, 0], products[:m, 1])
         yy_table = _framed(state.yy, products[m:, 1], products[m:, 1])
-        inverses = jnp.concatenate([(1 / jnp.where(useful, sy, 1))[None], state.inverse])
+        inverses = jnp.concatenate(
+            [(1 / jnp.where(useful, sy, 1))[None], state.inverse]
+        )
         return {
             "pairs": pairs,
             "sy": jnp.where(useful, sy_table, state.sy),

@@ -164,7 +164,9 @@ class Exchange(AbstractMove):
         second = jax.random.categorical(second_key, weights)
         second = jnp.where(jnp.any(unlike), second, first)
         order = jnp.arange(atoms)
-        order = jnp.where(order == first, second, jnp.where(order == second, first, order))
+        order = jnp.where(
+            order == first, second, jnp.where(order == second, first, order)
+        )
         return positions[order]
 
 

@@ -1,0 +1,168 @@
+"""Quench and polish, and L-BFGS as what quenches."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.optimize
+
+import hopgym
+from hopgym.optimizers import LBFGS
+
+
+@pytest.fixture(scope="module")
+def lj7():
+    return hopgym.get_system("LJ-7")
+
+
+def starts(system, count, seed=0):
+    return jax.vmap(system.sample)(jax.random.split(jax.random.key(seed), count))
+
+
+def test_quench_reaches_known_minima(lj7):
+    """LJ-7 has four minima, and every quench must end in one of them."""
+    quenched = hopgym.quench(lj7, starts(lj7, 16))
+    known = np.array([-16.505384, -15.935043, -15.593211, -15.533060])
+    distance = np.abs(np.asarray(quenched.energy)[:, None] - known).min(axis=1)
+    assert bool(quenched.converged.all())
+    assert float(quenched.force.max()) < 1e-3
+    np.testing.assert_allclose(distance, 0, atol=2e-5)
+    assert int(quenched.evaluations.min()) > 1
+
+
+def test_float64_converges_to_1e_6():
+    with jax.enable_x64(True):
+        system = hopgym.get_system("LJ-7")
+        quenched = hopgym.quench(system, starts(system, 8))
+        assert quenched.energy.dtype == jnp.float64
+        assert float(quenched.force.max()) < 1e-6
+
+
+def test_same_minimum_as_scipy():
+    """From near a minimum there is only one answer, whoever descends."""
+    with jax.enable_x64(True):
+        system = hopgym.get_system("LJ-7")
+        bottom = hopgym.quench(system, starts(system, 1)[0]).positions
+        near = bottom + 0.02 * jax.random.normal(jax.random.key(1), bottom.shape)
+
+        @jax.jit
+        def flat(x):
+            energy, gradient = system.energy_and_gradient(x.reshape(-1, 3))
+            return energy, gradient.ravel()
+
+        theirs = scipy.optimize.minimize(
+            lambda x: tuple(map(np.asarray, flat(x))),
+            np.asarray(near).ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            options={"gtol": 1e-9, "ftol": 1e-15},
+        )
+        ours = hopgym.quench(system, near)
+        np.testing.assert_allclose(float(ours.energy), theirs.fun, atol=1e-10)
+        assert int(ours.evaluations) <= 2 * theirs.nfev
+
+
+def test_batch_equals_one_by_one(lj7):
+    """From near a minimum, where rounding cannot lead elsewhere."""
+    bottoms = hopgym.quench(lj7, starts(lj7, 3)).positions
+    positions = bottoms + 0.02 * jax.random.normal(jax.random.key(2), bottoms.shape)
+    together = hopgym.quench(lj7, positions)
+    for i in range(3):
+        alone = hopgym.quench(lj7, positions[i])
+        np.testing.assert_allclose(alone.energy, together.energy[i], atol=2e-5)
+
+
+def test_evaluations_are_all_there_are(lj7):
+    """Stopped after n evaluations, it has spent n."""
+    quenched = hopgym.quench(lj7, starts(lj7, 2), steps=5)
+    assert quenched.evaluations.tolist() == [5, 5]
+    assert not bool(quenched.converged.any())
+
+
+def test_quench_survives_overlap(lj7):
+    overlapping = (
+        jnp.zeros((7, 3))
+        .at[1:]
+        .add(1e-3 * jax.random.normal(jax.random.key(0), (6, 3)))
+    )
+    quenched = hopgym.quench(lj7, overlapping)
+    assert bool(quenched.converged)
+    assert -16.51 < float(quenched.energy) < 0
+
+
+def test_polish_is_the_papers(lj7):
+    """A thousand clipped gradient-descent steps at 1e-3, written out."""
+    positions = starts(lj7, 1)[0]
+    gradient = jax.jit(lambda x: lj7.energy_and_gradient(x)[1])
+    expected = positions
+    for _ in range(20):
+        expected = expected - 1e-3 * jnp.clip(gradient(expected), -100, 100)
+    polished = hopgym.polish(lj7, positions, steps=20)
+    np.testing.assert_allclose(polished.positions, expected, atol=1e-5)
+    assert int(hopgym.polish(lj7, positions).evaluations) == 1001
+
+
+@pytest.mark.parametrize("shape", [(7,), (6, 3), (2, 6, 3), (1, 2, 7, 3)])
+def test_wrong_shapes_are_named(lj7, shape):
+    for relax in (hopgym.quench, hopgym.polish):
+        with pytest.raises(ValueError, match="positions must have shape"):
+            relax(lj7, jnp.zeros(shape))
+
+
+def test_direction_is_that_of_the_bfgs_matrix():
+    """The recursion on inner products against the formula for H, literally."""
+    with jax.enable_x64(True):
+        environment = hopgym.Environment(hopgym.get_system("LJ-4"))
+        context = environment.context
+        optimizer = LBFGS(memory=3, max_step=1e9, rise=1e9, force=0.0)
+        size = 12
+        curvature = np.diag(np.linspace(1, 30, size))
+        positions = jax.random.normal(jax.random.key(0), (4, 3))
+        state = optimizer.init(positions, key=jax.random.key(1), context=context)
+        update = jax.jit(
+            lambda x, state: optimizer.update(
+                (curvature @ x.ravel()).reshape(4, 3),
+                state,
+                x,
+                value=0.5 * x.ravel() @ curvature @ x.ravel(),
+                context=context,
+            )
+        )
+        pairs = []
+        previous = None
+        for _ in range(6):
+            x = np.asarray(positions).ravel()
+            g = curvature @ x
+            if previous is not None:
+                pairs = [*pairs, (x - previous[0], g - previous[1])][-3:]
+            previous = (x, g)
+            if pairs:
+                s, y = pairs[-1]
+                inverse = np.eye(size) * (s @ y) / (y @ y)
+                for s, y in pairs:
+                    left = np.eye(size) - np.outer(s, y) / (s @ y)
+                    inverse = left @ inverse @ left.T + np.outer(s, s) / (s @ y)
+            else:
+                inverse = 0.01 * np.eye(size)
+            displacement, state = update(positions, state)
+            np.testing.assert_allclose(
+                np.asarray(displacement).ravel(), -inverse @ g, rtol=1e-9, atol=1e-12
+            )
+            positions = positions + displacement
+
+
+def test_a_step_uphill_is_shortened_tenfold(lj7):
+    """Where the energy rises, it goes back and tries a tenth."""
+    context = hopgym.Environment(lj7).context
+    optimizer = LBFGS()
+    x = starts(lj7, 1)[0]
+    state = optimizer.init(x, key=jax.random.key(0), context=context)
+    gradient = jnp.ones((7, 3))
+    first, state = optimizer.update(
+        gradient, state, x, value=jnp.asarray(0.0), context=context
+    )
+    back, state = optimizer.update(
+        gradient, state, x + first, value=jnp.asarray(1.0), context=context
+    )
+    np.testing.assert_allclose(back, -0.9 * first, rtol=1e-4, atol=1e-6)
+    assert int(state.shortened) == 1
