@@ -188,7 +188,7 @@ def bh_paper(step: float = 0.4, learning_rate: float = 1e-2) -> BasinHopping:
     """
     quench = FixedLength(adam(learning_rate), 5000)
     return BasinHopping(
-        quench, GaussianShake(step), temperature=0, adapt=0, longest=5000
+        quench, GaussianShake(step), temperature=0.0, adapt=0.0, longest=5000
     )
 
 
