@@ -126,7 +126,7 @@ def rollout(
             progress(done, _cropped(carry[0], count))
     return Result(
         state=_cropped(carry[0], count),
-        frames=jax.tree.map(lambda *leaves: np.stack(leaves), *snapshots)
+        frames=jax.tree.map(lambda *leaves: np.concatenate(leaves), *snapshots)
         if snapshots
         else None,
         steps=done,
@@ -264,8 +264,8 @@ def _cropped(state: State, count: int) -> State:
 
 def _snapshot(step: int, state: State, count: int) -> Frames:
     return Frames(
-        step=np.asarray(step),
-        energy=np.asarray(state.energy[:count]),
-        best_energy=np.asarray(state.best_energy[:count]),
-        positions=np.asarray(state.positions[:count]),
+        step=np.asarray([step]),
+        energy=np.asarray(state.energy[None, :count]),
+        best_energy=np.asarray(state.best_energy[None, :count]),
+        positions=np.asarray(state.positions[None, :count]),
     )

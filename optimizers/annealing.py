@@ -5,6 +5,7 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym.optimizers.base import AbstractOptimizer, Context, real
@@ -57,9 +58,6 @@ class Annealing(AbstractOptimizer[AnnealingState]):
     - `friction`: 1 / time.
     - `max_step`: longest step of an atom, in lengths.
     - `room`: between cluster and wall, in lengths.
-
-    **Raises:** `ValueError` for temperatures that are not 0 < cold <= hot, or a quench
-    outside 0 <= quench < 1.
     """
 
     steps: Int[Array, ""]
@@ -74,19 +72,14 @@ class Annealing(AbstractOptimizer[AnnealingState]):
     def __init__(
         self,
         steps: int,
-        hot: float = 0.4,
-        cold: float = 0.1,
-        quench: float = 0.05,
-        dt: float = 0.04,
-        friction: float = 1.0,
-        max_step: float = 0.2,
-        room: float = 1.0,
+        hot: ArrayLike = 0.4,
+        cold: ArrayLike = 0.1,
+        quench: ArrayLike = 0.05,
+        dt: ArrayLike = 0.04,
+        friction: ArrayLike = 1.0,
+        max_step: ArrayLike = 0.2,
+        room: ArrayLike = 1.0,
     ):
-        if not (0 < cold <= hot and 0 <= quench < 1):
-            raise ValueError(
-                "annealing needs 0 < cold <= hot and 0 <= quench < 1, got "
-                f"cold={cold}, hot={hot}, quench={quench}"
-            )
         self.steps = jnp.asarray(steps, jnp.int32)
         self.hot = real(hot)
         self.cold = real(cold)

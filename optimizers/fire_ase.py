@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym.optimizers.base import AbstractOptimizer, Context, real
@@ -57,14 +58,14 @@ class FireAse(AbstractOptimizer[FireAseState]):
 
     def __init__(
         self,
-        dt_start: float = 0.1,
-        dt_max: float = 1.0,
-        max_step: float = 0.2,
-        n_min: float = 5,
-        f_inc: float = 1.1,
-        f_dec: float = 0.5,
-        alpha_start: float = 0.1,
-        f_alpha: float = 0.99,
+        dt_start: ArrayLike = 0.1,
+        dt_max: ArrayLike = 1.0,
+        max_step: ArrayLike = 0.2,
+        n_min: ArrayLike = 5,
+        f_inc: ArrayLike = 1.1,
+        f_dec: ArrayLike = 0.5,
+        alpha_start: ArrayLike = 0.1,
+        f_alpha: ArrayLike = 0.99,
     ):
         self.dt_start = real(dt_start)
         self.dt_max = real(dt_max)

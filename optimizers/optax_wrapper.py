@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import equinox as eqx
 import optax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hopgym.optimizers.base import AbstractOptimizer, Context, real
@@ -116,7 +117,10 @@ def as_optax(
 
 
 def adam(
-    learning_rate: float = 1e-2, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
+    learning_rate: ArrayLike = 1e-2,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
 ) -> OptaxOptimizer:
     """Adam (`optax.adam`).
 
@@ -138,7 +142,9 @@ def adam(
 
 
 def rmsprop(
-    learning_rate: float = 1e-2, decay: float = 0.9, eps: float = 1e-8
+    learning_rate: ArrayLike = 1e-2,
+    decay: ArrayLike = 0.9,
+    eps: ArrayLike = 1e-8,
 ) -> OptaxOptimizer:
     """RMSprop (`optax.rmsprop`).
 

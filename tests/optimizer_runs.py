@@ -1,0 +1,52 @@
+"""What the tests of optimizers share."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+import hopgym
+
+
+@functools.cache
+def environment(name, x64=False):
+    with jax.enable_x64(x64):
+        return hopgym.Environment(hopgym.get_system(name))
+
+
+@functools.cache
+def start(name, x64=False):
+    """One random start."""
+    with jax.enable_x64(x64):
+        return environment(name, x64).system.sample(jax.random.key(1))
+
+
+def descend(env, optimizer, positions, steps, key=0):
+    """State after `steps` updates, without `rollout`."""
+    if isinstance(key, int):
+        key = jax.random.key(key)
+    state = env.reset(key, positions)
+    memory = optimizer.init(positions, key=key, context=env.context)
+
+    def step(_, carry):
+        state, memory = carry
+        update, memory = optimizer.update(
+            state.gradient,
+            memory,
+            state.positions,
+            value=state.energy,
+            context=env.context,
+        )
+        return env.step(state, update), memory
+
+    return jax.lax.fori_loop(0, steps, step, (state, memory))[0]
+
+
+def overlapping(env, positions):
+    """`positions` with two atoms that nearly coincide."""
+    return positions.at[1].set(positions[0] + 1e-3 * env.system.length)
+
+
+def finite(tree):
+    """Whether all leaves are finite."""
+    return all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(tree))

@@ -1,0 +1,121 @@
+"""Every member of the zoo on small systems."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from optimizer_runs import descend, environment, finite, overlapping, start
+
+import hopgym
+from hopgym.optimizers import ZOO, adam, make_optimizer
+
+SYSTEMS = ("LJ-7", "Gupta-Ag4Au3", "SW-Si8")
+STEPS = 300
+
+
+def member(name, system, x64=False):
+    env = environment(system, x64)
+    return env, make_optimizer(name, system=env.system, steps=STEPS)
+
+
+def layout(tree):
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("name", ZOO)
+def test_a_run_stays_finite_and_descends(name, system):
+    env, optimizer = member(name, system)
+    given = start(system)
+    starts = jnp.stack([given, given, overlapping(env, given)])
+    state = hopgym.rollout(env, optimizer, jax.random.key(2), starts, STEPS).state
+    assert finite(state)
+    assert np.all(state.faults == 0)
+    assert np.all(state.evaluations == STEPS + 1)
+    assert state.positions.shape == starts.shape
+    assert state.positions.dtype == jnp.float32
+    assert np.all(state.best_energy[:2] < 0)
+    assert state.best_energy[2] < env.system.energy_and_gradient(starts[2])[0]
+
+
+@pytest.mark.parametrize("x64", [False, True], ids=["float32", "float64"])
+@pytest.mark.parametrize("name", ZOO)
+def test_shapes_and_types_under_jit_and_vmap(name, x64):
+    with jax.enable_x64(x64):
+        env, optimizer = member(name, "LJ-7", x64)
+
+        def once(positions, key):
+            state = env.reset(key, positions)
+            before = optimizer.init(positions, key=key, context=env.context)
+            update, after = optimizer.update(
+                state.gradient,
+                before,
+                positions,
+                value=state.energy,
+                context=env.context,
+            )
+            return positions, update, before, after
+
+        positions, update, before, after = jax.eval_shape(
+            jax.jit(jax.vmap(once)),
+            jnp.stack([start("LJ-7", x64)] * 2),
+            jax.random.split(jax.random.key(0), 2),
+        )
+    assert update.dtype == (jnp.float64 if x64 else jnp.float32)
+    assert layout(update) == layout(positions)
+    assert layout(before) == layout(after)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_float64_and_equal_keys_give_equal_runs(name):
+    with jax.enable_x64(True):
+        env, optimizer = member(name, "LJ-7", x64=True)
+        one, other = jax.random.split(jax.random.key(3))
+        keys = jnp.stack([one, one, other])
+        positions = start("LJ-7", True)
+        state = jax.jit(
+            jax.vmap(lambda key: descend(env, optimizer, positions, STEPS, key))
+        )(keys)
+    assert state.positions.dtype == jnp.float64
+    assert finite(state)
+    assert np.all(state.faults == 0)
+    assert np.all(state.positions[0] == state.positions[1])
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_hyper_parameters_are_leaves_that_can_be_batched(name):
+    env, optimizer = member(name, "LJ-7")
+    numbers, rest = eqx.partition(optimizer, eqx.is_inexact_array)
+    assert jax.tree.leaves(numbers)
+    batch = eqx.combine(jax.tree.map(lambda x: jnp.stack([x, x]), numbers), rest)
+    axes = jax.tree.map(lambda x: 0 if eqx.is_inexact_array(x) else None, batch)
+    batched = eqx.filter_vmap(
+        lambda optimizer: descend(env, optimizer, start("LJ-7"), 2), in_axes=(axes,)
+    )
+    assert eqx.filter_eval_shape(batched, batch).positions.shape == (2, 7, 3)
+
+
+def test_a_batch_of_learning_rates_equals_single_runs():
+    env = environment("LJ-7")
+    rates = jnp.array([1e-2, 5e-3, 1e-3])
+    batch = eqx.filter_vmap(lambda rate: adam(learning_rate=rate))(rates)
+    run = eqx.filter_jit(
+        lambda optimizer: descend(env, optimizer, start("LJ-7"), 20).positions
+    )
+    together = eqx.filter_vmap(run)(batch)
+    for rate, positions in zip(rates, together, strict=True):
+        alone = run(adam(learning_rate=float(rate)))
+        np.testing.assert_allclose(positions, alone, rtol=0, atol=1e-5)
+    assert float(jnp.max(jnp.abs(together[0] - together[2]))) > 1e-2
+
+
+def test_hyper_parameters_have_gradients():
+    env = environment("LJ-7")
+
+    def loss(optimizer):
+        return descend(env, optimizer, start("LJ-7"), 3).energy
+
+    slope = eqx.filter_jit(eqx.filter_jacfwd(loss))(adam(learning_rate=1e-3))
+    assert slope.hyperparameters["learning_rate"] < 0
