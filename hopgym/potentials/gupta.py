@@ -21,6 +21,8 @@ from hopgym.potentials.base import (
     check_free_space,
     cored_distances,
     dot,
+    exponential,
+    padded,
     row_sums,
     squared_distances,
 )
@@ -62,26 +64,24 @@ class Gupta(AbstractPotential):
     def check_box(self, box: Box | None) -> None:
         check_free_space(self, box)
 
-    def _pair_table(self, table: Table, species: Species) -> Array:
-        """The table's entries for all pairs of atoms, or a number if there is one."""
-        kinds = table.shape[0]
-        if kinds == 1:
-            return table[0, 0]
-        one_hot = jax.nn.one_hot(species, kinds, dtype=table.dtype)
-        return dot(dot(one_hot, table), one_hot.T)
-
     def _pairs(self, positions: Positions, species: Species):
-        p, q, d0, a, xi = (
-            self._pair_table(table, species)
-            for table in (self.p, self.q, self.d0, self.a, self.xi)
+        """Terms of both sums of all pairs, their decay rates and the distances."""
+        atoms = species.shape[0]
+        kinds = self.d0.shape[0]
+        one_hot = jax.nn.one_hot(species, kinds, dtype=positions.dtype)
+        one_hot = jnp.pad(one_hot, ((0, positions.shape[0] - atoms), (0, 0)))
+
+        def of_pairs(table: Table) -> Array:
+            return table[0, 0] if kinds == 1 else dot(dot(one_hot, table), one_hot.T)
+
+        distances = cored_distances(
+            squared_distances(positions, atoms), self.core * jnp.min(self.d0)
         )
-        distances, inverse = cored_distances(
-            squared_distances(positions), self.core * jnp.min(self.d0)
-        )
-        strain = 1 - distances * (1 / d0)
-        repulsion = a * jnp.exp(p * strain)
-        density = xi * xi * jnp.exp(2 * q * strain)
-        return repulsion, density, p * (1 / d0), q * (1 / d0), inverse
+        # Factors are taken into the exponents, species by species.
+        p, q = of_pairs(self.p / self.d0), of_pairs(2 * self.q / self.d0)
+        repulsion = exponential(of_pairs(self.p + jnp.log(self.a)) - p * distances)
+        density = exponential(of_pairs(2 * (self.q + jnp.log(self.xi))) - q * distances)
+        return repulsion, density, p, q, distances
 
     def _atoms(self, repulsion: Array, density: Array) -> tuple[Array, Array]:
         """Energy of each atom, and 1 / sqrt(density) of each."""
@@ -92,15 +92,18 @@ class Gupta(AbstractPotential):
     def energy_and_gradient(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
-        about_mean = centred(positions)
-        repulsion, density, p, q, inverse = self._pairs(about_mean, species)
+        atoms = positions.shape[0]
+        about_mean = padded(centred(positions))
+        repulsion, density, p, q, distances = self._pairs(about_mean, species)
         energies, roots = self._atoms(repulsion, density)
-        attraction = q * density * (roots[:, None] + roots)
-        weights = inverse * (attraction - 2 * p * repulsion)
-        return jnp.sum(energies), central_gradient(weights, about_mean)
+        half = 0.5 * roots
+        slope = q * density * (half[:, None] + half) - 2 * p * repulsion
+        weights = slope / jnp.maximum(distances, self.core * jnp.min(self.d0))
+        gradient = central_gradient(weights, about_mean)[:atoms]
+        return jnp.sum(energies[:atoms]), gradient
 
     def atom_energies(
         self, positions: Positions, species: Species, box: Box | None
     ) -> Float[Array, " atoms"]:
-        repulsion, density, *_ = self._pairs(centred(positions), species)
-        return self._atoms(repulsion, density)[0]
+        repulsion, density, *_ = self._pairs(padded(centred(positions)), species)
+        return self._atoms(repulsion, density)[0][: positions.shape[0]]

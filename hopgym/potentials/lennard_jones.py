@@ -17,6 +17,7 @@ from hopgym.potentials.base import (
     central_gradient,
     centred,
     check_free_space,
+    padded,
     row_sums,
     squared_distances,
 )
@@ -47,25 +48,34 @@ class LennardJones(AbstractPotential):
     def check_box(self, box: Box | None) -> None:
         check_free_space(self, box)
 
-    def _pairs(self, scaled: Positions) -> tuple[Array, Array]:
+    def _pairs(self, scaled: Positions, atoms: int) -> tuple[Array, Array]:
         """Pair energies / epsilon, and weights w of the gradient w (r_i - r_j)."""
-        squared = squared_distances(scaled)
-        outside = jnp.maximum(squared, self.core * self.core)
-        r2 = 1 / outside
+        squared = squared_distances(scaled, atoms)
+        core2 = self.core * self.core
+        outside = jnp.maximum(squared, core2)
+        # 1/r^2, continued linearly in r^2. Everything else is a function of this one
+        # matrix: XLA keeps the result of a division and recomputes all others.
+        inverse = (1 + (outside - squared) / core2) / outside
+        edge = 1 / core2
+        r2 = jnp.minimum(inverse, edge)
         r6 = r2 * r2 * r2
-        weights = 12 * (r6 - r6 * r6) * r2
-        return r6 * (r6 - 2) + 0.5 * weights * (squared - outside), weights
+        slope = 6 * edge**2 * (edge**3 - 1)
+        energies = r6 * (r6 - 2) + slope * (inverse - r2)
+        return energies, 12 * (r6 - r6 * r6) * r2
 
     def energy_and_gradient(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
-        scaled = centred(positions) / self.d0
-        energies, weights = self._pairs(scaled)
-        gradient = central_gradient(weights, scaled) * (self.epsilon / self.d0)
-        return 0.5 * self.epsilon * jnp.sum(row_sums(energies)), gradient
+        atoms = positions.shape[0]
+        scaled = padded(centred(positions) / self.d0)
+        energies, weights = self._pairs(scaled, atoms)
+        gradient = central_gradient(weights, scaled)[:atoms]
+        energy = 0.5 * self.epsilon * jnp.sum(row_sums(energies))
+        return energy, gradient * (self.epsilon / self.d0)
 
     def atom_energies(
         self, positions: Positions, species: Species, box: Box | None
     ) -> Float[Array, " atoms"]:
-        energies, _ = self._pairs(centred(positions) / self.d0)
-        return 0.5 * self.epsilon * row_sums(energies)
+        atoms = positions.shape[0]
+        energies, _ = self._pairs(padded(centred(positions) / self.d0), atoms)
+        return 0.5 * self.epsilon * row_sums(energies)[:atoms]

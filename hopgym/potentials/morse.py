@@ -18,6 +18,8 @@ from hopgym.potentials.base import (
     centred,
     check_free_space,
     cored_distances,
+    exponential,
+    padded,
     row_sums,
     squared_distances,
 )
@@ -50,22 +52,26 @@ class Morse(AbstractPotential):
     def check_box(self, box: Box | None) -> None:
         check_free_space(self, box)
 
-    def _pairs(self, scaled: Positions) -> tuple[Array, Array]:
+    def _pairs(self, scaled: Positions, atoms: int) -> tuple[Array, Array]:
         """Pair energies / epsilon, and weights w of the gradient w (r_i - r_j)."""
-        distances, inverse = cored_distances(squared_distances(scaled), self.core)
-        bond = jnp.exp(self.rho * (1 - distances))
-        return bond * (bond - 2), -2 * self.rho * bond * (bond - 1) * inverse
+        distances = cored_distances(squared_distances(scaled, atoms), self.core)
+        bond = exponential(self.rho * (1 - distances))
+        slope = -2 * self.rho * bond * (bond - 1)
+        return bond * (bond - 2), slope / jnp.maximum(distances, self.core)
 
     def energy_and_gradient(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
-        scaled = centred(positions) / self.d0
-        energies, weights = self._pairs(scaled)
-        gradient = central_gradient(weights, scaled) * (self.epsilon / self.d0)
-        return 0.5 * self.epsilon * jnp.sum(row_sums(energies)), gradient
+        atoms = positions.shape[0]
+        scaled = padded(centred(positions) / self.d0)
+        energies, weights = self._pairs(scaled, atoms)
+        gradient = central_gradient(weights, scaled)[:atoms]
+        energy = 0.5 * self.epsilon * jnp.sum(row_sums(energies))
+        return energy, gradient * (self.epsilon / self.d0)
 
     def atom_energies(
         self, positions: Positions, species: Species, box: Box | None
     ) -> Float[Array, " atoms"]:
-        energies, _ = self._pairs(centred(positions) / self.d0)
-        return 0.5 * self.epsilon * row_sums(energies)
+        atoms = positions.shape[0]
+        energies, _ = self._pairs(padded(centred(positions) / self.d0), atoms)
+        return 0.5 * self.epsilon * row_sums(energies)[:atoms]

@@ -10,19 +10,21 @@ import itertools
 import math
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from hopgym.potentials.base import (
+    FAR,
     POSITION_LIMIT,
     AbstractPotential,
     Box,
     Energy,
     Positions,
     Species,
-    dot,
+    cored_distances,
+    differences,
+    exponential,
     row_sums,
 )
 
@@ -104,45 +106,42 @@ class StillingerWeber(AbstractPotential):
                 f"{math.ceil(float(self.cutoff / box.min()) - 0.5)})"
             )
 
-    def _bonds(self, positions: Positions, box: Box | None):
-        """Vectors / r, radial functions and derivatives of all bonds.
+    def _bonds(
+        self, positions: Positions, box: Box | None
+    ) -> tuple[list[Array], Array, Array]:
+        """Vectors / r and distances of all bonds, and max(r, core).
 
-        Matrices are `(atoms, images * atoms)`, in units of sigma and epsilon.
+        Matrices are `(atoms, images * atoms)`, in units of sigma.
         """
         assert box is not None, "a System without a box refuses this potential"
         atoms = positions.shape[0]
         edges = box / self.sigma
+        inverse_edges = 1 / edges
         scaled = jnp.clip(positions, -POSITION_LIMIT, POSITION_LIMIT) / self.sigma
-        shifts = np.array(
-            list(itertools.product(range(-self.images, self.images + 1), repeat=3))
-        )
+        span = range(-self.images, self.images + 1)
+        shifts = np.array(list(itertools.product(span, repeat=3)))
         vectors = []
-        for axis in range(3):
-            x = scaled[:, axis]
-            d = x[:, None] - x
-            d = d - edges[axis] * jnp.round(d / edges[axis])
+        for axis, d in enumerate(differences(scaled)):
+            d = d - edges[axis] * jnp.round(d * inverse_edges[axis])
             if self.images:
                 moved = d[:, None, :] + (edges[axis] * shifts[:, axis])[:, None]
                 d = moved.reshape(atoms, -1)
             vectors.append(d)
-        squared = vectors[0] ** 2 + vectors[1] ** 2 + vectors[2] ** 2
-        self_bond = np.zeros((atoms, len(shifts), atoms))
-        self_bond[:, len(shifts) // 2] = np.eye(atoms) * POSITION_LIMIT
-        squared = squared + jnp.asarray(self_bond.reshape(atoms, -1), positions.dtype)
+        to_itself = np.zeros((atoms, len(shifts), atoms))
+        to_itself[:, len(shifts) // 2] = np.eye(atoms) * FAR
+        squared = sum(d * d for d in vectors) + jnp.asarray(
+            to_itself.reshape(atoms, -1), positions.dtype
+        )
+        inside = jnp.minimum(squared, (CUT * self.a) ** 2)
+        distances = cored_distances(inside, self.core)
+        outside = jnp.maximum(distances, self.core)
+        return [d / outside for d in vectors], distances, outside
 
-        limit = (CUT * self.a) ** 2
-        inside = jnp.minimum(squared, limit)
-        outside = jnp.maximum(inside, self.core * self.core)
-        inverse = jax.lax.rsqrt(outside)
-        distances = 0.5 * (inside + outside) * inverse
-        units = [d * inverse for d in vectors]
-        return units, distances, inverse, squared > self.core * self.core
-
-    def _radial(self, distances: Array):
+    def _radial(self, distances: Array) -> tuple[Array, Array, Array, Array]:
         """Bond function f, pair energy, and their derivatives by the distance."""
         u = 1 / (distances - self.a)
-        f = jnp.exp(self.gamma * u)
-        tail = self.big_a * jnp.exp(u)
+        f = exponential(self.gamma * u)
+        tail = self.big_a * exponential(u)
         r2 = 1 / (distances * distances)
         r4 = self.big_b * r2 * r2
         pair = (r4 - 1) * tail
@@ -159,54 +158,63 @@ class StillingerWeber(AbstractPotential):
         return row_sums(f), first, second
 
     def _atoms(self, f, pair, units, zeroth, first, second):
-        lengths = sum(n * n for n in units) + 1 / 3
         norm2 = sum((1 if k == m else 2) * value**2 for (k, m), value in second.items())
         norm1 = sum(value**2 for value in first)
-        angular = norm2 + 2 / 3 * norm1 + zeroth**2 / 9 - row_sums((f * lengths) ** 2)
-        return 0.5 * (row_sums(pair) + self.strength * angular)
+        same = f * (sum(n * n for n in units) + 1 / 3)
+        bonds = row_sums(pair - self.strength * same * same)
+        moments = norm2 + 2 / 3 * norm1 + zeroth**2 / 9
+        return 0.5 * (bonds + self.strength * moments)
 
     def energy_and_gradient(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
-        units, distances, inverse, beyond_core = self._bonds(positions, box)
+        units, distances, outside = self._bonds(positions, box)
         f, d_f, pair, d_pair = self._radial(distances)
         zeroth, first, second = self._moments(f, units)
         energies = self._atoms(f, pair, units, zeroth, first, second)
 
-        # E_3 = strength/2 sum_ij f_ij (n.M2.n + 2/3 M1.n + M0/9 - f (n.n + 1/3)^2)
-        # and each moment is met again in its own derivative.
+        # A bond is in the sums of both its atoms, in opposite directions: even moments
+        # of the two add up and odd ones subtract, and sums over rows suffice.
+        def of_ends(moment: Array, sign: int) -> Array:
+            other = jnp.tile(moment, f.shape[1] // f.shape[0])
+            return moment[:, None] + sign * other
+
+        both = {axes: of_ends(value, 1) for axes, value in second.items()}
         turned = [
-            sum(second[min(k, m), max(k, m)][:, None] * units[m] for m in range(3))
+            sum(both[min(k, m), max(k, m)] * units[m] for m in range(3))
             for k in range(3)
         ]
-        lengths = sum(n * n for n in units) + 1 / 3
-        along = [
-            2 * turned[k] + (2 / 3) * first[k][:, None] - 2 * f * lengths * units[k]
-            for k in range(3)
-        ]
-        quadratic = sum(turned[k] * units[k] for k in range(3))
-        linear = sum(first[k][:, None] * units[k] for k in range(3))
-        by_f = quadratic + (2 / 3) * linear + zeroth[:, None] / 9 - f * lengths**2
-        radial = self.strength * by_f * d_f + 0.5 * d_pair
+        shared = [of_ends(value, -1) for value in first]
+        quadratic = sum(t * n for t, n in zip(turned, units, strict=True))
+        linear = sum(v * n for v, n in zip(shared, units, strict=True))
+        norms = sum(n * n for n in units)
+        same = f * (norms + 1 / 3)
+        by_f = (
+            quadratic
+            + (2 / 3) * linear
+            + of_ends(zeroth, 1) / 9
+            - 2 * same * (norms + 1 / 3)
+        )
         # Outside the core a unit vector turns, but keeps its length.
         projection = jnp.where(
-            beyond_core, sum(a * n for a, n in zip(along, units, strict=True)), 0
+            distances > self.core,
+            2 * quadratic + (2 / 3) * linear - 4 * same * norms,
+            0,
         )
-        angular = self.strength * f * inverse
-
-        atoms = positions.shape[0]
-        gradient = []
-        for k in range(3):
-            pull = radial * units[k] + angular * (along[k] - projection * units[k])
-            folded = pull.reshape(atoms, -1, atoms)
-            back = dot(jnp.ones((1, atoms), pull.dtype), folded.sum(1))[0]
-            gradient.append(row_sums(pull) - back)
+        radial = outside * (self.strength * by_f * d_f + d_pair)
+        # Quotients, which XLA keeps, while it would recompute a product three times.
+        along = (radial - self.strength * f * (projection + 4 * same)) / outside
+        across = self.strength * f / outside
+        gradient = [
+            row_sums(along * n + across * (2 * t + (2 / 3) * v))
+            for n, t, v in zip(units, turned, shared, strict=True)
+        ]
         scale = self.epsilon / self.sigma
         return self.epsilon * jnp.sum(energies), jnp.stack(gradient, axis=1) * scale
 
     def atom_energies(
         self, positions: Positions, species: Species, box: Box | None
     ) -> Float[Array, " atoms"]:
-        units, distances, _, _ = self._bonds(positions, box)
+        units, distances, _ = self._bonds(positions, box)
         f, _, pair, _ = self._radial(distances)
         return self.epsilon * self._atoms(f, pair, units, *self._moments(f, units))
