@@ -7,7 +7,10 @@ Adding an optimizer is one file and one line in `ZOO`.
 
 from __future__ import annotations
 
+import functools
+import importlib.resources
 import inspect
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -37,20 +40,37 @@ ZOO: dict[str, Callable[..., AbstractOptimizer]] = {
 }
 
 
-def build(factory: Callable[..., Any], system: Any, steps: int) -> Any:
-    """`factory(system=system, steps=steps)`, with those of the two that it takes."""
+@functools.cache
+def _tuned() -> dict[str, dict[str, dict[str, float]]]:
+    table = importlib.resources.files("hopgym") / "optimizers" / "tuned.json"
+    return json.loads(table.read_text())["settings"]
+
+
+def tuned_settings(name: str, system_name: str) -> dict[str, float]:
+    """Hyper-parameters of an optimizer that were tuned for a system or its family.
+
+    `tuned.json` says how they were found. The family of a system is what precedes the
+    hyphen in its name. Empty where nothing was tuned: the factory's defaults hold.
+    """
+    settings = _tuned().get(name, {})
+    family = system_name.split("-")[0]
+    return settings.get(system_name, settings.get(family, {}))
+
+
+def build(factory: Callable[..., Any], system: Any, steps: int, **settings: Any) -> Any:
+    """`factory(**settings)`, with `system=` and `steps=` where it takes them."""
     offered = {"system": system, "steps": steps}
     parameters = inspect.signature(factory).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return factory(**offered)
-    return factory(**{k: v for k, v in offered.items() if k in parameters})
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        offered = {k: v for k, v in offered.items() if k in parameters}
+    return factory(**offered, **settings)
 
 
 def make_optimizer(name: str, *, system: Any, steps: int) -> AbstractOptimizer:
-    """The optimizer of that name, made for a system and a number of steps.
+    """The optimizer of that name, tuned for a system and made for a number of steps.
 
     **Raises:** `KeyError` for an unknown name, with the nearest known ones.
     """
     if name not in ZOO:
         raise KeyError(unknown("optimizer", name, list(ZOO)))
-    return build(ZOO[name], system, steps)
+    return build(ZOO[name], system, steps, **tuned_settings(name, system.name))
