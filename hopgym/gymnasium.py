@@ -22,7 +22,7 @@ from jaxtyping import Array
 from hopgym.environment import Environment, State
 from hopgym.names import unknown
 from hopgym.systems import System, get_system
-from hopgym.task import STEP_LIMIT, Task, flat
+from hopgym.task import ENTRIES, STEP_LIMIT, Task, flat
 
 RENDER_MODES = ["rgb_array", "ansi"]
 # Starts are drawn for this fraction of the replicas at a time when some of them begin
@@ -271,9 +271,8 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
         return info | {f"_{name}": present.copy() for name in info}
 
     def _final(self, final, ended) -> dict[str, Any]:
-        observation, info = final
+        observation, _, _, _, info = _unpacked(final) if self._numpy else final
         if self._numpy:
-            observation, _, _, _, info = _unpacked(final)
             last = np.full(self.num_envs, None, object)
             for i in np.flatnonzero(ended):
                 last[i] = jax.tree.map(lambda entry, i=i: entry[i].copy(), observation)
@@ -442,7 +441,8 @@ def _advance_all(
     task = layout.task(arrays)
     after = jax.vmap(task.step)(states, actions)
     reward = jax.vmap(task.reward)(states, after)
-    terminated, truncated = task.terminated(after), task.truncated(after)
+    terminated = jax.vmap(task.terminated)(after)
+    truncated = jax.vmap(task.truncated)(after)
     finite = jnp.all(jnp.isfinite(actions), axis=-1)
     outputs = jax.vmap(functools.partial(layout.outputs, task))
     final = None
@@ -511,7 +511,7 @@ def _observation_space(task: Task, observation: str) -> spaces.Space:
     }
     if observation == "dict":
         return spaces.Dict(boxes)
-    bound = np.concatenate([bound.ravel() for bound in task.bounds().values()])
+    bound = np.concatenate([task.bounds()[name].ravel() for name in ENTRIES])
     return spaces.Box(-bound, bound, dtype=np.float32)
 
 

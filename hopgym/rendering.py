@@ -62,7 +62,8 @@ BACKGROUND = np.array([[255, 255, 255], [226, 231, 240]], np.float32)  # top, bo
 INK = np.array([46, 52, 64], np.float32)
 TURN, TILT = 0.42, 0.30  # of the camera, in radians
 LIGHT = np.array([-0.46, 0.62, 0.64], np.float32)
-GLOSS, SHARPNESS = 130, 6  # highlight: brightness, and log2 of the exponent
+GLOSS, SHARPNESS = 0.75, 6  # highlight: brightness, and log2 of the exponent
+SHADE = 0.22  # how much darker a surface is that faces neighbours
 DISTANCE = 8.0  # of the camera, in radii of the scene
 FONT_SIZE = 15  # pixels of the caption's letters in a picture of 480
 
@@ -263,7 +264,7 @@ class _Scene:
         light = LIGHT / np.linalg.norm(LIGHT)
         half = light + np.array([0, 0, 1], np.float32)
         half /= np.linalg.norm(half)
-        openness = 0.16 * self._openness()
+        openness = SHADE * self._openness()
         for atom, (x, y, radius) in enumerate(self.centres):
             window = self.windows[atom]
             visible = self.owner[window] == atom
@@ -278,13 +279,13 @@ class _Scene:
             bare = nx * openness[atom, 0] + ny * openness[atom, 1]
             bare += nz * openness[atom, 2]
             brightness = 0.42 + 0.66 * np.maximum(lit, 0) + 0.10 * lit
-            brightness *= np.clip(0.80 + bare, 0.45, 1.0)
+            brightness *= np.clip(0.80 + bare, 0.4, 1.0)
             brightness *= 0.62 + 0.38 * np.sqrt(nz)
             for _ in range(SHARPNESS):
                 shine *= shine
             colour = brightness[:, None] * colours[atom]
-            colour += GLOSS * shine[:, None]
             np.minimum(colour, 255, out=colour)
+            colour += GLOSS * shine[:, None] * (255 - colour)
             fog = self._fog(self.front[window][visible])[:, None]
             patch = canvas[window]
             colour += fog * (patch[visible] - colour)

@@ -18,6 +18,7 @@ from hopgym.environment import Environment, State
 
 REWARDS = ("best", "energy")
 STEP_LIMIT = 50_000
+ENTRIES = ("positions", "gradient", "energy", "step", "species")
 
 # Energy above the lowest known one at which a height is 1/2, by the energy scale: a
 # random start is about 20 of these above, a first quench about 1.
@@ -176,9 +177,9 @@ class Task(eqx.Module):
         return {
             "positions": _bounded(positions / system.length, bound),
             "gradient": _bounded(jnp.arcsinh(gradient), GRADIENT_BOUND),
-            "energy": _bounded(self.height(state.energy)[None], 1),
-            "step": _bounded((state.step / self.horizon)[None], 1),
-            "species": _bounded(species / max(kinds - 1, 1), 1),
+            "energy": _bounded(self.height(state.energy)[None], 1.0),
+            "step": _bounded((state.step / self.horizon)[None], 1.0),
+            "species": _bounded(species / max(kinds - 1, 1), 1.0),
         }
 
     def bounds(self) -> dict[str, Float32[np.ndarray, "..."]]:
@@ -206,8 +207,8 @@ class Task(eqx.Module):
 
 
 def flat(observation: dict[str, Float32[Array, "..."]]) -> Float32[Array, " features"]:
-    """An observation as one vector, in the order of its entries: 7 N + 2 numbers."""
-    return jnp.concatenate([entry.reshape(-1) for entry in observation.values()])
+    """An observation as one vector of 7 N + 2 numbers, in the order of `ENTRIES`."""
+    return jnp.concatenate([observation[name].reshape(-1) for name in ENTRIES])
 
 
 def _bounded(values: Array, bound: float | Array) -> Float32[Array, "..."]:
