@@ -42,11 +42,12 @@ class Preset:
 
 PRESETS = {
     "quick": Preset(
-        about="three landscapes at a reduced budget, five minutes on two cores",
+        about="four landscapes at a reduced budget, five minutes on two cores",
         systems={
             "LJ-13": Budget(starts=50, steps=10_000),
             "LJ-38": Budget(starts=30, steps=20_000),
             "Gupta-Au55": Budget(starts=16, steps=10_000),
+            "SW-Si64": Budget(starts=8, steps=4_000),
         },
         optimizers=CLASSICAL,
         budget=Budget(starts=20, steps=10_000),

@@ -345,6 +345,19 @@ def test_plugin_of_a_module(main, plugin, tmp_path, monkeypatch):
     assert cell["optimizer"] == "module_of_a_user:Downhill"
 
 
+def test_example_of_the_readme(main, tmp_path):
+    text = (BENCHMARKS / "README.md").read_text()
+    example = text.partition("```python\n")[2].partition("```")[0]
+    path = tmp_path / "my_file.py"
+    path.write_text(example)
+    out = tmp_path / "out"
+    own = f"{path}:Normalised"
+    assert main([*TINY[:2], *TINY[4:], "--optimizers", own, "--out", str(out)]) == 0
+    (cell,) = results(out)["cells"]
+    assert cell["settings"]["steps"] == 40
+    assert cell["faults"] == 0
+
+
 def test_what_goes_wrong_in_a_cell_stays_there(main, plugin, tmp_path, capsys):
     out = tmp_path / "out"
     own = [f"{plugin}:{name}" for name in ("broken", "Flat", "NotANumber")]

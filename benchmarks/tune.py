@@ -1,0 +1,135 @@
+"""Tune hyper-parameters of optimizers on starts that no reported result uses.
+
+python benchmarks/tune.py --systems LJ-13,SW-Si64 --optimizers adam,fire,bh-paper
+python benchmarks/tune.py --write     choose the best and store them with the zoo
+
+Every point of an optimizer's grid is a cell of the benchmark and is kept and resumed
+like one. The best point of a system is the one with the lowest mean energy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cells
+import cli
+import jax
+from plugins import Entry
+from progress import Bar
+from provenance import describe_host
+from store import Store
+
+from hopgym.optimizers import zoo
+
+ROOT = Path(__file__).resolve().parent
+TUNED = ROOT.parent / "optimizers" / "tuned.json"
+
+# Learn2Hop, appendix C.1 and C.2, for Adam and the paper's basin hopping. FIRE has no
+# learning rate: its time steps are scaled together. For ours: around the defaults.
+GRIDS: dict[str, list[dict[str, float]]] = {
+    "adam": [{"learning_rate": rate} for rate in (1e-2, 5e-3, 1e-3)],
+    "fire": [{"dt_start": dt, "dt_max": 8 * dt} for dt in (1e-2, 5e-3, 1e-3)],
+    "bh-paper": [{"step": step} for step in (0.2, 0.4, 0.6, 0.8)],
+    "bh-lbfgs": [
+        {"temperature": temperature, "step": step, "surface": surface}
+        for temperature, step, surface in itertools.product(
+            (0.1, 0.2, 0.4, 0.8), (0.3, 0.36), (0.0, 0.4)
+        )
+    ],
+    "bh-two-phase": [
+        {"temperature": temperature, "step": step}
+        for temperature, step in itertools.product((0.1, 0.4, 1.0), (0.3, 0.36, 0.45))
+    ],
+}
+SYSTEMS = ("LJ-13", "LJ-38", "LJ-75", "Gupta-Au55", "SW-Si64")
+SEED = 1000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is missing of the grids and print the best; the exit code."""
+    parser = cli.Parser(prog="tune.py", description=__doc__, allow_abbrev=False)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("--systems", metavar="A,B", type=cli.names, default=list(SYSTEMS))
+    add("--optimizers", metavar="A,B", type=cli.names, default=list(GRIDS))
+    add("--starts", type=cli.positive, default=40)
+    add("--steps", type=cli.positive, default=50_000)
+    add("--out", type=Path, metavar="DIR", default=ROOT / "results" / "tuning")
+    add("--write", action="store_true", help="store the best with the zoo")
+    args = parser.parse_args(arguments)
+    for name in args.optimizers:
+        if name not in GRIDS:
+            parser.error(f"no grid for {name!r}; there are {', '.join(GRIDS)}")
+    try:
+        systems = cli.systems(args.systems)
+        store = Store(args.out)
+    except ValueError as error:
+        parser.error(str(error))
+    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+
+    points = []
+    for system, name in itertools.product(systems, args.optimizers):
+        for settings in GRIDS[name]:
+            cell = _cell(store, system, name, settings, args)
+            points.append({**cell, "optimizer": name, "grid": settings})
+            print(f"{system.name:12} {name:14} {settings} {cell['mean']:.4f}")
+    best = _best(points)
+    for (name, system), point in best.items():
+        print(f"best: {system:12} {name:14} {point['grid']} {point['mean']:.4f}")
+    summary = {
+        "command": cli.command(),
+        "seed": SEED,
+        **describe_host(),
+        "points": [
+            {k: point[k] for k in ("system", "optimizer", "grid", "starts", "steps")}
+            | {k: point[k] for k in ("mean", "mean_error", "min", "hits", "final_mean")}
+            for point in points
+        ],
+    }
+    Store.write(args.out / "tuning.json", json.dumps(summary, indent=1) + "\n")
+    if args.write:
+        table = json.loads(TUNED.read_text())
+        for (name, system), point in best.items():
+            table["settings"].setdefault(name, {})[system] = point["grid"]
+        Store.write(TUNED, json.dumps(table, indent=1) + "\n")
+    return 0
+
+
+def _cell(store: Store, system: Any, name: str, settings: dict, args: Any) -> dict:
+    """A point of a grid, from the folder if it is there."""
+    shown = ",".join(f"{key}={value:g}" for key, value in settings.items())
+    entry = Entry(
+        f"{name}({shown})",
+        lambda system, steps: zoo.build(zoo.ZOO[name], system, steps, **settings),
+    )
+    task = cells.Task(system, entry, args.starts, args.steps, SEED)
+    optimizer = entry.make(system, args.steps)
+    key = cells.key(task, optimizer)
+    cell = store.load(key)
+    if cell is None:
+        bar = Bar("  ".join(task.name), task.starts, task.steps, sys.stderr)
+        cell = cells.run(task, optimizer, bar.update, bar.stage)
+        bar.clear()
+        store.save(key, cell)
+    return cell
+
+
+def _best(points: list[dict]) -> dict[tuple[str, str], dict]:
+    """The point of lowest mean energy for each optimizer and system."""
+    best: dict[tuple[str, str], dict] = {}
+    for point in points:
+        where = point["optimizer"], point["system"]
+        if where not in best or point["mean"] < best[where]["mean"]:
+            best[where] = point
+    return best
+
+
+if __name__ == "__main__":
+    sys.exit(main())
