@@ -20,11 +20,11 @@ def test_reduced_batch_of_matrix_vector_products(dtype, rows):
         points = jnp.zeros((rows, 3), dtype).at[:, 0].set(jnp.arange(rows, dtype=dtype))
 
         @jax.jit
-        def squared_lengths(points):
-            turned = jax.vmap(lambda row: jnp.eye(3, dtype=dtype) @ row)(points)
-            return jnp.sum(turned**2, axis=1)
+        @jax.vmap
+        def squared_length(point):
+            return jnp.sum((jnp.eye(3, dtype=dtype) @ point) ** 2)
 
-        largest = float(squared_lengths(points).max())
+        largest = float(squared_length(points)[-1])
         assert largest == float(rows - 1) ** 2, (
             f"jax {jax.__version__} computes wrong numbers on this machine; install "
             "another release (pyproject.toml names the bad ones)"
