@@ -48,8 +48,8 @@ def parser() -> Parser:
     )
     add = options.add_argument
     add("--preset", choices=list(PRESETS), default="quick", help="default: quick")
-    add("--systems", metavar="A,B", type=_names, help="instead of the preset's")
-    add("--optimizers", metavar="A,B", type=_names, help="instead of the preset's")
+    add("--systems", metavar="A,B", type=names, help="instead of the preset's")
+    add("--optimizers", metavar="A,B", type=names, help="instead of the preset's")
     add(
         "--optimizer",
         metavar="FILE.py:NAME",
@@ -57,8 +57,8 @@ def parser() -> Parser:
         default=[],
         help="one of your own beside the others, also MODULE:NAME; repeatable",
     )
-    add("--starts", type=_positive, help="random starts of each cell")
-    add("--steps", type=_positive, help="search evaluations of each start")
+    add("--starts", type=positive, help="random starts of each cell")
+    add("--steps", type=positive, help="search evaluations of each start")
     add("--seed", type=_seed, help="of starts and optimizers, default 0")
     add("--out", type=Path, metavar="DIR", help="default: results/<preset>")
     add("--float64", action="store_true", help="double precision")
@@ -88,18 +88,18 @@ def tasks(args: argparse.Namespace) -> list[Task]:
     """
     preset = PRESETS[args.preset]
     named = list(preset.systems) if args.systems is None else args.systems
-    systems = _systems(named)
-    named = list(preset.optimizers) if args.optimizers is None else args.optimizers
-    entries = [plugins.find(spec) for spec in dict.fromkeys(named + args.optimizer)]
-    names = [entry.name for entry in entries]
-    for name in names:
-        if names.count(name) > 1:
+    chosen = systems(named)
+    specs = list(preset.optimizers) if args.optimizers is None else args.optimizers
+    entries = [plugins.find(spec) for spec in dict.fromkeys(specs + args.optimizer)]
+    shown = [entry.name for entry in entries]
+    for name in shown:
+        if shown.count(name) > 1:
             raise ValueError(f"two optimizers are called {name}; rename a file")
-    if not systems or not entries:
-        raise ValueError(f"no {'optimizers' if systems else 'systems'} to run")
+    if not chosen or not entries:
+        raise ValueError(f"no {'optimizers' if chosen else 'systems'} to run")
     return [
         Task(system, entry, *_budget(args, preset, system.name), args.seed or 0)
-        for system in systems
+        for system in chosen
         for entry in entries
     ]
 
@@ -107,7 +107,7 @@ def tasks(args: argparse.Namespace) -> list[Task]:
 def selected(args: argparse.Namespace, cell: dict) -> bool:
     """Whether a stored cell is one that `--report` was asked for."""
     wanted = {
-        "system": args.systems and [system.name for system in _systems(args.systems)],
+        "system": args.systems and [system.name for system in systems(args.systems)],
         "optimizer": args.optimizers,
         "starts": args.starts and [args.starts],
         "steps": args.steps and [args.steps],
@@ -131,9 +131,13 @@ def listing() -> str:
     return "\n".join(lines)
 
 
-def _systems(names: list[str]) -> list[System]:
+def systems(wanted: list[str]) -> list[System]:
+    """The systems of these names, each once.
+
+    **Raises:** `ValueError` for a name that is not known or makes no sense.
+    """
     try:
-        found = [get_system(name) for name in names]
+        found = [get_system(name) for name in wanted]
     except KeyError as error:
         raise ValueError(error.args[0]) from error
     return list({system.name: system for system in found}.values())
@@ -144,11 +148,13 @@ def _budget(args: argparse.Namespace, preset: Preset, name: str) -> tuple[int, i
     return args.starts or budget.starts, args.steps or budget.steps
 
 
-def _names(text: str) -> list[str]:
+def names(text: str) -> list[str]:
+    """Names separated by commas."""
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """A number of starts or steps."""
     return _integer(text, 1)
 
 

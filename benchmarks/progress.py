@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from typing import TextIO
 
 import numpy as np
 
-WIDTH = 16
+WIDTH = 10
 
 
 class Bar:
@@ -28,27 +29,31 @@ class Bar:
         self.stream = stream
         self.live = stream.isatty()
         self.pause = 0.1 if self.live else 30.0
-        self.began = self.shown = time.perf_counter()
+        self.shown = time.perf_counter()
+        self.first: tuple[int, float] | None = None
 
     def stage(self, word: str) -> None:
-        """Say what begins; the clock of the rate starts here."""
-        self.began = time.perf_counter()
+        """Say what begins."""
         if self.live:
             self._draw(f"{self.label}  {word} ...")
 
     def update(self, done: int, best: np.ndarray) -> None:
         """Show `done` steps and the best energies so far, unless it was just shown."""
         now = time.perf_counter()
-        if done == 0 or now - self.shown < self.pause:
+        if self.first is None:  # compilation ends here, the clock starts
+            self.first = done, now
+            self.shown = now
+            return
+        if now - self.shown < self.pause:
             return
         self.shown = now
-        spent = max(now - self.began, 1e-9)
-        left = clock(spent * (self.steps - done) / done)
+        per_second = (done - self.first[0]) / max(now - self.first[1], 1e-9)
+        left = clock((self.steps - done) / per_second)
         full = round(WIDTH * done / self.steps)
         self._draw(
-            f"{self.label}  [{'#' * full}{'.' * (WIDTH - full)}] "
-            f"{done:,}/{self.steps:,} steps  {rate(done * self.starts / spent)}  "
-            f"{left} left  best {np.min(best):.3f} mean {np.mean(best):.3f}"
+            f"{self.label} [{'#' * full}{'.' * (WIDTH - full)}] "
+            f"{done:,}/{self.steps:,} {left} left  best {np.min(best):.2f} "
+            f"mean {np.mean(best):.2f}  {rate(per_second * self.starts)}"
         )
 
     def clear(self) -> None:
@@ -58,7 +63,13 @@ class Bar:
             self.stream.flush()
 
     def _draw(self, text: str) -> None:
-        self.stream.write(f"\r\x1b[K{text}" if self.live else f"{text}\n")
+        if self.live:
+            # A bar of more than one line could not be drawn over.
+            width = shutil.get_terminal_size().columns - 1
+            text = f"\r\x1b[K{text[:width]}"
+        else:
+            text += "\n"
+        self.stream.write(text)
         self.stream.flush()
 
 

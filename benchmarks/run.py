@@ -116,8 +116,7 @@ class Run:
             raise
         except Exception as error:
             bar.clear()
-            last = traceback.format_exception_only(error)[-1].strip()
-            last = last.partition("\n")[0]
+            last = f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0]
             trace = "".join(traceback.format_exception(error))
             where = self.store.save_failure(stem, trace)
             _say(f"{label}  FAILED: {last} (traceback: {where})")

@@ -1,5 +1,6 @@
 """The benchmark: columns, results folder, resume, plug-ins, bad input."""
 
+import io
 import json
 import math
 import os
@@ -432,6 +433,26 @@ def test_list(main, capsys):
     printed = capsys.readouterr().out
     for word in ("quick", "paper", "LJ-2 ... LJ-150", "Gupta", "Silicon", "\n  gd "):
         assert word.casefold() in printed.casefold()
+
+
+def test_bar(bench, monkeypatch):
+    progress = bench("progress")
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    now = iter([0.0, 10.0, 10.01, 12.0, 14.0])
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(now))
+    monkeypatch.setenv("COLUMNS", "200")
+    bar = progress.Bar("[1/2] LJ-4", 3, 1000, stream)
+    bar.stage("compiling")
+    for done in (100, 101, 300, 500):
+        bar.update(done, np.array([-2.0, -3.0]))
+    bar.clear()
+    drawn = stream.getvalue().split("\r\x1b[K")[1:]
+    assert drawn[0] == "[1/2] LJ-4  compiling ..."
+    assert len(drawn) == 4 and drawn[-1] == ""
+    # 400 steps of 3 starts in 4 seconds; 500 steps are left.
+    assert "[#####.....] 500/1,000 0:05 left  best -3.00 mean -2.50" in drawn[2]
+    assert drawn[2].endswith(" 300 eval/s")
 
 
 def test_time_limit(main, tmp_path, capsys):
