@@ -259,7 +259,8 @@ def _programs(static, devices):
 
 
 def _cropped(state: State, count: int) -> State:
-    return jax.tree.map(lambda leaf: leaf[:count], state)
+    # A copy: the carry's own buffers are given up to the next chunk.
+    return jax.tree.map(lambda leaf: jnp.array(leaf[:count], copy=True), state)
 
 
 def _snapshot(step: int, state: State, count: int) -> Frames:

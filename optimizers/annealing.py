@@ -72,8 +72,8 @@ class Annealing(AbstractOptimizer[AnnealingState]):
     def __init__(
         self,
         steps: int,
-        hot: ArrayLike = 0.4,
-        cold: ArrayLike = 0.1,
+        hot: ArrayLike = 0.3,
+        cold: ArrayLike = 0.05,
         quench: ArrayLike = 0.05,
         dt: ArrayLike = 0.04,
         friction: ArrayLike = 1.0,

@@ -13,8 +13,8 @@ from hopgym.optimizers import Annealing, make_optimizer
 
 
 @functools.cache
-def mean_energy(system, temperature):
-    """Mean potential energy at a temperature, over replicas and time."""
+def mean_excess(system, temperature):
+    """Mean energy above the minimum it started in, over replicas and time."""
     env = environment(system)
     quenched = hopgym.rollout(
         env,
@@ -32,7 +32,7 @@ def mean_energy(system, temperature):
         6000,
         frames=600,
     ).frames
-    return float(np.mean(frames.energy[100:]))
+    return float(np.mean(frames.energy[100:]) - jnp.min(quenched.best_energy))
 
 
 def test_a_dimer_has_the_canonical_energy():
@@ -42,17 +42,13 @@ def test_a_dimer_has_the_canonical_energy():
     energy = distance**-12 - 2 * distance**-6
     weight = distance**2 * np.exp(-(energy + 1) / temperature)
     expected = np.sum(weight * energy) / np.sum(weight)
-    found = mean_energy("LJ-2", temperature)
-    assert found + 1 == pytest.approx(expected + 1, rel=0.04)
+    assert mean_excess("LJ-2", temperature) == pytest.approx(expected + 1, rel=0.04)
 
 
 def test_a_cold_cluster_has_the_energy_of_equipartition():
     # Each of the 3 N - 6 vibrations has T / 2; they are nearly harmonic.
     temperature = 0.01
-    excess = mean_energy("LJ-7", temperature) - float(
-        environment("LJ-7").system.reference
-    )
-    assert excess == pytest.approx(15 / 2 * temperature, rel=0.05)
+    assert mean_excess("LJ-7", temperature) == pytest.approx(0.075, rel=0.05)
 
 
 def test_the_temperature_falls_as_documented():
@@ -75,9 +71,8 @@ def test_annealing_depends_on_the_key_and_ends_at_rest():
     )
     first, second = result.state.positions
     assert jnp.max(jnp.abs(first - second)) > 0.1
-    last = environment("LJ-7").system.reference - result.state.energy
-    assert np.all(np.abs(last) < 2)
-    assert np.all(result.state.energy < result.state.best_energy + 0.05)
+    # Thermal gradients are about 3 at the lowest temperature.
+    assert jnp.max(jnp.abs(result.state.gradient)) < 1
 
 
 def test_an_evaporated_atom_comes_back():

@@ -2,6 +2,7 @@
 
 import functools
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -152,7 +153,7 @@ def test_fire_equals_jax_md_with_other_parameters(monkeypatch, steps):
 def test_fire_equals_ase(system):
     with jax.enable_x64(True):
         env = environment(system, True)
-        evaluate = jax.jit(env.system.energy_and_gradient)
+        evaluate = eqx.filter_jit(env.system.energy_and_gradient)
         positions = start(system, True)
 
         class Calculation(Calculator):
