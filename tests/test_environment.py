@@ -162,8 +162,8 @@ def test_wrong_shapes(environment):
     key = jax.random.key(0)
     atoms = environment.system.atoms
     with pytest.raises(Exception, match=r"(?i)shape|type-check"):
-        environment.reset(key, jnp.zeros((atoms + 1, 3)))
-    state = environment.reset(key)
+        reset(environment, key, jnp.zeros((atoms + 1, 3)))
+    state = reset(environment, key)
     for shape in ((atoms + 1, 3), (3 * atoms,), (atoms, 2)):
         with pytest.raises(Exception, match=r"(?i)shape|type-check"):
             environment.step(state, jnp.zeros(shape))

@@ -166,6 +166,20 @@ def test_compiled_batches(task):
     assert rewards.shape == (4,)
 
 
+def test_compositions_in_one_batch():
+    systems = [hopgym.get_system(name) for name in ("Gupta-Ag2Au1", "Gupta-Ag1Au2")]
+
+    @eqx.filter_jit
+    @eqx.filter_vmap
+    def see(system):
+        task = Task(hopgym.Environment(system))
+        return task.observe(task.reset(jax.random.key(0), jnp.asarray(2.8 * TRIANGLE)))
+
+    seen = see(hopgym.stack(systems))
+    np.testing.assert_array_equal(seen["species"], [[-1, -1, 1], [-1, 1, 1]])
+    assert seen["energy"][0] != seen["energy"][1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
