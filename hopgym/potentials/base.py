@@ -22,6 +22,7 @@ FAR = 1e9
 LANES = 8
 
 Positions = Float[Array, "atoms 3"]
+Padded = Float[Array, "padded 3"]
 Species = Int[Array, " atoms"]
 Box = Float[Array, "3"]
 Energy = Float[Array, ""]
@@ -98,7 +99,7 @@ def centred(positions: Positions) -> Positions:
     return bounded - jnp.mean(bounded, axis=0)
 
 
-def padded(positions: Positions) -> Positions:
+def padded(positions: Positions) -> Padded:
     """Positions with phantom atoms up to a multiple of `LANES`, at the origin."""
     return jnp.pad(positions, ((0, -positions.shape[0] % LANES), (0, 0)))
 
@@ -109,9 +110,7 @@ def differences(positions: Positions) -> tuple[Array, Array, Array]:
     return x[:, None] - x, y[:, None] - y, z[:, None] - z
 
 
-def squared_distances(
-    positions: Positions, atoms: int
-) -> Float[Array, "padded padded"]:
+def squared_distances(positions: Padded, atoms: int) -> Float[Array, "padded padded"]:
     """Squared distances; about `FAR` on the diagonal and from `atoms` on."""
     dx, dy, dz = differences(positions)
     mask = np.eye(positions.shape[0])

@@ -14,6 +14,7 @@ from hopgym.potentials.base import (
     AbstractPotential,
     Box,
     Energy,
+    Padded,
     Positions,
     Species,
     central_gradient,
@@ -64,7 +65,7 @@ class Gupta(AbstractPotential):
     def check_box(self, box: Box | None) -> None:
         check_free_space(self, box)
 
-    def _pairs(self, positions: Positions, species: Species):
+    def _pairs(self, positions: Padded, species: Species):
         """Terms of both sums of all pairs, their decay rates and the distances."""
         atoms = species.shape[0]
         kinds = self.d0.shape[0]

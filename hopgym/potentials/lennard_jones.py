@@ -12,6 +12,7 @@ from hopgym.potentials.base import (
     AbstractPotential,
     Box,
     Energy,
+    Padded,
     Positions,
     Species,
     central_gradient,
@@ -48,7 +49,7 @@ class LennardJones(AbstractPotential):
     def check_box(self, box: Box | None) -> None:
         check_free_space(self, box)
 
-    def _pairs(self, scaled: Positions, atoms: int) -> tuple[Array, Array]:
+    def _pairs(self, scaled: Padded, atoms: int) -> tuple[Array, Array]:
         """Pair energies / epsilon, and weights w of the gradient w (r_i - r_j)."""
         squared = squared_distances(scaled, atoms)
         core2 = self.core * self.core

@@ -12,6 +12,7 @@ from hopgym.potentials.base import (
     AbstractPotential,
     Box,
     Energy,
+    Padded,
     Positions,
     Species,
     central_gradient,
@@ -42,7 +43,7 @@ class Morse(AbstractPotential):
     core: Float[Array, ""]
 
     def __init__(
-        self, rho: float, epsilon: float = 1.0, d0: float = 1.0, core: float = 0.1
+        self, rho: float | int, epsilon: float = 1.0, d0: float = 1.0, core: float = 0.1
     ):
         self.rho = jnp.asarray(rho, float)
         self.epsilon = jnp.asarray(epsilon, float)
@@ -52,7 +53,7 @@ class Morse(AbstractPotential):
     def check_box(self, box: Box | None) -> None:
         check_free_space(self, box)
 
-    def _pairs(self, scaled: Positions, atoms: int) -> tuple[Array, Array]:
+    def _pairs(self, scaled: Padded, atoms: int) -> tuple[Array, Array]:
         """Pair energies / epsilon, and weights w of the gradient w (r_i - r_j)."""
         distances = cored_distances(squared_distances(scaled, atoms), self.core)
         bond = exponential(self.rho * (1 - distances))
