@@ -196,8 +196,9 @@ def bh_lbfgs(
     system: Any,
     step: float = 0.36,
     temperature: float = 0.8,
-    surface: float = 0.3,
+    surface: float = 0.4,
     exchange: float = 0.5,
+    adapt: float = 0.02,
 ) -> BasinHopping:
     """Basin hopping with L-BFGS quenches, Metropolis acceptance and adaptive steps.
 
@@ -205,21 +206,26 @@ def bh_lbfgs(
     [`hopgym.optimizers.BasinHopping`][].
     """
     moves = cluster_moves(system, step, surface, exchange)
-    return BasinHopping(LBFGS(force=0.05, rise=0.1), moves, temperature, adapt=0.02)
+    return BasinHopping(LBFGS(force=0.05, rise=0.1), moves, temperature, adapt=adapt)
 
 
 def bh_two_phase(
     system: Any,
     step: float = 0.36,
     temperature: float = 1.0,
-    pressure: float = 5.0,
+    pressure: float = 10.0,
     exchange: float = 0.5,
+    adapt: float = 0.02,
 ) -> BasinHopping:
     """Basin hopping whose quenches begin under compression.
+
+    A periodic box fixes the density; there it is basin hopping without surface moves.
 
     **Arguments:** see [`hopgym.optimizers.TwoPhase`][] and
     [`hopgym.optimizers.BasinHopping`][].
     """
-    local = TwoPhase(LBFGS(force=0.05, rise=0.1), pressure)
+    local: AbstractLocalOptimizer = LBFGS(force=0.05, rise=0.1)
+    if system.box is None:
+        local = TwoPhase(local, pressure)
     moves = cluster_moves(system, step, 0.0, exchange)
-    return BasinHopping(local, moves, temperature, adapt=0.02)
+    return BasinHopping(local, moves, temperature, adapt=adapt)
