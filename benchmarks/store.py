@@ -106,7 +106,7 @@ class Store:
     def save_failure(self, stem: str, text: str) -> Path:
         """Keep the traceback of a cell that failed."""
         self.failed.mkdir(exist_ok=True)
-        path = self.failed / f"{stem}.txt"
+        path = self.failed / f"{file_name(stem)}.txt"
         self.write(path, text)
         return path
 
