@@ -148,9 +148,11 @@ def test_compositions_in_one_batch():
     systems = [hopgym.get_system(name) for name in ("Gupta-Ag2Au1", "Gupta-Ag1Au2")]
     stacked = hopgym.stack(systems)
     positions = 2.8 * TRIANGLE
-    batch = eqx.filter_vmap(
-        lambda system: hopgym.Environment(system).reset(
-            jax.random.key(0), jnp.asarray(positions)
+    batch = eqx.filter_jit(
+        eqx.filter_vmap(
+            lambda system: hopgym.Environment(system).reset(
+                jax.random.key(0), jnp.asarray(positions)
+            )
         )
     )(stacked)
     for energy, system in zip(batch.energy, systems, strict=True):

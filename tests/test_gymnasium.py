@@ -35,8 +35,15 @@ def actions_towards(positions, states):
     return np.clip(np.asarray(positions - states) / 0.1, -1, 1)
 
 
-@pytest.mark.parametrize("observation", ["flat", "dict"])
-@pytest.mark.parametrize("name", ["LJ-3", "Gupta-Ag2Au1", "SW-Si8"])
+@pytest.mark.parametrize(
+    ("name", "observation"),
+    [
+        ("LJ-3", "flat"),
+        ("LJ-3", "dict"),
+        ("Gupta-Ag2Au1", "flat"),
+        ("SW-Si8", "flat"),
+    ],
+)
 def test_check_env(name, observation):
     id = f"hopgym/{name}" if name in hopgym.system_names() else "hopgym/System"
     env = gymnasium.make(id, system=name, observation=observation)

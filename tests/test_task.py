@@ -95,7 +95,7 @@ def test_observation_is_bounded(task, factor):
 
 def test_height_is_monotone_and_bounded(task):
     scale = float(task.environment.system.energy_scale)
-    gaps = np.array([-10, -1, -0.01, 0, 1e-3, 0.05, 0.1, 1, 10, 1e3, 1e6], np.float32)
+    gaps = np.array([-10, -1, -0.01, 0, 1e-3, 0.1, 0.2, 1, 10, 1e3, 1e6], np.float32)
     height = np.asarray(task.height(jnp.asarray(scale * (gaps - 1))))
     assert np.all(np.diff(height) > 0) and np.all(np.abs(height) <= 1)
     np.testing.assert_allclose(height[[3, 5]], [0, 0.5], atol=2e-5)
