@@ -126,7 +126,11 @@ def row_sums(matrix: Float[Array, "rows columns"]) -> Float[Array, " rows"]:
 def central_gradient(
     weights: Float[Array, "atoms atoms"], positions: Positions
 ) -> Positions:
-    """sum_j w_ij (r_i - r_j) for symmetric weights, as one matrix product."""
+    """sum_j w_ij (r_i - r_j) for symmetric weights, as one matrix product.
+
+    Rounding grows with the distance of an atom from the mean of all, in units of the
+    distances to its neighbours: it matters for fragments that are far apart.
+    """
     ones = jnp.ones((positions.shape[0], 1), positions.dtype)
     sums = dot(weights, jnp.concatenate([positions, ones], axis=1))
     return sums[:, 3:] * positions - sums[:, :3]

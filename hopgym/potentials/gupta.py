@@ -28,8 +28,9 @@ from hopgym.potentials.base import (
     squared_distances,
 )
 
-# Below this a squared bond energy is as good as none: an isolated atom.
-SMALLEST_DENSITY = 1e-30
+# Below this a squared bond energy is as good as none: an isolated atom. Its power of
+# -3/2, in derivatives, must be a float32.
+SMALLEST_DENSITY = 1e-20
 
 Table = Float[Array, "species species"]
 
@@ -69,8 +70,8 @@ class Gupta(AbstractPotential):
         """Terms of both sums of all pairs, their decay rates and the distances."""
         atoms = species.shape[0]
         kinds = self.d0.shape[0]
-        one_hot = jax.nn.one_hot(species, kinds, dtype=positions.dtype)
-        one_hot = jnp.pad(one_hot, ((0, positions.shape[0] - atoms), (0, 0)))
+        all_species = jnp.pad(species, (0, positions.shape[0] - atoms))
+        one_hot = jax.nn.one_hot(all_species, kinds, dtype=positions.dtype)
 
         def of_pairs(table: Table) -> Array:
             return table[0, 0] if kinds == 1 else dot(dot(one_hot, table), one_hot.T)

@@ -56,12 +56,12 @@ class LennardJones(AbstractPotential):
         outside = jnp.maximum(squared, core2)
         # 1/r^2, continued linearly in r^2. Everything else is a function of this one
         # matrix: XLA keeps the result of a division and recomputes all others.
-        inverse = (1 + (outside - squared) / core2) / outside
+        inverse = (2 - jnp.minimum(squared, core2) / core2) / outside
         edge = 1 / core2
         r2 = jnp.minimum(inverse, edge)
         r6 = r2 * r2 * r2
         slope = 6 * edge**2 * (edge**3 - 1)
-        energies = r6 * (r6 - 2) + slope * (inverse - r2)
+        energies = r6 * (r6 - 2) + slope * jnp.maximum(inverse - edge, 0)
         return energies, 12 * (r6 - r6 * r6) * r2
 
     def energy_and_gradient(

@@ -1,0 +1,594 @@
+"""Potentials against jax-md, finite differences, published energies and reason."""
+
+import functools
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+import hopgym
+from hopgym import structures
+from hopgym.potentials import (
+    POTENTIALS,
+    Gupta,
+    LennardJones,
+    Morse,
+    SoftSphere,
+    StillingerWeber,
+)
+
+EDGE = 10.856
+
+# One small case of every potential: constructor, species, box, typical spacing.
+CASES = {
+    "lennard-jones": (LennardJones, [0] * 7, None, 1.0),
+    "morse": (lambda: Morse(6.0), [0] * 7, None, 1.0),
+    "gupta": (
+        lambda: hopgym.get_system("Gupta-Ag3Au4").potential,
+        [0, 0, 0, 1, 1, 1, 1],
+        None,
+        2.9,
+    ),
+    "soft-sphere": (SoftSphere, [0] * 7, None, 0.8),
+    "soft-sphere in a box": (SoftSphere, [0] * 7, [2.5, 2.6, 2.7], 0.8),
+    "stillinger-weber": (StillingerWeber, [0] * 7, [EDGE] * 3, 2.4),
+    "stillinger-weber with images": (
+        lambda: StillingerWeber(images=1),
+        [0] * 7,
+        [5.4, 5.5, 5.6],
+        2.0,
+    ),
+}
+DIVERGING = [name for name in CASES if "soft" not in name]
+
+
+@pytest.fixture
+def x64():
+    with jax.enable_x64(True):
+        yield
+
+
+@functools.cache
+def _case(name, x64):
+    make, species, box, spacing = CASES[name]
+    potential = make()
+    species = jnp.asarray(species, jnp.int32)
+    box = None if box is None else jnp.asarray(box, float)
+
+    @jax.jit
+    def evaluate(positions, species=species, box=box):
+        energy, gradient = potential.energy_and_gradient(positions, species, box)
+        atoms = potential.atom_energies(positions, species, box)
+        by_jax = jax.grad(lambda x: potential.energy_and_gradient(x, species, box)[0])(
+            positions
+        )
+        return energy, gradient, atoms, by_jax
+
+    return evaluate, species, box, spacing
+
+
+def case(name):
+    """Compiled evaluation, species, box and spacing in the current precision."""
+    return _case(name, jax.config.jax_enable_x64)
+
+
+def scattered(atoms, spacing, seed=0, noise=0.1):
+    """A piece of a cubic lattice, shaken."""
+    rng = np.random.default_rng(seed)
+    side = int(np.ceil(atoms ** (1 / 3)))
+    grid = np.stack(np.meshgrid(*[np.arange(side)] * 3), -1).reshape(-1, 3)[:atoms]
+    return spacing * (grid + noise * rng.normal(size=(atoms, 3)))
+
+
+def relaxed_energy(system, positions):
+    """Energy after L-BFGS from an ideal structure."""
+    evaluate = jax.jit(lambda x: system.energy_and_gradient(x))
+
+    def flat(x):
+        energy, gradient = evaluate(jnp.asarray(x.reshape(-1, 3)))
+        return float(energy), np.asarray(gradient, float).ravel()
+
+    start = np.asarray(positions * system.length, float).ravel()
+    options = {"maxiter": 2000, "gtol": 1e-8, "ftol": 1e-15}
+    return minimize(flat, start, jac=True, method="L-BFGS-B", options=options).fun
+
+
+@functools.cache
+def jax_md():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from jax_md import energy, smap, space
+    return energy, smap, space
+
+
+def assert_same_surface(system_function, oracle, positions, rtol):
+    positions = jnp.asarray(positions)
+    energy, gradient = jax.jit(lambda x: system_function(x))(positions)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected, slope = jax.jit(jax.value_and_grad(oracle))(positions)
+    np.testing.assert_allclose(energy, expected, rtol=rtol)
+    np.testing.assert_allclose(
+        gradient, slope, rtol=0, atol=rtol * float(jnp.abs(slope).max())
+    )
+
+
+def test_every_potential_is_tested():
+    tested = {type(make()) for make, *_ in CASES.values()}
+    assert tested == set(POTENTIALS.values())
+
+
+# --- against jax-md -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("atoms", [2, 13, 16])
+def test_lennard_jones_is_that_of_jax_md(x64, atoms):
+    energy, smap, space = jax_md()
+    displacement, _ = space.free()
+    oracle = smap.pair(
+        energy.lennard_jones, space.metric(displacement), sigma=2 ** (-1 / 6)
+    )
+    system = hopgym.get_system(f"LJ-{atoms}")
+    assert_same_surface(
+        system.energy_and_gradient, oracle, scattered(atoms, 1.1), 1e-10
+    )
+
+
+def test_gupta_is_that_of_jax_md(x64):
+    energy, _, space = jax_md()
+    displacement, _ = space.free()
+    oracle = energy.gupta_gold55(displacement, cutoff=1e3)
+    system = hopgym.get_system("Gupta-Au13")
+    assert_same_surface(system.energy_and_gradient, oracle, scattered(13, 2.9), 1e-10)
+
+
+@pytest.mark.parametrize("box", [None, [2.5, 2.5, 2.5]])
+def test_soft_sphere_is_that_of_jax_md(x64, box):
+    energy, _, space = jax_md()
+    displacement, _ = space.free() if box is None else space.periodic(np.array(box))
+    oracle = energy.soft_sphere_pair(displacement)
+    species = jnp.zeros(10, jnp.int32)
+    edges = None if box is None else jnp.asarray(box)
+    assert_same_surface(
+        lambda x: SoftSphere().energy_and_gradient(x, species, edges),
+        oracle,
+        scattered(10, 0.8),
+        1e-10,
+    )
+
+
+def test_stillinger_weber_is_that_of_jax_md(x64):
+    energy, _, space = jax_md()
+    displacement, _ = space.periodic(EDGE)
+    oracle = energy.stillinger_weber(displacement)
+    system = hopgym.get_system("SW-Si64")
+    positions = structures.diamond(2, 5.428) + 0.15 * np.random.default_rng(0).normal(
+        size=(64, 3)
+    )
+    assert_same_surface(system.energy_and_gradient, oracle, positions, 1e-6)
+
+
+# --- against own, naive sums --------------------------------------------------------
+
+
+def naive_stillinger_weber(positions, box):
+    """Energy of every atom by the printed sums over pairs and triples."""
+    a, big_a, big_b, epsilon, sigma = 1.8, 7.049556277, 0.6022245584, 2.16826, 2.0951
+    strength, gamma = 21.0, 1.2
+    energies = np.zeros(len(positions))
+    for i, centre in enumerate(positions):
+        vectors = np.delete(positions, i, 0) - centre
+        vectors -= box * np.round(vectors / box)
+        distances = np.linalg.norm(vectors, axis=1)
+        near = distances < a * sigma
+        vectors, distances = vectors[near], distances[near]
+        tails = np.exp(sigma / (distances - a * sigma))
+        pairs = big_a * epsilon * (big_b * (sigma / distances) ** 4 - 1) * tails
+        energies[i] += pairs.sum() / 2
+        for j in range(len(distances)):
+            for k in range(j):
+                cosine = vectors[j] @ vectors[k] / distances[j] / distances[k]
+                energies[i] += (
+                    strength
+                    * epsilon
+                    * (cosine + 1 / 3) ** 2
+                    * np.exp(gamma * sigma / (distances[j] - a * sigma))
+                    * np.exp(gamma * sigma / (distances[k] - a * sigma))
+                )
+    return energies
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.3])
+def test_stillinger_weber_is_the_sum_over_triples(x64, noise):
+    evaluate, _, box, spacing = case("stillinger-weber")
+    positions = scattered(7, spacing, noise=noise)
+    expected = naive_stillinger_weber(positions, np.asarray(box))
+    energy, _, atoms, _ = evaluate(jnp.asarray(positions))
+    np.testing.assert_allclose(atoms, expected, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(energy, expected.sum(), rtol=1e-10)
+
+
+def test_eight_silicon_atoms_are_an_eighth_of_their_replica(x64):
+    small, large = hopgym.get_system("SW-Si8"), hopgym.get_system("SW-Si64")
+    edge = float(small.box[0])
+    cell = structures.diamond(1, edge) + 0.2 * np.random.default_rng(1).normal(
+        size=(8, 3)
+    )
+    shifts = edge * np.array(
+        [(i, j, k) for i in (0, 1) for j in (0, 1) for k in (0, 1)]
+    )
+    replica = (shifts[:, None] + np.asarray(cell)).reshape(-1, 3)
+    energy, gradient = small.energy_and_gradient(cell)
+    expected, slopes = large.energy_and_gradient(jnp.asarray(replica))
+    np.testing.assert_allclose(8 * energy, expected, rtol=1e-12)
+    for block in slopes.reshape(8, 8, 3):
+        np.testing.assert_allclose(gradient, block, atol=1e-10)
+
+
+def test_gupta_alloy_is_the_sum_over_pairs(x64):
+    evaluate, species, _, spacing = case("gupta")
+    potential = hopgym.get_system("Gupta-Ag3Au4").potential
+    positions = scattered(7, spacing)
+    r = np.linalg.norm(positions[:, None] - positions, axis=-1)
+    kinds = np.asarray(species)
+    a, xi, p, q, d0 = (
+        np.asarray(getattr(potential, name))[kinds[:, None], kinds]
+        for name in ("a", "xi", "p", "q", "d0")
+    )
+    off = ~np.eye(7, dtype=bool)
+    repulsion = (off * a * np.exp(-p * (r / d0 - 1))).sum(1)
+    density = (off * xi**2 * np.exp(-2 * q * (r / d0 - 1))).sum(1)
+    _, _, atoms, _ = evaluate(jnp.asarray(positions))
+    np.testing.assert_allclose(atoms, repulsion - np.sqrt(density), rtol=1e-12)
+
+
+# --- the gradient is the gradient ---------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_gradient_and_atom_energies(x64, name, seed):
+    evaluate, _, _, spacing = case(name)
+    positions = jnp.asarray(scattered(7, spacing, seed))
+    energy, gradient, atoms, by_jax = evaluate(positions)
+    scale = float(jnp.abs(gradient).max())
+    np.testing.assert_allclose(atoms.sum(), energy, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(gradient, by_jax, atol=1e-11 * scale)
+    np.testing.assert_allclose(gradient.sum(0), 0, atol=1e-11 * scale)
+
+    step = 1e-5 * spacing
+    direction = np.random.default_rng(seed + 9).normal(size=positions.shape)
+    ahead, behind = (evaluate(positions + s * step * direction)[0] for s in (1, -1))
+    slope = float((gradient * direction).sum())
+    np.testing.assert_allclose(
+        (ahead - behind) / (2 * step), slope, rtol=1e-6, atol=1e-6 * scale
+    )
+
+
+@pytest.mark.parametrize("name", DIVERGING)
+def test_gradient_within_the_core(x64, name):
+    """The continued surface is one function, too: its gradient is exact there."""
+    evaluate, _, _, spacing = case(name)
+    positions = scattered(7, spacing)
+    positions[1] = positions[0] + 0.04 * spacing * np.array([1, 2, -1]) / 6**0.5
+    energy, gradient, atoms, by_jax = evaluate(jnp.asarray(positions))
+    scale = float(jnp.abs(gradient).max())
+    np.testing.assert_allclose(atoms.sum(), energy, rtol=1e-12)
+    np.testing.assert_allclose(gradient, by_jax, atol=1e-10 * scale)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_jax_gradient_in_float32(name):
+    evaluate, _, _, spacing = case(name)
+    _, gradient, _, by_jax = evaluate(jnp.asarray(scattered(7, spacing), float))
+    scale = float(jnp.abs(gradient).max())
+    np.testing.assert_allclose(gradient, by_jax, atol=5e-6 * scale)
+
+
+def test_gradient_by_parameters(x64):
+    """Parameters are leaves: energies can be differentiated by them."""
+    species = jnp.zeros(7, jnp.int32)
+    positions = jnp.asarray(scattered(7, 1.1))
+
+    def energy(potential):
+        return potential.energy_and_gradient(positions, species, None)[0]
+
+    slope = jax.grad(energy)(LennardJones()).d0
+    ahead, behind = (energy(LennardJones(d0=1 + h)) for h in (1e-6, -1e-6))
+    np.testing.assert_allclose(slope, (ahead - behind) / 2e-6, rtol=1e-6)
+
+
+# --- symmetries ---------------------------------------------------------------------
+
+
+def rotation(angles):
+    """Product of rotations about the three axes."""
+    matrix = np.eye(3)
+    for axis, angle in enumerate(angles):
+        turn = np.eye(3)
+        i, j = (axis + 1) % 3, (axis + 2) % 3
+        turn[i, i] = turn[j, j] = np.cos(angle)
+        turn[i, j], turn[j, i] = -np.sin(angle), np.sin(angle)
+        matrix = turn @ matrix
+    return matrix
+
+
+numbers = st.floats(-3, 3, allow_subnormal=False)
+triples = st.tuples(numbers, numbers, numbers)
+
+
+@pytest.mark.parametrize("name", CASES)
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 99), shift=triples, angles=triples, data=st.data())
+def test_invariance(name, seed, shift, angles, data):
+    """Translation, permutation of like atoms; rotation or shifts by the lattice."""
+    with jax.enable_x64(True):
+        evaluate, species, box, spacing = case(name)
+        positions = scattered(7, spacing, seed)
+        energy, gradient, atoms, _ = evaluate(jnp.asarray(positions))
+        tolerance = 1e-9 * max(1.0, float(jnp.abs(gradient).max()))
+
+        matrix = np.eye(3) if box is not None else rotation(angles)
+        moved = positions @ matrix.T + np.array(shift)
+        if box is not None:
+            cells = data.draw(st.lists(st.integers(-2, 2), min_size=21, max_size=21))
+            moved = moved + np.reshape(cells, (7, 3)) * np.asarray(box)
+        first = np.flatnonzero(np.asarray(species) == 0)
+        order = np.arange(7)
+        order[first] = data.draw(st.permutations(list(first)))
+        again, slope, parts, _ = evaluate(jnp.asarray(moved[order]))
+
+        np.testing.assert_allclose(again, energy, rtol=1e-10, atol=tolerance)
+        np.testing.assert_allclose(parts, atoms[order], rtol=1e-9, atol=tolerance)
+        np.testing.assert_allclose(
+            slope, np.asarray(gradient)[order] @ matrix.T, atol=tolerance
+        )
+
+
+# --- energies of known structures ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "points", "expected", "tolerance"),
+    [
+        ("LJ-13", structures.icosahedron(1), -44.326801, 1e-6),
+        ("LJ-38", structures.truncated_octahedron(), -173.928427, 1e-6),
+        ("LJ-55", structures.icosahedron(2), -279.248470, 1e-6),
+        ("LJ-75", structures.decahedron(), -397.492331, 1e-6),
+        ("Morse14-38", structures.truncated_octahedron(), -144.321054, 1e-6),
+        ("Gupta-Au55", structures.icosahedron(2), -181.4067, 1e-4),
+        ("Gupta-Au55-table4", structures.icosahedron(2), -190.7274, 1e-4),
+    ],
+)
+def test_energies_of_relaxed_structures(x64, name, points, expected, tolerance):
+    system = hopgym.get_system(name)
+    assert abs(relaxed_energy(system, points) - expected) < tolerance
+    if name.startswith("LJ"):
+        assert abs(float(system.reference) - expected) < tolerance
+
+
+@pytest.mark.parametrize("name", ["Gupta-Ag38Au0", "Gupta-Ag0Pt38", "Gupta-Pd38Pt0"])
+def test_truncated_octahedra_of_pure_metals(x64, name):
+    system = hopgym.get_system(name)
+    energy = relaxed_energy(system, structures.truncated_octahedron())
+    assert abs(energy - float(system.reference)) < 1e-4
+
+
+@pytest.mark.parametrize("rho", [6, 14])
+@pytest.mark.parametrize("atoms", [5, 6, 7])
+def test_small_morse_clusters(x64, rho, atoms):
+    """Bipyramids: a ring of atoms between two more."""
+    system = hopgym.get_system(f"Morse{rho}-{atoms}")
+    angles = 2 * np.pi * np.arange(atoms - 2) / (atoms - 2)
+    ring = 0.5 / np.sin(np.pi / (atoms - 2))
+    points = np.zeros((atoms, 3))
+    points[2:, :2] = ring * np.stack([np.cos(angles), np.sin(angles)], 1)
+    points[:2, 2] = (1 - ring**2) ** 0.5 * np.array([1, -1])
+    energy = relaxed_energy(system, jnp.asarray(points))
+    assert abs(energy - float(system.reference)) < 1e-4
+
+
+def test_energy_of_diamond(x64):
+    energy, gradient = hopgym.get_system("SW-Si64").energy_and_gradient(
+        structures.diamond(2, 5.428)
+    )
+    np.testing.assert_allclose(energy, -277.536201969, rtol=1e-10)
+    np.testing.assert_allclose(gradient, 0, atol=1e-12)
+
+
+# --- safety -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_finite_whatever_comes(name, double):
+    with jax.enable_x64(double):
+        evaluate, _, _, spacing = case(name)
+        normal = scattered(7, spacing)
+        near, same, far, mixed = (normal.copy() for _ in range(4))
+        near[1] = near[0] + 1e-6
+        same[1] = same[0]
+        far[1] = far[0] + 1e6
+        mixed[:3] = [[1e37, 0, 0], [-1e37, 1e37, 0], [1e-30, 0, 0]]
+        wild = [near, same, far, mixed, 0 * normal, 1e-6 * normal, 1e37 * normal]
+        reference = float(evaluate(jnp.asarray(normal, float))[0])
+        for positions in wild:
+            results = evaluate(jnp.asarray(positions, float))
+            assert all(bool(jnp.isfinite(part).all()) for part in results)
+        for positions in (near, same, 0 * normal):
+            energy = float(evaluate(jnp.asarray(positions, float))[0])
+            assert energy > max(reference, 0 if name in DIVERGING else reference)
+        assert float(evaluate(jnp.asarray(0 * normal, float))[0]) > float(
+            evaluate(jnp.asarray(same, float))[0]
+        )
+
+
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_energy_of_a_pair_rises_all_the_way_to_coincidence(name, double):
+    with jax.enable_x64(double):
+        make, species, box, spacing = CASES[name]
+        potential = make()
+        species = jnp.asarray(species[:2], jnp.int32)
+        box = None if box is None else jnp.asarray(box, float)
+        distances = np.concatenate([[0, 1e-6, 1e-4], np.linspace(1e-2, 0.7, 70)])
+        pairs = np.zeros((len(distances), 2, 3))
+        pairs[:, 1, 0] = distances * spacing
+        energies, gradients = jax.jit(
+            jax.vmap(lambda x: potential.energy_and_gradient(x, species, box))
+        )(jnp.asarray(pairs, float))
+        rises = np.diff(np.asarray(energies))
+        # Nearer than about 1e-3 of the core the rise drowns in rounding.
+        assert (rises <= 0).all()
+        assert (rises[4:] < 0).all()
+        # The atom at the greater x is pushed to greater x, except if they coincide.
+        assert (np.asarray(gradients)[2:, 1, 0] < 0).all()
+
+
+def test_hole_in_jax_md_that_is_not_here():
+    """In float32 jax-md's Lennard-Jones forgets atoms that overlap."""
+    energy, smap, space = jax_md()
+    displacement, _ = space.free()
+    oracle = smap.pair(
+        energy.lennard_jones,
+        space.metric(displacement),
+        sigma=np.float32(2 ** (-1 / 6)),
+    )
+    system = hopgym.get_system("LJ-2")
+    close = jnp.array([[0.0, 0, 0], [1e-4, 0, 0]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _, hole = jax.value_and_grad(oracle)(close)
+        together = oracle(0 * close)
+    assert float(jnp.abs(hole).max()) == 0
+    assert float(together) == 0
+
+    value, gradient = system.energy_and_gradient(close)
+    assert float(value) > 1e12
+    assert float(gradient[0, 0]) > 1e9
+    assert float(system.energy_and_gradient(0 * close)[0]) >= float(value)
+
+
+# --- precision, batches -------------------------------------------------------------
+
+
+def precision_cases(spacing, atoms):
+    rng = np.random.default_rng(3)
+    normal = scattered(atoms, 1.1 * spacing, noise=0.1)
+    lone = normal.copy()
+    lone[atoms // 2 :] += 8 * spacing
+    overlap = normal.copy()
+    overlap[1] = overlap[0] + 0.2 * spacing * rng.normal(size=3)
+    return {
+        "random": normal,
+        "compressed": 0.7 * normal,
+        "dissociated": lone,
+        "overlap": overlap,
+    }
+
+
+@pytest.mark.parametrize("name", ["LJ-38", "LJ-75", "Gupta-Au55", "Gupta-Ag19Au19"])
+def test_float32_against_float64(name):
+    """Gradient to 5e-6 of the largest component; in overlaps of the largest term."""
+    results = {}
+    for double in (False, True):
+        with jax.enable_x64(double):
+            system = hopgym.get_system(name)
+            cases = precision_cases(float(system.length), system.atoms)
+            batch = np.stack([np.float32(x) for x in cases.values()])
+            evaluate = jax.jit(jax.vmap(lambda x, s=system: s.energy_and_gradient(x)))
+            results[double] = [
+                np.asarray(r) for r in evaluate(jnp.asarray(batch, float))
+            ]
+    for k, what in enumerate(cases):
+        single, exact = results[False][1][k], results[True][1][k]
+        # Sums about the common centre lose a digit where fragments are far from it.
+        share = 1e-5 if what == "dissociated" else 5e-6
+        np.testing.assert_allclose(
+            single, exact, rtol=0, atol=share * np.abs(exact).max(), err_msg=what
+        )
+    np.testing.assert_allclose(results[False][0], results[True][0], rtol=1e-5)
+
+
+def test_float32_energy_of_the_largest_bar():
+    """LJ-75 at its minimum: hits are recognised to 1e-3, so energies must be better."""
+    points = structures.decahedron()
+    with jax.enable_x64(True):
+        exact = float(
+            hopgym.get_system("LJ-75").energy_and_gradient(jnp.asarray(points, float))[
+                0
+            ]
+        )
+    single = float(hopgym.get_system("LJ-75").energy_and_gradient(points)[0])
+    assert abs(single - exact) < 2e-4
+
+
+def test_float32_silicon():
+    positions = structures.diamond(2, 5.428) + 0.15 * np.random.default_rng(0).normal(
+        size=(64, 3)
+    ).astype(np.float32)
+    single = hopgym.get_system("SW-Si64").energy_and_gradient(positions)
+    with jax.enable_x64(True):
+        exact = hopgym.get_system("SW-Si64").energy_and_gradient(
+            jnp.asarray(positions, float)
+        )
+        np.testing.assert_allclose(single[0], exact[0], rtol=2e-6)
+        np.testing.assert_allclose(
+            single[1], exact[1], rtol=0, atol=5e-6 * float(jnp.abs(exact[1]).max())
+        )
+
+
+def test_batched_compositions_equal_one_by_one():
+    """Species and parameters are data: one program for all compositions."""
+    names = ["Gupta-Ag6Au7", "Gupta-Ag5Au8"]
+    systems = [hopgym.get_system(name) for name in names]
+    positions = jnp.asarray(scattered(13, 2.9), float)
+    energies, gradients = jax.jit(
+        jax.vmap(lambda s, x: s.energy_and_gradient(x), in_axes=(0, None))
+    )(hopgym.stack(systems), positions)
+    for k, system in enumerate(systems):
+        energy, gradient = system.energy_and_gradient(positions)
+        np.testing.assert_allclose(energies[k], energy, rtol=1e-6)
+        np.testing.assert_allclose(
+            gradients[k], gradient, atol=2e-6 * float(jnp.abs(gradient).max())
+        )
+    assert not np.allclose(energies[0], energies[1])
+
+
+def test_nested_batches_and_scans():
+    system = hopgym.get_system("LJ-5")
+    batch = jnp.stack(
+        [jnp.asarray(scattered(5, 1.1, seed), float) for seed in range(6)]
+    )
+    single = jnp.stack([system.energy_and_gradient(x)[0] for x in batch])
+    nested = jax.vmap(jax.vmap(lambda x: system.energy_and_gradient(x)[0]))(
+        batch.reshape(2, 3, 5, 3)
+    )
+    _, scanned = jax.lax.scan(
+        lambda carry, x: (carry, system.energy_and_gradient(x)[0]), None, batch
+    )
+    np.testing.assert_allclose(nested.ravel(), single, rtol=1e-6)
+    np.testing.assert_allclose(scanned, single, rtol=1e-6)
+
+
+def test_boxes_that_do_not_fit_are_refused():
+    box = jnp.full(3, 5.0)
+    for potential in (
+        LennardJones(),
+        Morse(6.0),
+        Gupta([[1]], [[1]], [[1]], [[1]], [[1]]),
+    ):
+        with pytest.raises(ValueError, match="free space"):
+            potential.check_box(box)
+    with pytest.raises(ValueError, match="images=1"):
+        StillingerWeber().check_box(box)
+    with pytest.raises(ValueError, match="needs a box"):
+        StillingerWeber().check_box(None)
+    with pytest.raises(ValueError, match="diameter"):
+        SoftSphere(sigma=3.0).check_box(box)
+    StillingerWeber(images=1).check_box(box)
