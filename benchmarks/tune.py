@@ -67,19 +67,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in args.optimizers:
         if name not in GRIDS:
             parser.error(f"no grid for {name!r}; there are {', '.join(GRIDS)}")
+    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
     try:
         systems = cli.systems(args.systems)
         store = Store(args.out)
     except ValueError as error:
         parser.error(str(error))
-    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
 
     points = []
-    for system, name in itertools.product(systems, args.optimizers):
-        for settings in GRIDS[name]:
+    for system in systems:
+        for name, settings in ((n, s) for n in args.optimizers for s in GRIDS[n]):
             cell = _cell(store, system, name, settings, args)
             points.append({**cell, "optimizer": name, "grid": settings})
-            print(f"{system.name:12} {name:14} {settings} {cell['mean']:.4f}")
+            print(
+                f"{system.name:12} {name:14} {settings} {cell['mean']:.4f}", flush=True
+            )
     best = _best(points)
     for (name, system), point in best.items():
         print(f"best: {system:12} {name:14} {point['grid']} {point['mean']:.4f}")
