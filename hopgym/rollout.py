@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,7 +15,6 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym.environment import Environment, State
-from hopgym.optimizers.base import AbstractOptimizer
 
 STARTS, POLICY = 0, 1  # streams of randomness drawn from a rollout's key
 
@@ -53,7 +53,7 @@ class Result(eqx.Module):
 
 def rollout(
     environment: Environment,
-    optimizer: AbstractOptimizer,
+    optimizer: Any,
     key: PRNGKeyArray,
     starts: int | Float[Array, "..."],
     steps: int,
@@ -135,7 +135,7 @@ def rollout(
     )
 
 
-def check_optimizer(environment: Environment, optimizer: AbstractOptimizer) -> None:
+def check_optimizer(environment: Environment, optimizer: Any) -> None:
     """Raise `ValueError` if `optimizer` cannot be a policy of `environment`.
 
     Traces it once, without computing anything.

@@ -64,7 +64,9 @@ def potential(parameter_set: str, elements: tuple[str, ...]) -> Gupta:
             for x in elements
         ]
 
-    return Gupta(**{key: table(key) for key in ("a", "xi", "p", "q", "d0")})
+    return Gupta(
+        a=table("a"), xi=table("xi"), p=table("p"), q=table("q"), d0=table("d0")
+    )
 
 
 def _parameter_set(name: str, elements: tuple[str, ...], suffix: str | None) -> str:
