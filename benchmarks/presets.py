@@ -52,6 +52,15 @@ PRESETS = {
         optimizers=CLASSICAL,
         budget=Budget(starts=20, steps=10_000),
     ),
+    "yardstick": Preset(
+        about="classical search on more clusters at the budget of Table 2",
+        systems={
+            name: Budget(starts=100, steps=50_000)
+            for name in ("LJ-19", "LJ-31", "LJ-38", "LJ-55")
+        },
+        optimizers=("random-restart", "annealing", "bh-lbfgs", "bh-two-phase"),
+        budget=Budget(starts=100, steps=50_000),
+    ),
     "paper": Preset(
         about="the systems and budget of Learn2Hop's Table 2",
         systems={
