@@ -79,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
 
+    sizes = {system.name: system.atoms for system in systems}
     points = []
     for system in systems:
         for name, settings in ((n, s) for n in args.optimizers for s in GRIDS[n]):
@@ -103,8 +104,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Store.write(args.out / "tuning.json", json.dumps(summary, indent=1) + "\n")
     if args.write:
         table = json.loads(TUNED.read_text())
-        for (name, system), point in best.items():
-            table["settings"].setdefault(name, {})[system] = point["grid"]
+        # Other systems of a family get what is best for the largest that was tuned.
+        for (name, system), point in sorted(
+            best.items(), key=lambda item: sizes[item[0][1]]
+        ):
+            settings = table["settings"].setdefault(name, {})
+            settings[system] = settings[system.split("-")[0]] = point["grid"]
         Store.write(TUNED, json.dumps(table, indent=1) + "\n")
     return 0
 
