@@ -1,0 +1,44 @@
+"""A picture or a line of text of one replica."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from hopgym.environment import State
+from hopgym.systems import System
+
+RENDER_MODES = ["rgb_array", "ansi"]
+
+
+def render(mode: str | None, system: System, state: State) -> Any:
+    """Picture or text of one replica."""
+    if mode is None:
+        gymnasium.logger.warn(
+            "render() without a render_mode shows nothing; make the environment with "
+            "render_mode='rgb_array' or 'ansi'"
+        )
+        return None
+    energy, best = _number(state.energy), _number(state.best_energy)
+    if mode == "ansi":
+        reference = _number(system.reference) if system.has_reference else "unknown"
+        return (
+            f"{system.name}  step {int(state.step)}  energy {energy}  best {best}  "
+            f"reference {reference}"
+        )
+    from hopgym.rendering import draw
+
+    return draw(
+        np.asarray(state.positions),
+        system.symbols,
+        None if system.box is None else np.asarray(system.box),
+        length=float(system.length),
+        caption=f"{system.name}   E = {energy}   best {best}   step {int(state.step)}",
+    )
+
+
+def _number(energy) -> str:
+    energy = float(energy)
+    return f"{energy:.3f}" if abs(energy) < 1e6 else f"{energy:.2e}"
