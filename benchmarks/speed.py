@@ -21,14 +21,16 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import math
 import os
 import statistics
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 SYSTEMS = "LJ-13,LJ-38,LJ-75,Gupta-Au55,SW-Si64"
 TRAJECTORY = 50
@@ -70,12 +72,20 @@ def jax_md(system) -> Callable:
     raise Nonsense(f"jax-md has no counterpart of {system.name}")
 
 
+# Name: function of a system that gives `positions -> energy, gradient`.
 CONTENDERS: dict[str, Callable] = {"xla": xla, "jax-md": jax_md}
 
 
-def parser() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """Errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Nonsense(message)
+
+
+def parser() -> Parser:
     """The command line."""
-    result = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    result = Parser(prog="speed.py", description=(__doc__ or "").splitlines()[0])
     add = result.add_argument
     add("--systems", default=SYSTEMS, help="names, separated by commas")
     add("--contenders", default="xla,jax-md", help=", ".join(CONTENDERS))
@@ -88,10 +98,11 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def chosen(options: argparse.Namespace) -> tuple[list, dict[str, Callable]]:
-    """Systems and contenders by name.
+def chosen(options: argparse.Namespace) -> list[tuple[Any, dict[str, Callable]]]:
+    """Systems, and what evaluates them, by the contender's name.
 
-    **Raises:** `Nonsense` for unknown ones, or if jax-md is not installed.
+    **Raises:** `Nonsense` for unknown ones, if a contender cannot compute a system,
+    or if jax-md is not installed.
     """
     from hopgym import get_system
     from hopgym.names import unknown
@@ -109,9 +120,38 @@ def chosen(options: argparse.Namespace) -> tuple[list, dict[str, Callable]]:
             "contender 'jax-md' needs the package jax-md: pip install jax-md, "
             "or leave it out with --contenders xla"
         )
-    if min(options.rounds, options.batch) < 1 or options.seconds <= 0:
-        raise Nonsense("--rounds, --batch and --seconds must be positive")
-    return systems, {name: CONTENDERS[name] for name in names}
+    return [
+        (system, {name: CONTENDERS[name](system) for name in names})
+        for system in systems
+    ]
+
+
+def prepare(path: Path) -> None:
+    """Make the folder of a file that will be written.
+
+    **Raises:** `Nonsense` if that cannot be.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise Nonsense(f"cannot write to {path.parent}: {error.strerror}") from None
+    if path.is_dir():
+        raise Nonsense(f"cannot write {path}: it is a folder")
+
+
+def pin(core: int | None) -> None:
+    """Keep this process on one core, the first allowed unless given.
+
+    **Raises:** `Nonsense` for a core that is not allowed.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        allowed = os.sched_getaffinity(0)
+        core = min(allowed) if core is None else core
+        if core not in allowed:
+            raise Nonsense(f"core {core} is not one of {allowed}")
+        os.sched_setaffinity(0, {core})
 
 
 class Contender:
@@ -182,7 +222,7 @@ def differences(first: Contender, other: Contender, positions) -> dict[str, floa
 
 
 def compare(
-    system, contenders: dict[str, Callable], options: argparse.Namespace
+    system, evaluations: dict[str, Callable], options: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Rows of one system.
 
@@ -195,11 +235,12 @@ def compare(
     keys = jax.random.split(jax.random.key(0), options.batch)
     positions = jnp.asarray(jax.jit(jax.vmap(lambda k: system.sample(k)))(keys), dtype)
     length = float(system.length)
-    built = {name: build(system) for name, build in contenders.items()}
-    base_name = "jax-md" if "jax-md" in built else next(iter(built))
-    field = [Contender(name, evaluate, length) for name, evaluate in built.items()]
+    base_name = "jax-md" if "jax-md" in evaluations else next(iter(evaluations))
+    field = [
+        Contender(name, evaluate, length) for name, evaluate in evaluations.items()
+    ]
     base = next(contender for contender in field if contender.name == base_name)
-    field.append(Contender(f"{base_name} again", built[base_name], length))
+    field.append(Contender(f"{base_name} again", evaluations[base_name], length))
     positions = field[0].walk(positions, 200)
 
     agreement = {}
@@ -257,7 +298,6 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """Write in one piece: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
     partial.write_text(json.dumps(content, indent=1) + "\n")
     partial.replace(path)
@@ -265,14 +305,23 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; the exit code: 0, 1 if contenders disagree, 2 for nonsense."""
+    try:
+        return _main(arguments)
+    except Nonsense as error:
+        print(f"speed.py: {error}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        print(f"speed.py: {error}", file=sys.stderr)
+        return 1
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     options = parser().parse_args(arguments)
-    if hasattr(os, "sched_setaffinity"):
-        allowed = os.sched_getaffinity(0)
-        core = min(allowed) if options.core is None else options.core
-        if core not in allowed:
-            print(f"speed.py: core {core} is not one of {allowed}", file=sys.stderr)
-            return 2
-        os.sched_setaffinity(0, {core})
+    if min(options.rounds, options.batch) < 1:
+        raise Nonsense("--rounds and --batch must be positive")
+    if not 0 < options.seconds < math.inf:
+        raise Nonsense("--seconds must be positive and finite")
+    pin(options.core)
     flags = os.environ.get("XLA_FLAGS", "")
     os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
     import jax
@@ -281,27 +330,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     jax.config.update("jax_enable_x64", options.dtype == "float64")
     # jax-md asks for float64 on every trace.
     warnings.filterwarnings("ignore", message="Explicitly requested dtype")
-    try:
-        systems, contenders = chosen(options)
-        rows: list[dict[str, Any]] = []
-        for system in systems:
-            fresh = compare(system, contenders, options)
-            print(table(fresh) if not rows else table(fresh).split("\n", 1)[1])
-            rows += fresh
-    except Nonsense as error:
-        print(f"speed.py: {error}", file=sys.stderr)
-        return 2
-    except RuntimeError as error:
-        print(f"speed.py: {error}", file=sys.stderr)
-        return 1
+    contest = chosen(options)
+    path = options.out / "speed.json"
+    prepare(path)
+    rows: list[dict[str, Any]] = []
+    for system, evaluations in contest:
+        fresh = compare(system, evaluations, options)
+        print(table(fresh) if not rows else table(fresh).split("\n", 1)[1], flush=True)
+        rows += fresh
     words = sys.argv[1:] if arguments is None else arguments
     meta = {
         "command": " ".join(["python benchmarks/speed.py", *words]),
         **describe_host(),
         "protocol": (__doc__ or "").split("Protocol:\n\n")[1].strip(),
     }
-    write(options.out / "speed.json", {"meta": meta, "rows": rows})
-    print(f"{options.out / 'speed.json'} written")
+    write(path, {"meta": meta, "rows": rows})
+    print(f"{path} written")
     return 0
 
 

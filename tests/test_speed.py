@@ -1,0 +1,147 @@
+"""The benchmark of speed: rows, agreement of the contenders, bad input."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+TINY = ("--systems", "LJ-4", "--batch", "4", "--rounds", "1", "--seconds", "0.01")
+PINS = hasattr(os, "sched_setaffinity")
+
+
+@pytest.fixture
+def pinned(monkeypatch):
+    """The cores that the process was pinned to; it was not really."""
+    cores = []
+    if PINS:
+        monkeypatch.setattr(os, "sched_setaffinity", lambda _, to: cores.append(to))
+    return cores
+
+
+@pytest.fixture
+def speed(monkeypatch, pinned):
+    """The module; what its `main` does to the process is undone."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))
+    precise = jax.config.jax_enable_x64
+    yield __import__("speed")
+    jax.config.update("jax_enable_x64", precise)
+
+
+@pytest.fixture
+def refused(speed, tmp_path, capsys, monkeypatch):
+    """`refused(arguments)` is the only line said; nothing was measured or written."""
+
+    def run(*arguments):
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path)
+            patch.setattr(speed, "compare", None)
+            before = sorted(tmp_path.rglob("*"))
+            assert speed.main(arguments) == 2
+        assert sorted(tmp_path.rglob("*")) == before
+        printed = capsys.readouterr()
+        assert not printed.out and printed.err.count("\n") == 1
+        return printed.err
+
+    return run
+
+
+def rows(out):
+    return json.loads((out / "speed.json").read_text())["rows"]
+
+
+def test_rows(speed, pinned, tmp_path, capsys):
+    out = tmp_path / "new" / "folder"
+    assert speed.main([*TINY, "--contenders", "xla", "--out", str(out)]) == 0
+    first, again = rows(out)
+    for row, name in ((first, "xla"), (again, "xla again")):
+        assert row["what"] == "energy+gradient"
+        assert (row["system"], row["batch"], row["dtype"]) == ("LJ-4", 4, "float32")
+        assert (row["contender"], row["base"]) == (name, "xla")
+        assert row["ns_per_replica"] > 0 and row["ratio"] > 0
+        assert row["difference"] == {"forces": 0, "trajectory": 0}
+    assert first["ratio"] == 1
+    expected = first["ns_per_replica"] / again["ns_per_replica"]
+    assert again["ratio"] == pytest.approx(expected)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and lines[0].startswith("system")
+    assert f"{first['ns_per_replica']:,.0f}" in lines[1]
+    assert pinned == ([{min(os.sched_getaffinity(0))}] if PINS else [])
+
+
+def test_the_base_is_jax_md(speed, tmp_path):
+    pytest.importorskip("jax_md")
+    arguments = [*TINY, "--dtype", "float64", "--out", str(tmp_path)]
+    assert speed.main(arguments) == 0
+    found = {row["contender"]: row for row in rows(tmp_path)}
+    assert list(found) == ["xla", "jax-md", "jax-md again"]
+    base = found["jax-md"]["ns_per_replica"]
+    for row in found.values():
+        assert row["base"] == "jax-md" and row["dtype"] == "float64"
+        assert row["ratio"] == pytest.approx(base / row["ns_per_replica"])
+    assert 0 < found["xla"]["difference"]["forces"] < 1e-10
+
+
+def test_contenders_that_disagree_are_not_timed(speed, tmp_path, capsys, monkeypatch):
+    def weaker(system):
+        def evaluate(positions):
+            energy, gradient = system.energy_and_gradient(positions)
+            return energy, 0.99 * gradient
+
+        return evaluate
+
+    monkeypatch.setitem(speed.CONTENDERS, "weaker", weaker)
+    arguments = [*TINY, "--contenders", "xla,weaker", "--out", str(tmp_path)]
+    assert speed.main(arguments) == 1
+    said = capsys.readouterr().err
+    assert "LJ-4: weaker and xla disagree" in said and said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--systems", "LJ13"], "unknown system 'LJ13'; did you mean 'LJ-13'"),
+        (["--systems", "LJ-4,"], "unknown system ''"),
+        (["--contenders", "xlb"], "unknown contender 'xlb'; did you mean 'xla'"),
+        (["--rounds", "0"], "--rounds and --batch must be positive"),
+        (["--rounds", "many"], "argument --rounds: invalid int value: 'many'"),
+        (["--batch", "-4"], "--rounds and --batch must be positive"),
+        (["--seconds", "0"], "--seconds must be positive"),
+        (["--seconds", "nan"], "--seconds must be positive"),
+        (["--seconds", "inf"], "--seconds must be positive"),
+        (["--dtype", "float16"], "invalid choice: 'float16'"),
+        (["--bogus"], "unrecognized arguments"),
+    ],
+)
+def test_bad_input(refused, arguments, message):
+    if "--contenders" not in arguments:
+        arguments = [*arguments, "--contenders", "xla"]
+    assert message in refused(*arguments)
+
+
+@pytest.mark.skipif(not PINS, reason="processes cannot be pinned")
+def test_no_such_core(refused):
+    assert "core -1 is not one of" in refused("--contenders", "xla", "--core", "-1")
+
+
+def test_no_counterpart(refused):
+    pytest.importorskip("jax_md")
+    said = refused("--systems", "LJ-4,Morse14-6")
+    assert "jax-md has no counterpart of Morse14-6" in said
+
+
+def test_without_jax_md(refused, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax_md", None)
+    assert "pip install jax-md" in refused(*TINY)
+
+
+def test_results_that_cannot_be_written(refused, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "taken" / "speed.json").mkdir(parents=True)
+    for out in ("file", "file/deeper", "taken"):
+        assert "cannot write" in refused(*TINY, "--contenders", "xla", "--out", out)
