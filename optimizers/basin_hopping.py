@@ -5,6 +5,7 @@ Wales and Doye, J. Phys. Chem. A 101, 5111 (1997); Learn2Hop, appendix C.2.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -119,11 +120,12 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
         )
         quenched = self.local.finished(local) | (state.used >= self.longest)
 
-        walk = (state.key, state.positions, state.energy, state.size)
+        words = jax.random.key_data(state.key)
+        walk = (words, state.positions, state.energy, state.size)
         rules = (self.move, self.temperature, self.adapt, self.target)
-        proposal, (key, place, energy, size) = lazily(
+        proposal, (words, place, energy, size) = lazily(
             quenched,
-            _hop,
+            functools.partial(_hop, jax.random.key_impl(state.key)),
             (state.positions, walk),
             rules,
             walk,
@@ -132,7 +134,7 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
             context,
         )
         return jnp.where(quenched, proposal - positions, descent), BasinHoppingState(
-            key=key,
+            key=jax.random.wrap_key_data(words, impl=jax.random.key_impl(state.key)),
             local=self.local.restart(local, quenched),
             positions=place,
             energy=energy,
@@ -142,10 +144,11 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
         )
 
 
-def _hop(rules, walk, positions, value, context):
+def _hop(kind, rules, walk, positions, value, context):
     """Accept the minimum or go back, and propose where to begin the next quench."""
     move, temperature, adapt, target = rules
-    key, place, energy, size = walk
+    words, place, energy, size = walk
+    key = jax.random.wrap_key_data(words, impl=kind)
     key, accept_key, move_key = jax.random.split(key, 3)
     # -T log(u) is how far up a hop may go.
     allowance = temperature * context.energy * jax.random.exponential(accept_key)
@@ -154,7 +157,8 @@ def _hop(rules, walk, positions, value, context):
     place = jnp.where(accepted, positions, place)
     size = jnp.clip(size * jnp.exp(adapt * (accepted - target)), 0.25, 4.0)
     proposal = move.propose(move_key, place, size, context)
-    return proposal, (key, place, jnp.where(accepted, value, energy), size)
+    words = jax.random.key_data(key)
+    return proposal, (words, place, jnp.where(accepted, value, energy), size)
 
 
 def cluster_moves(system: Any, step: float, surface: float, exchange: float) -> Mixture:

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool
 
+SMALLEST = 4  # replicas at a time, in small batches
+
 
 def lazily(
     needed: Bool[Array, ""], compute: Callable[..., Any], otherwise: Any, *operands: Any
@@ -17,14 +19,15 @@ def lazily(
     """`compute(*operands)` where `needed`, else `otherwise`.
 
     Like `jax.lax.cond`, but under `jax.vmap`, where a condition becomes a selection
-    and both sides are computed, the work is still skipped if no replica needs it.
+    and both sides are computed for all, the work is done for those replicas that need
+    it, an eighth of the batch at a time, and skipped if none does.
 
     **Arguments:**
 
     - `needed`: whether to compute.
     - `compute`: a function of arrays that closes over none.
     - `otherwise`: a pytree of the structure, shapes and dtypes of its result.
-    - `operands`: pytrees of arrays.
+    - `operands`: pytrees of arrays (random keys as their data).
     """
 
     @custom_vmap
@@ -49,14 +52,27 @@ def lazily(
             )
         )
 
-        def select(keep, new):
-            mask = needed.reshape(needed.shape + (1,) * (new.ndim - needed.ndim))
-            return jnp.where(mask, new, keep)
+        width = min(axis_size, max(SMALLEST, axis_size // 8))
+        count = jnp.sum(needed)
 
-        result = jax.lax.cond(
-            jnp.any(needed),
-            lambda: jax.tree.map(select, otherwise, jax.vmap(compute)(*operands)),
-            lambda: otherwise,
+        def some(carry):
+            done, result = carry
+            lanes = jax.lax.dynamic_slice(order, (done,), (width,))
+            new = jax.vmap(compute)(
+                *jax.tree.map(lambda x: x.at[lanes].get(mode="clip"), operands)
+            )
+            result = jax.tree.map(
+                lambda all, some: all.at[lanes].set(some, mode="drop"), result, new
+            )
+            return done + width, result
+
+        # Replicas that need it first, the places of the others out of range.
+        order = jnp.where(
+            jnp.arange(axis_size) < count, jnp.argsort(~needed), axis_size
+        )
+        order = jnp.pad(order, (0, -axis_size % width), constant_values=axis_size)
+        _, result = jax.lax.while_loop(
+            lambda carry: carry[0] < count, some, (jnp.zeros_like(count), otherwise)
         )
         return result, jax.tree.map(lambda _: True, otherwise)
 

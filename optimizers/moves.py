@@ -103,9 +103,11 @@ class Redraw(AbstractMove):
         # Close packing has sqrt(2) atoms in a cube of the nearest-neighbour distance.
         volume = self.looseness * positions.shape[0] / 2**0.5
         radius = context.length * (3 * volume / (4 * jnp.pi)) ** (1 / 3)
-        return radius * jax.random.ball(key, 3, shape=positions.shape[:1]).astype(
-            positions.dtype
-        )
+        radius_key, direction_key = jax.random.split(key)
+        share = jax.random.uniform(radius_key, (positions.shape[0], 1), positions.dtype)
+        directions = jax.random.normal(direction_key, positions.shape, positions.dtype)
+        norms = jnp.linalg.norm(directions, axis=1, keepdims=True)
+        return radius * jnp.cbrt(share) * directions / jnp.maximum(norms, 1e-6)
 
 
 class SurfaceMove(AbstractMove):
