@@ -1,0 +1,69 @@
+"""What the README says is so: its code runs, its numbers are committed results."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_example_runs():
+    """The twelve lines, with a shorter search."""
+    example = blocks("python")[0].replace("20_000", "200")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", example],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("[-")
+
+
+def test_own_optimizer_runs(tmp_path):
+    """The file of the README as a plug-in of the benchmark."""
+    code = next(block for block in blocks("python") if "my_file.py" in block)
+    (tmp_path / "my_file.py").write_text(code)
+    command = [sys.executable, str(ROOT / "benchmarks" / "run.py")]
+    command += ["--systems", "LJ-4", "--optimizers", "my_file.py:MyOptimizer"]
+    command += ["--starts", "4", "--steps", "100", "--out", "out"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "my_file:MyOptimizer" in done.stdout
+
+
+@pytest.mark.parametrize("folder", ["paper", "yardstick"])
+def test_tables_are_the_committed_results(folder, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import summary
+
+    assert summary.table(folder, papers=folder == "paper") in README
+
+
+def test_speed_table_is_the_committed_result():
+    rows = json.loads((ROOT / "benchmarks/results/speed.json").read_text())["rows"]
+    quoted = re.findall(
+        r"^\| ([\w-]+) \| ([\d,]+) \| ([\d,]+) \| ([\d.]+) \|", README, re.M
+    )
+    assert len(quoted) >= 3
+    for system, ours, theirs, ratio in quoted:
+        cell = {row["contender"]: row for row in rows if row["system"] == system}
+        assert ours == f"{cell['xla']['ns_per_replica']:,.0f}"
+        assert theirs == f"{cell['jax-md']['ns_per_replica']:,.0f}"
+        assert ratio == f"{cell['xla']['ratio']:.1f}"
+
+
+def test_files_named_in_the_readme_exist():
+    for link in re.findall(r"\]\(((?!https?:)[^)#]+)\)", README):
+        assert (ROOT / link).exists(), link
