@@ -10,14 +10,14 @@ import hopgym
 
 @functools.cache
 def environment(name, x64=False):
-    with jax.enable_x64(x64):
+    with jax.enable_x64(x64), jax.ensure_compile_time_eval():
         return hopgym.Environment(hopgym.get_system(name))
 
 
 @functools.cache
 def start(name, x64=False):
-    """One random start."""
-    with jax.enable_x64(x64):
+    """One random start, kept: it must not be a tracer of the first who asks."""
+    with jax.enable_x64(x64), jax.ensure_compile_time_eval():
         return environment(name, x64).system.sample(jax.random.key(1))
 
 

@@ -133,10 +133,10 @@ def test_actions_that_are_not_finite(bad, backend):
     with pytest.raises(ValueError, match="nan_to_num"):
         env.step(action)
     assert env.state.step == 0 and env.state.energy == before["energy"]
-    many = ClusterVectorEnv("LJ-3", 2, array_backend=backend)
+    many = ClusterVectorEnv("LJ-3", 3, array_backend=backend)
     many.reset(seed=0)
     with pytest.raises(ValueError, match="nan_to_num"):
-        many.step(np.stack([np.zeros(9, np.float32), action]))
+        many.step(np.stack([np.zeros(9, np.float32), action, 0 * WIDE.ravel()]))
     assert np.all(np.asarray(many.state.step) == 0)
 
 
@@ -155,9 +155,9 @@ def test_wrong_shapes_of_actions(shape):
     env.reset()
     with pytest.raises(ValueError, match=r"LJ-3: actions must have shape \(9,\)"):
         env.step(np.zeros(shape, np.float32))
-    many = ClusterVectorEnv("LJ-3", 2)
+    many = ClusterVectorEnv("LJ-3", 3)
     many.reset()
-    with pytest.raises(ValueError, match=r"actions must have shape \(2, 9\)"):
+    with pytest.raises(ValueError, match=r"actions must have shape \(3, 9\)"):
         many.step(np.zeros(shape, np.float32))
 
 
@@ -410,9 +410,9 @@ def test_dict_observations():
 
 
 def test_gymnasiums_own_vector():
-    many = gymnasium.make_vec("hopgym/LJ-3", num_envs=2, vectorization_mode="sync")
+    many = gymnasium.make_vec("hopgym/LJ-3", num_envs=3, vectorization_mode="sync")
     observations, _ = many.reset(seed=0)
-    ours, _ = vector(num_envs=2).reset(seed=0)
+    ours, _ = vector().reset(seed=0)
     np.testing.assert_allclose(observations, ours, atol=2e-2)
     many.close()
 

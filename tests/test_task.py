@@ -12,13 +12,21 @@ from hopgym.task import Task, flat
 NAMES = ("LJ-7", "Gupta-Ag4Au3", "SW-Si8")
 TRIANGLE = np.array([[0, 0, 0], [1, 0, 0], [0.5, 0.75**0.5, 0]], np.float32)
 
-reset = eqx.filter_jit(lambda task, key, positions=None: task.reset(key, positions))
+sample = eqx.filter_jit(lambda system, key: system.sample(key))
+begin = eqx.filter_jit(lambda task, key, positions: task.reset(key, positions))
 step = eqx.filter_jit(lambda task, state, action: task.step(state, action))
 observe = eqx.filter_jit(lambda task, state: task.observe(state))
 
 
 def make(name, **arguments):
     return Task(hopgym.Environment(hopgym.get_system(name)), **arguments)
+
+
+def reset(task, key, positions=None):
+    """One compiled reset for random and for given starts."""
+    if positions is None:
+        positions = sample(task.environment.system, key)
+    return begin(task, key, positions)
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -34,14 +42,22 @@ def test_action_is_a_displacement(task):
     expected = np.zeros((system.atoms, 3))
     expected[0, 0], expected[1, 1] = 0.05, -0.1
     np.testing.assert_allclose(moved, expected, atol=1e-6)
-    same = step(task, state, action.ravel())
-    np.testing.assert_array_equal(same.positions, step(task, state, action).positions)
+
+
+def test_actions_may_be_flat():
+    task = make("LJ-3")
+    state = reset(task, jax.random.key(0))
+    action = jnp.linspace(-1.5, 1, 9)
+    shaped = step(task, state, action.reshape(3, 3))
+    same = step(task, state, action)
+    np.testing.assert_array_equal(same.positions, shaped.positions)
 
 
 def test_faults_are_counted(task):
     state = reset(task, jax.random.key(0))
-    action = jnp.zeros(3 * task.environment.system.atoms)
-    after = step(task, state, action.at[:2].set(jnp.array([jnp.nan, jnp.inf])))
+    action = np.zeros((task.environment.system.atoms, 3), np.float32)
+    action[0, :2] = np.nan, np.inf
+    after = step(task, state, jnp.asarray(action))
     np.testing.assert_array_equal(after.positions, state.positions)
     assert after.faults == 2
 
@@ -69,17 +85,10 @@ def test_observation(task):
     np.testing.assert_allclose(apart, 0, atol=1e-4)
 
 
-def test_species():
-    np.testing.assert_array_equal(
-        observe(make("Gupta-Ag2Au1"), reset(make("Gupta-Ag2Au1"), jax.random.key(0)))[
-            "species"
-        ],
-        [-1, -1, 1],
-    )
-    lj = make("LJ-3")
-    np.testing.assert_array_equal(
-        observe(lj, reset(lj, jax.random.key(0)))["species"], 0
-    )
+def test_species(task):
+    alloy = task.environment.system.name == "Gupta-Ag4Au3"
+    seen = observe(task, reset(task, jax.random.key(0)))["species"]
+    np.testing.assert_array_equal(seen, [-1] * 4 + [1] * 3 if alloy else 0)
 
 
 @pytest.mark.parametrize("factor", [0.0, 1e-20, 1e3, 1e15, 3e38])
@@ -118,24 +127,23 @@ def test_rewards_add_up(task):
 
 
 def test_reward_of_the_present_energy():
+    near = reset(make("LJ-3"), jax.random.key(0), TRIANGLE)
+    away = step(make("LJ-3"), near, jnp.ones((3, 3)).at[0].set(-1))
     task = make("LJ-3", reward="energy")
-    near = reset(task, jax.random.key(0), TRIANGLE)
-    away = step(task, near, jnp.ones((3, 3)).at[0].set(-1))
     assert task.reward(near, away) < 0
     np.testing.assert_allclose(task.reward(near, away), -task.reward(away, near))
 
 
 @pytest.mark.parametrize("reward", ["best", "energy"])
-def test_an_overlap_is_never_rewarded(reward):
-    for name in NAMES:
-        task = make(name, reward=reward, max_displacement=10.0)
-        system = task.environment.system
-        state = reset(task, jax.random.key(0))
-        action = jnp.zeros((system.atoms, 3))
-        action = action.at[0].set(state.positions[1] - state.positions[0])
-        after = step(task, state, action / (10 * system.length))
-        assert after.energy > state.energy
-        assert task.reward(state, after) <= 0
+def test_an_overlap_is_never_rewarded(task, reward):
+    system = task.environment.system
+    state = reset(task, jax.random.key(0))
+    action = jnp.zeros((system.atoms, 3))
+    action = action.at[0].set(state.positions[1] - state.positions[0])
+    far = Task(task.environment, max_displacement=10.0)
+    after = step(far, state, action / (10 * system.length))
+    assert after.energy > state.energy
+    assert Task(task.environment, reward=reward).reward(state, after) <= 0
 
 
 def test_ends():
@@ -152,6 +160,7 @@ def test_ends():
     assert not make("LJ-3").terminated(there)
 
 
+@pytest.mark.parametrize("task", ("LJ-7", "SW-Si8"), indirect=True)
 def test_compiled_batches(task):
     @jax.jit
     def run(keys):
