@@ -1,5 +1,6 @@
 """The Gymnasium shells against Gymnasium's own rules."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from gymnasium.wrappers.vector import RecordEpisodeStatistics as RecordVectorSta
 
 import hopgym
 from hopgym.gymnasium import ClusterEnv, ClusterVectorEnv
+from hopgym.systems.start import AbstractStart
 from hopgym.task import ENTRIES
 
 TRIANGLE = np.array([[0, 0, 0], [1, 0, 0], [0.5, 0.75**0.5, 0]], np.float32)
@@ -24,10 +26,24 @@ INFO |= {"faults"}
 MODES = list(AutoresetMode)
 
 
+class Uniform(AbstractStart):
+    """Starts that compile in no time."""
+
+    def sample(self, key, atoms, length, box):
+        return 3 * length * jax.random.uniform(key, (atoms, 3))
+
+
+LJ3 = dataclasses.replace(hopgym.get_system("LJ-3"), start=Uniform())
+
+
 def vector(mode=AutoresetMode.NEXT_STEP, num_envs=3, **arguments):
     return gymnasium.make_vec(
-        "hopgym/LJ-3", num_envs=num_envs, autoreset_mode=mode, **arguments
+        "hopgym/System", system=LJ3, num_envs=num_envs, autoreset_mode=mode, **arguments
     )
+
+
+def single(**arguments):
+    return gymnasium.make("hopgym/System", system=LJ3, **arguments)
 
 
 def actions_towards(positions, states):
@@ -45,8 +61,8 @@ def actions_towards(positions, states):
     ],
 )
 def test_check_env(name, observation):
-    id = f"hopgym/{name}" if name in hopgym.system_names() else "hopgym/System"
-    env = gymnasium.make(id, system=name, observation=observation)
+    system = LJ3 if name == "LJ-3" else name
+    env = gymnasium.make("hopgym/System", system=system, observation=observation)
     check_env(env.unwrapped, skip_render_check=name != "LJ-3")
 
 
@@ -93,7 +109,7 @@ def test_spaces_are_flat_and_bounded():
 
 
 def test_step():
-    env = gymnasium.make("hopgym/LJ-3")
+    env = single()
     observation, info = env.reset(seed=0, options={"positions": WIDE})
     assert set(info) == INFO
     assert (info["evaluations"], info["step"], info["faults"]) == (1, 0, 0)
@@ -114,7 +130,7 @@ def test_step():
 
 
 def test_both_shapes_of_actions():
-    env = ClusterEnv("LJ-3")
+    env = ClusterEnv(LJ3)
     action = env.action_space.sample()
     env.reset(seed=0)
     flat = env.step(action)
@@ -126,14 +142,14 @@ def test_both_shapes_of_actions():
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("backend", ["numpy", "jax"])
 def test_actions_that_are_not_finite(bad, backend):
-    env = ClusterEnv("LJ-3", array_backend=backend)
+    env = ClusterEnv(LJ3, array_backend=backend)
     _, before = env.reset(seed=0)
     action = np.zeros(9, np.float32)
     action[4] = bad
     with pytest.raises(ValueError, match="nan_to_num"):
         env.step(action)
     assert env.state.step == 0 and env.state.energy == before["energy"]
-    many = ClusterVectorEnv("LJ-3", 3, array_backend=backend)
+    many = ClusterVectorEnv(LJ3, 3, array_backend=backend)
     many.reset(seed=0)
     with pytest.raises(ValueError, match="nan_to_num"):
         many.step(np.stack([np.zeros(9, np.float32), action, 0 * WIDE.ravel()]))
@@ -141,7 +157,7 @@ def test_actions_that_are_not_finite(bad, backend):
 
 
 def test_huge_actions_are_clipped():
-    env = ClusterEnv("LJ-3")
+    env = ClusterEnv(LJ3)
     env.reset(options={"positions": TRIANGLE})
     env.step(np.full(9, 3e38, np.float32))
     np.testing.assert_allclose(env.state.positions, TRIANGLE + 0.1, atol=1e-6)
@@ -151,11 +167,11 @@ def test_huge_actions_are_clipped():
 
 @pytest.mark.parametrize("shape", [(8,), (3,), (1, 9), (9, 1), ()])
 def test_wrong_shapes_of_actions(shape):
-    env = ClusterEnv("LJ-3")
+    env = ClusterEnv(LJ3)
     env.reset()
     with pytest.raises(ValueError, match=r"LJ-3: actions must have shape \(9,\)"):
         env.step(np.zeros(shape, np.float32))
-    many = ClusterVectorEnv("LJ-3", 3)
+    many = ClusterVectorEnv(LJ3, 3)
     many.reset()
     with pytest.raises(ValueError, match=r"actions must have shape \(3, 9\)"):
         many.step(np.zeros(shape, np.float32))
@@ -163,7 +179,7 @@ def test_wrong_shapes_of_actions(shape):
 
 @pytest.mark.parametrize("make", [ClusterEnv, ClusterVectorEnv])
 def test_options(make):
-    env = make("LJ-3")
+    env = make(LJ3)
     with pytest.raises(ValueError, match="did you mean 'positions'"):
         env.reset(options={"position": TRIANGLE})
     with pytest.raises(ValueError, match="must have shape"):
@@ -187,11 +203,11 @@ def test_options(make):
 def test_bad_arguments(arguments, message):
     for make in (ClusterEnv, ClusterVectorEnv):
         with pytest.raises(Exception, match=rf"{message}"):
-            make("LJ-3", **arguments)
+            make(LJ3, **arguments)
 
 
 def test_seeds():
-    env = ClusterEnv("LJ-3")
+    env = ClusterEnv(LJ3)
     one, _ = env.reset(seed=1)
     next_one, _ = env.reset()
     other, _ = env.reset(seed=2)
@@ -204,7 +220,7 @@ def test_seeds():
 
 @pytest.mark.parametrize("mode", MODES)
 def test_replicas_see_the_starts_of_single_environments(mode):
-    env = ClusterEnv("LJ-3", horizon=2)
+    env = ClusterEnv(LJ3, horizon=2)
     many = vector(mode, horizon=2)
     seen = [many.reset(seed=5)[0]]
     while len(seen) < 3:
@@ -332,7 +348,7 @@ def test_many_ends_at_once():
 
 
 def test_step_limits():
-    env = gymnasium.make("hopgym/LJ-3", max_episode_steps=2, horizon=4)
+    env = single(max_episode_steps=2, horizon=4)
     many = vector("Disabled", max_episode_steps=2, horizon=4)
     env.reset(seed=0)
     many.reset(seed=0)
@@ -341,7 +357,7 @@ def test_step_limits():
         observations, *_, truncations, _ = many.step(np.zeros((3, 9), np.float32))
         assert truncated == last and (truncations == last).all()
     assert observation[-4] == 0.5 and (observations[:, -4] == 0.5).all()
-    own = ClusterEnv("LJ-3", horizon=1)
+    own = ClusterEnv(LJ3, horizon=1)
     own.reset()
     observation, *_, truncated, _ = own.step(np.zeros(9, np.float32))
     assert truncated and observation[-4] == 1
@@ -361,7 +377,7 @@ def test_episode_statistics(mode):
 
 
 def test_episode_statistics_of_one():
-    env = RecordEpisodeStatistics(gymnasium.make("hopgym/LJ-3", max_episode_steps=2))
+    env = RecordEpisodeStatistics(single(max_episode_steps=2))
     env.reset(seed=0)
     rewards = [env.step(env.action_space.sample())[1]]
     _, reward, _, truncated, info = env.step(env.action_space.sample())
@@ -388,8 +404,10 @@ def test_outputs_may_be_written_to():
 
 
 def test_jax_arrays():
-    env = gymnasium.make("hopgym/LJ-3", array_backend="jax", disable_env_checker=True)
-    assert env.metadata["jax"] and not ClusterEnv("LJ-3").metadata["jax"]
+    env = gymnasium.make(
+        "hopgym/System", system=LJ3, array_backend="jax", disable_env_checker=True
+    )
+    assert env.metadata["jax"] and not ClusterEnv(LJ3).metadata["jax"]
     many = vector(array_backend="jax")
     for one in (env, many):
         observation, _ = one.reset(seed=0)
@@ -410,7 +428,9 @@ def test_dict_observations():
 
 
 def test_gymnasiums_own_vector():
-    many = gymnasium.make_vec("hopgym/LJ-3", num_envs=3, vectorization_mode="sync")
+    many = gymnasium.make_vec(
+        "hopgym/System", system=LJ3, num_envs=3, vectorization_mode="sync"
+    )
     observations, _ = many.reset(seed=0)
     ours, _ = vector().reset(seed=0)
     np.testing.assert_allclose(observations, ours, atol=2e-2)
@@ -428,7 +448,7 @@ def test_compiled_once():
 
 
 def test_ansi():
-    env = ClusterEnv("LJ-3", render_mode="ansi")
+    env = ClusterEnv(LJ3, render_mode="ansi")
     env.reset(options={"positions": TRIANGLE})
     text = env.render()
     assert text == ("LJ-3  step 0  energy -3.000  best -3.000  reference -3.000")
@@ -449,7 +469,7 @@ def test_pictures():
 
 
 def test_no_render_mode():
-    env = ClusterEnv("LJ-3")
+    env = ClusterEnv(LJ3)
     env.reset()
     with pytest.warns(UserWarning, match="render_mode"):
         assert env.render() is None

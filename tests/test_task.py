@@ -46,7 +46,7 @@ def test_action_is_a_displacement(task):
 
 def test_actions_may_be_flat():
     task = make("LJ-3")
-    state = reset(task, jax.random.key(0))
+    state = reset(task, jax.random.key(0), TRIANGLE)
     action = jnp.linspace(-1.5, 1, 9)
     shaped = step(task, state, action.reshape(3, 3))
     same = step(task, state, action)
