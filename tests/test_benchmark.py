@@ -462,13 +462,23 @@ def test_time_limit(main, tmp_path, capsys):
     assert main(arguments) == 0
 
 
+# Tests in the background of a script inherit Ctrl-C as ignored, and so would their
+# children: a Python that hears it, and becomes the command.
+HEAR_INTERRUPTS = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_interrupt_and_resume(main, plugin, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = [*TINY, "--out", str(out)]
     running = subprocess.Popen(
         [
-            *(sys.executable, str(BENCHMARKS / "run.py"), *arguments),
+            *(sys.executable, "-c", HEAR_INTERRUPTS),
+            *(str(BENCHMARKS / "run.py"), *arguments),
             *("--optimizer", f"{plugin}:Endless"),
         ],
         stderr=subprocess.PIPE,
@@ -482,6 +492,7 @@ def test_interrupt_and_resume(main, plugin, tmp_path, capsys):
         _, said = running.communicate(timeout=60)
     finally:
         running.kill()
+        running.wait()
     assert running.returncode == 130
     finished, interrupted = [line for line in said.splitlines() if line]
     assert finished.startswith("[1/2] LJ-4  gd  min")
