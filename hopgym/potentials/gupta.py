@@ -6,6 +6,8 @@ Learn2Hop, Eq. 6, whose printed sums over j > i are sums over all neighbours.
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -22,8 +24,8 @@ from hopgym.potentials.base import (
     check_free_space,
     cored_distances,
     dot,
-    exponential,
     padded,
+    power_of_two,
     row_sums,
     squared_distances,
 )
@@ -79,11 +81,15 @@ class Gupta(AbstractPotential):
         distances = cored_distances(
             squared_distances(positions, atoms), self.core * jnp.min(self.d0)
         )
-        # Factors are taken into the exponents, species by species.
-        p, q = of_pairs(self.p / self.d0), of_pairs(2 * self.q / self.d0)
-        repulsion = exponential(of_pairs(self.p + jnp.log(self.a)) - p * distances)
-        density = exponential(of_pairs(2 * (self.q + jnp.log(self.xi))) - q * distances)
-        return repulsion, density, p, q, distances
+        # Factors are taken into the exponents of two, species by species.
+        p, q = self.p / self.d0, 2 * self.q / self.d0
+        of_a, of_xi = self.p + jnp.log(self.a), 2 * (self.q + jnp.log(self.xi))
+        bits = 1 / math.log(2)
+        repulsion, density = (
+            power_of_two(of_pairs(start * bits) - of_pairs(decay * bits) * distances)
+            for start, decay in ((of_a, p), (of_xi, q))
+        )
+        return repulsion, density, of_pairs(p), of_pairs(q), distances
 
     def _atoms(self, repulsion: Array, density: Array) -> tuple[Array, Array]:
         """Energy of each atom, and 1 / sqrt(density) of each."""
