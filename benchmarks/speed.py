@@ -32,6 +32,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from store import Store
+
 SYSTEMS = "LJ-13,LJ-38,LJ-75,Gupta-Au55,SW-Si64"
 TRAJECTORY = 50
 STRIDE = 1e-3  # largest component of a step of a trajectory, in units of length
@@ -296,13 +298,6 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def write(path: Path, content: dict[str, Any]) -> None:
-    """Write in one piece: a reader sees the old file or the new one."""
-    partial = path.with_suffix(".part")
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    partial.replace(path)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; the exit code: 0, 1 if contenders disagree, 2 for nonsense."""
     try:
@@ -344,7 +339,8 @@ def _main(arguments: Sequence[str] | None) -> int:
         **describe_host(),
         "protocol": (__doc__ or "").split("Protocol:\n\n")[1].strip(),
     }
-    write(path, {"meta": meta, "rows": rows})
+    content = {"meta": meta, "rows": rows}
+    Store.write(path, json.dumps(content, indent=1) + "\n")
     print(f"{path} written")
     return 0
 

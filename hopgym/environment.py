@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
@@ -144,3 +146,23 @@ class Environment(eqx.Module):
         bounded = jnp.clip(values, -POSITION_LIMIT, POSITION_LIMIT)
         faults = jnp.sum(~finite, dtype=jnp.int32)
         return jnp.where(finite, bounded, 0), faults
+
+
+def follow(
+    environment: Environment, optimizer: Any, state: State, memory: Any
+) -> tuple[State, Any]:
+    """One update of an optimizer, and the step it makes: one evaluation.
+
+    **Arguments:**
+
+    - `optimizer`, `memory`: the policy, and its state.
+    - `state`: where the environment is.
+    """
+    update, memory = optimizer.update(
+        state.gradient,
+        memory,
+        state.positions,
+        value=state.energy,
+        context=environment.context,
+    )
+    return environment.step(state, update), memory

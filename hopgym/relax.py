@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from hopgym.environment import Environment
+from hopgym.environment import Environment, State, follow
 from hopgym.optimizers.base import AbstractLocalOptimizer
 from hopgym.optimizers.gradient_descent import GradientDescent
 from hopgym.optimizers.lbfgs import LBFGS
@@ -50,15 +52,7 @@ def quench(
 
     **Raises:** `ValueError` for positions of a wrong shape.
     """
-    positions = jnp.asarray(positions, float)
-    _check_shape(system, positions)
-    local = LBFGS() if optimizer is None else optimizer
-    run = (
-        _quench
-        if positions.ndim == 2
-        else eqx.filter_vmap(_quench, in_axes=(None, None, 0, None))
-    )
-    return _jitted(run, system, local, positions, jnp.asarray(steps, jnp.int32))
+    return _relaxed(_quench, system, optimizer or LBFGS(), positions, steps)
 
 
 def polish(
@@ -75,96 +69,71 @@ def polish(
 
     Arguments and errors as for [`hopgym.quench`][]; `converged` is false throughout.
     """
+    return _relaxed(_polish, system, optimizer or GradientDescent(), positions, steps)
+
+
+def _relaxed(relax, system, optimizer, positions, steps) -> Quenched:
+    """`relax` of one structure or a batch of them, compiled."""
     positions = jnp.asarray(positions, float)
-    _check_shape(system, positions)
-    descent = GradientDescent() if optimizer is None else optimizer
-    run = (
-        _polish
-        if positions.ndim == 2
-        else eqx.filter_vmap(_polish, in_axes=(None, None, 0, None))
-    )
-    return _jitted(run, system, descent, positions, jnp.asarray(steps, jnp.int32))
-
-
-def _check_shape(system: System, positions: Array) -> None:
     shape = (system.atoms, 3)
     if positions.shape[-2:] != shape or positions.ndim not in (2, 3):
         raise ValueError(
             f"{system.name}: positions must have shape {shape} or (batch, "
             f"{system.atoms}, 3), got {positions.shape}"
         )
+    if positions.ndim == 3:
+        relax = eqx.filter_vmap(relax, in_axes=(None, None, 0, None))
+    return _jitted(relax, system, optimizer, positions, jnp.asarray(steps, jnp.int32))
 
 
 @eqx.filter_jit
-def _jitted(run, system, optimizer, positions, steps):
-    return run(system, optimizer, positions, steps)
+def _jitted(relax, system, optimizer, positions, steps):
+    return relax(system, optimizer, positions, steps)
+
+
+def _begun(system, optimizer, positions) -> tuple[Environment, State, Any]:
+    environment = Environment(system)
+    key = jax.random.key(0)
+    state = environment.reset(key, positions)
+    context = environment.context
+    return environment, state, optimizer.init(positions, key=key, context=context)
+
+
+def _ended(state: State, converged: Bool[Array, ""]) -> Quenched:
+    return Quenched(
+        positions=state.positions,
+        energy=state.energy,
+        force=jnp.sqrt(jnp.max(jnp.sum(state.gradient**2, axis=1))),
+        converged=converged,
+        evaluations=state.evaluations,
+    )
 
 
 def _quench(system, optimizer, positions, steps) -> Quenched:
-    environment = Environment(system)
-    key = jax.random.key(0)
-    context = environment.context
-    state = environment.reset(key, positions)
-    memory = optimizer.init(state.positions, key=key, context=context)
+    environment, state, memory = _begun(system, optimizer, positions)
 
     def searching(carry):
-        _, memory, evaluations = carry
-        return ~optimizer.finished(memory) & (evaluations < steps)
+        state, memory = carry
+        return ~optimizer.finished(memory) & (state.evaluations < steps)
 
     def body(carry):
-        state, memory, _ = carry
-        update, memory = optimizer.update(
-            state.gradient,
-            memory,
-            state.positions,
-            value=state.energy,
-            context=context,
-        )
+        state, _ = carry
+        after, memory = follow(environment, optimizer, *carry)
         # The last update only finds that the structure is at rest: no evaluation.
-        after = environment.step(state, update)
         rest = optimizer.finished(memory)
         state = jax.tree.map(lambda old, new: jnp.where(rest, old, new), state, after)
-        return state, memory, state.evaluations
+        return state, memory
 
-    state, memory, _ = jax.lax.while_loop(
-        searching, body, (state, memory, state.evaluations)
-    )
-    return Quenched(
-        positions=state.positions,
-        energy=state.energy,
-        force=_largest_force(state.gradient),
-        converged=optimizer.finished(memory),
-        evaluations=state.evaluations,
-    )
+    state, memory = jax.lax.while_loop(searching, body, (state, memory))
+    return _ended(state, optimizer.finished(memory))
 
 
 def _polish(system, optimizer, positions, steps) -> Quenched:
-    environment = Environment(system)
-    key = jax.random.key(0)
-    context = environment.context
-    state = environment.reset(key, positions)
-    memory = optimizer.init(state.positions, key=key, context=context)
-
-    def body(_, carry):
-        state, memory = carry
-        update, memory = optimizer.update(
-            state.gradient,
-            memory,
-            state.positions,
-            value=state.energy,
-            context=context,
-        )
-        return environment.step(state, update), memory
-
-    state, _ = jax.lax.fori_loop(0, steps, body, (state, memory))
-    return Quenched(
-        positions=state.positions,
-        energy=state.energy,
-        force=_largest_force(state.gradient),
-        converged=jnp.asarray(False),
-        evaluations=state.evaluations,
+    environment, state, memory = _begun(system, optimizer, positions)
+    state, _ = jax.lax.fori_loop(
+        0,
+        steps,
+        lambda _, carry: follow(environment, optimizer, *carry),
+        (state, memory),
     )
-
-
-def _largest_force(gradient: Float[Array, "atoms 3"]) -> Float[Array, ""]:
-    return jnp.sqrt(jnp.max(jnp.sum(gradient**2, axis=1)))
+    return _ended(state, jnp.asarray(False))

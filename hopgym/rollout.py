@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from hopgym.environment import Environment, State
+from hopgym.environment import Environment, State, follow
 
 STARTS, POLICY = 0, 1  # streams of randomness drawn from a rollout's key
 
@@ -111,16 +112,18 @@ def rollout(
     compile_seconds = time.perf_counter() - timer
 
     snapshots = []
-    recorded = {-(-steps * (i + 1) // frames) for i in range(frames)}
-    stops = sorted(recorded | set(range(chunk, steps, chunk)) | {steps})
+    recorded = [-(-steps * (i + 1) // frames) for i in range(frames)] + [steps]
     timer = time.perf_counter()
     done = 0
-    for stop in stops:
+    while done < steps:
         if time_limit is not None and time.perf_counter() - timer > time_limit:
             break
+        # To the end of the chunk, or to the next snapshot if that comes first.
+        snapshot = recorded[bisect.bisect_right(recorded, done)]
+        stop = min((done // chunk + 1) * chunk, snapshot)
         carry = jax.block_until_ready(advance(model, carry, jnp.int32(stop - done)))
         done = stop
-        if stop in recorded:
+        if frames and stop == snapshot:
             snapshots.append(_snapshot(stop, carry[0], count))
         if progress is not None:
             progress(done, _cropped(carry[0], count))
@@ -226,15 +229,7 @@ def _programs(static, devices):
         environment, optimizer = eqx.combine(model, static)
 
         def one(carry):
-            state, memory = carry
-            update, memory = optimizer.update(
-                state.gradient,
-                memory,
-                state.positions,
-                value=state.energy,
-                context=environment.context,
-            )
-            return environment.step(state, update), memory
+            return follow(environment, optimizer, *carry)
 
         return jax.lax.fori_loop(0, steps, lambda _, c: jax.vmap(one)(c), carry)
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from hopgym.lazily import lazily
 from hopgym.optimizers.base import (
     AbstractLocalOptimizer,
     AbstractOptimizer,
@@ -20,7 +21,6 @@ from hopgym.optimizers.base import (
     real,
 )
 from hopgym.optimizers.fixed_length import FixedLength
-from hopgym.optimizers.lazily import lazily
 from hopgym.optimizers.lbfgs import LBFGS
 from hopgym.optimizers.moves import (
     AbstractMove,

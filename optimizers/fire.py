@@ -16,7 +16,7 @@ LARGEST = 1e16
 
 
 class FireState(eqx.Module):
-    """Molecular dynamics between the two half kicks of a velocity-Verlet step.
+    """Damped molecular dynamics between two evaluations.
 
     **Attributes:** `velocity`; `dt`, `alpha`: present time step and mixing;
     `downhill`: steps since the power was last negative, -1 before the first gradient.

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from hopgym.optimizers.base import AbstractOptimizer, Context, real
+from hopgym.optimizers.fire import FireState
 
 
-class FireAseState(eqx.Module):
-    """**Attributes:** `velocity`; `dt`, `alpha`: present time step and mixing;
-    `downhill`: steps since the power was last negative, -1 before the first gradient.
-    """
-
-    velocity: Float[Array, "atoms 3"]
-    dt: Float[Array, ""]
-    alpha: Float[Array, ""]
-    downhill: Int[Array, ""]
-
-
-class FireAse(AbstractOptimizer[FireAseState]):
+class FireAse(AbstractOptimizer[FireState]):
     """Fast inertial relaxation engine, the flavour of `ase.optimize.FIRE`.
 
     Semi-implicit Euler steps with mass 1 and a largest length. With F = -gradient and
@@ -78,8 +67,8 @@ class FireAse(AbstractOptimizer[FireAseState]):
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context
-    ) -> FireAseState:
-        return FireAseState(
+    ) -> FireState:
+        return FireState(
             velocity=jnp.zeros_like(positions),
             dt=self.dt_start,
             alpha=self.alpha_start,
@@ -89,12 +78,12 @@ class FireAse(AbstractOptimizer[FireAseState]):
     def update(
         self,
         gradient: Float[Array, "atoms 3"],
-        state: FireAseState,
+        state: FireState,
         positions: Float[Array, "atoms 3"],
         *,
         value: Float[Array, ""],
         context: Context,
-    ) -> tuple[Float[Array, "atoms 3"], FireAseState]:
+    ) -> tuple[Float[Array, "atoms 3"], FireState]:
         force, velocity, dt, alpha = -gradient, state.velocity, state.dt, state.alpha
 
         begun = state.downhill >= 0
@@ -118,7 +107,7 @@ class FireAse(AbstractOptimizer[FireAseState]):
         step = step * jnp.where(
             length > self.max_step, _ratio(self.max_step, length), 1
         )
-        return step, FireAseState(velocity, dt, alpha, downhill)
+        return step, FireState(velocity, dt, alpha, downhill)
 
 
 def _ratio(a: Float[Array, ""], b: Float[Array, ""]) -> Float[Array, ""]:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 import hopgym
+from hopgym.environment import follow
 
 
 @functools.cache
@@ -28,18 +29,9 @@ def descend(env, optimizer, positions, steps, key=0):
     state = env.reset(key, positions)
     memory = optimizer.init(positions, key=key, context=env.context)
 
-    def step(_, carry):
-        state, memory = carry
-        update, memory = optimizer.update(
-            state.gradient,
-            memory,
-            state.positions,
-            value=state.energy,
-            context=env.context,
-        )
-        return env.step(state, update), memory
-
-    return jax.lax.fori_loop(0, steps, step, (state, memory))[0]
+    return jax.lax.fori_loop(
+        0, steps, lambda _, carry: follow(env, optimizer, *carry), (state, memory)
+    )[0]
 
 
 def overlapping(env, positions):

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import hopgym
+from hopgym.environment import follow
+from hopgym.lazily import lazily
 from hopgym.optimizers import (
     LBFGS,
     BasinHopping,
@@ -21,7 +23,6 @@ from hopgym.optimizers import (
     SurfaceMove,
     TwoPhase,
 )
-from hopgym.optimizers.lazily import lazily
 
 ONE = jnp.ones(())
 
@@ -49,15 +50,8 @@ def trajectory(environment, optimizer, steps, seed=0):
         memory = optimizer.init(state.positions, key=key, context=environment.context)
 
         def body(carry, _):
-            state, memory = carry
-            update, memory = optimizer.update(
-                state.gradient,
-                memory,
-                state.positions,
-                value=state.energy,
-                context=environment.context,
-            )
-            return (environment.step(state, update), memory), (state, memory)
+            carry = follow(environment, optimizer, *carry)
+            return carry, carry
 
         return jax.lax.scan(body, (state, memory), length=steps)[1]
 

@@ -14,6 +14,7 @@ from ase.optimize import FIRE
 from optimizer_runs import descend, environment, finite, start
 
 import hopgym
+from hopgym.environment import follow
 from hopgym.optimizers import (
     ZOO,
     Annealing,
@@ -175,17 +176,7 @@ def test_fire_equals_ase(system):
         reference = FIRE(atoms, logfile=None)
         optimizer = FireAse()
 
-        @jax.jit
-        def step(state, memory):
-            update, memory = optimizer.update(
-                state.gradient,
-                memory,
-                state.positions,
-                value=state.energy,
-                context=env.context,
-            )
-            return env.step(state, update), memory
-
+        step = jax.jit(functools.partial(follow, env, optimizer))
         state = env.reset(jax.random.key(0), positions)
         memory = optimizer.init(positions, key=jax.random.key(0), context=env.context)
         for _ in range(150):

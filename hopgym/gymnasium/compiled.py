@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +12,8 @@ from jaxtyping import Array
 
 from hopgym.environment import State
 from hopgym.gymnasium.layout import Layout
+from hopgym.lazily import for_those
 from hopgym.task import Task
-
-# Starts are drawn for this fraction of the replicas at a time when some of them begin
-# anew: a single one must not cost as much as all.
-REFRESH_FRACTION = 1 / 8
 
 FINE, NOT_FINITE, FINISHED = 0, 1, 2  # what a compiled step found of the actions
 
@@ -115,29 +111,8 @@ def advance_all(
 
 def _refresh(task: Task, words, states: State, due) -> tuple[Array, State]:
     """Begin the replicas that are due anew, some at a time; nothing if none is."""
-    count = due.shape[0]
-    width = math.ceil(count * REFRESH_FRACTION)
-    number = jnp.sum(due)
-    order = jnp.where(jnp.arange(count) < number, jnp.argsort(~due), count)
-    order = jnp.pad(order, (0, -count % width), constant_values=count)
-
-    def some(carry):
-        done, words, states = carry
-        index = jax.lax.dynamic_slice(order, (done,), (width,))
-        starts = jax.vmap(lambda words: _start(task, words, None))(
-            words.at[index].get(mode="clip")
-        )
-        words, states = jax.tree.map(
-            lambda all, new: all.at[index].set(new, mode="drop"),
-            (words, states),
-            starts,
-        )
-        return done + width, words, states
-
-    _, words, states = jax.lax.while_loop(
-        lambda carry: carry[0] < number, some, (jnp.zeros_like(number), words, states)
-    )
-    return words, states
+    start = functools.partial(_start, task, positions=None)
+    return for_those(due, start, (words, states), words)
 
 
 def _select(mask, new, old):

@@ -52,28 +52,45 @@ def lazily(
             )
         )
 
-        width = min(axis_size, max(SMALLEST, axis_size // 8))
-        count = jnp.sum(needed)
-
-        def some(carry):
-            done, result = carry
-            lanes = jax.lax.dynamic_slice(order, (done,), (width,))
-            new = jax.vmap(compute)(
-                *jax.tree.map(lambda x: x.at[lanes].get(mode="clip"), operands)
-            )
-            result = jax.tree.map(
-                lambda all, some: all.at[lanes].set(some, mode="drop"), result, new
-            )
-            return done + width, result
-
-        # Replicas that need it first, the places of the others out of range.
-        order = jnp.where(
-            jnp.arange(axis_size) < count, jnp.argsort(~needed), axis_size
-        )
-        order = jnp.pad(order, (0, -axis_size % width), constant_values=axis_size)
-        _, result = jax.lax.while_loop(
-            lambda carry: carry[0] < count, some, (jnp.zeros_like(count), otherwise)
-        )
+        result = for_those(needed, compute, otherwise, *operands)
         return result, jax.tree.map(lambda _: True, otherwise)
 
     return choose(needed, otherwise, operands)
+
+
+def for_those(
+    needed: Bool[Array, " batch"],
+    compute: Callable[..., Any],
+    otherwise: Any,
+    *operands: Any,
+) -> Any:
+    """`jax.vmap(compute)(*operands)` in the lanes that need it, `otherwise` elsewhere.
+
+    An eighth of the batch is computed at a time, and nothing if no lane needs it, so
+    that a single one does not cost as much as all.
+
+    **Arguments:** as for [`lazily`][hopgym.lazily.lazily], with a leading axis;
+    `compute` is for one lane and may close over arrays that all lanes share.
+    """
+    size = needed.shape[0]
+    width = min(size, max(SMALLEST, size // 8))
+    count = jnp.sum(needed)
+    # Lanes that need it first, the places of the others out of range.
+    order = jnp.where(jnp.arange(size) < count, jnp.argsort(~needed), size)
+    order = jnp.pad(order, (0, -size % width), constant_values=size)
+
+    def some(carry):
+        done, result = carry
+        lanes = jax.lax.dynamic_slice(order, (done,), (width,))
+        new = jax.vmap(compute)(
+            *jax.tree.map(lambda x: x.at[lanes].get(mode="clip"), operands)
+        )
+        result = jax.tree.map(
+            lambda all, some: all.at[lanes].set(some, mode="drop"), result, new
+        )
+        return done + width, result
+
+    _, result = jax.lax.while_loop(
+        lambda carry: carry[0] < count, some, (jnp.zeros_like(count), otherwise)
+    )
+    return result
