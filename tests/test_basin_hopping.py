@@ -42,7 +42,7 @@ def positions_of(environment, seed=0):
 
 
 def trajectory(environment, optimizer, steps, seed=0):
-    """Optimizer states and environment states of one replica, after each update."""
+    """What each update of one replica was given, and the optimizer's state after it."""
 
     @jax.jit
     def run(key):
@@ -50,8 +50,9 @@ def trajectory(environment, optimizer, steps, seed=0):
         memory = optimizer.init(state.positions, key=key, context=environment.context)
 
         def body(carry, _):
-            carry = follow(environment, optimizer, *carry)
-            return carry, carry
+            evaluated, _ = carry
+            state, memory = follow(environment, optimizer, *carry)
+            return (state, memory), (evaluated, memory)
 
         return jax.lax.scan(body, (state, memory), length=steps)[1]
 
