@@ -1,0 +1,1 @@
+"""Optimizers that are learned: networks, their weights, and tuned classical ones."""
