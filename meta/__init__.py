@@ -1,0 +1,10 @@
+"""Meta-training: evolution strategies and genetic algorithms over optimizers."""
+
+from hopgym.meta.fleet import Fleet as Fleet
+from hopgym.meta.strategies import STRATEGIES as STRATEGIES
+from hopgym.meta.strategies import AbstractStrategy as AbstractStrategy
+from hopgym.meta.strategies import Settings as Settings
+from hopgym.meta.trainer import Plan as Plan
+from hopgym.meta.trainer import Trainer as Trainer
+from hopgym.meta.unroll import meta_loss as meta_loss
+from hopgym.meta.unroll import scaled_loss as scaled_loss

@@ -1,0 +1,42 @@
+"""The course of a training: the axes of the paper's Fig. 3, and the hit rate."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+
+def draw(path: Path, metrics: Sequence[dict[str, Any]], title: str) -> None:
+    """Draw the evaluations of a run on held-out starts against meta-updates.
+
+    **Arguments:**
+
+    - `path`: of the PNG, written in one piece.
+    - `metrics`: lines of `metrics.jsonl`.
+    - `title`: above the figure.
+    """
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    losses, rates = figure.subplots(2, 1, sharex=True)
+    points = [entry for entry in metrics if "evaluation" in entry]
+    for name in dict.fromkeys(name for p in points for name in p["evaluation"]):
+        own = [(p["update"], p["evaluation"][name]) for p in points]
+        own = [(update, values) for update, values in own if values is not None]
+        updates = [update for update, _ in own]
+        for kind, style in (("final", "-"), ("best", "--")):
+            values = [cell[f"{kind}_loss"] for _, cell in own]
+            losses.plot(updates, values, style, label=f"{name}, {kind} structure")
+        rates.plot(updates, [cell["hit_rate"] for _, cell in own], label=name)
+    losses.set_ylabel("mean meta-loss")
+    rates.set_ylabel("hit rate")
+    rates.set_ylim(-0.02, 1.02)
+    rates.set_xlabel("meta-updates")
+    if points:
+        losses.legend(fontsize="small")
+    figure.suptitle(title, fontsize="medium")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.png")
+    figure.savefig(temporary, dpi=120)
+    temporary.replace(path)

@@ -1,0 +1,171 @@
+"""Unrolls of many optimizers on many starts, spread over all devices."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, PRNGKeyArray, PyTree
+
+from hopgym.environment import Environment
+from hopgym.meta.unroll import KINDS, Outcome, Run, advanced, begun, judged, run_loss
+from hopgym.systems import System
+
+STARTS, POLICY = 0, 1  # streams of randomness drawn from a key
+
+
+class Fleet:
+    """Runs many optimizers of one architecture on one system at once.
+
+    Row k of every array belongs to run k. Rows are shared out over the devices of all
+    processes (in multi-process JAX every process calls every method with the same
+    arguments). What row k computes does not depend on the other rows.
+
+    **Arguments:**
+
+    - `system`: what to minimise.
+    - `architecture`: an optimizer; what is not its inexact arrays is kept.
+    - `bounded`, `polish_steps`: see [`hopgym.meta.meta_loss`][].
+    - `devices`: all by default.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        architecture: Any,
+        *,
+        bounded: bool = True,
+        polish_steps: int = 1000,
+        devices: list[jax.Device] | None = None,
+    ):
+        mesh = Mesh(np.asarray(devices or jax.devices()), ("runs",))
+        self._split = NamedSharding(mesh, P("runs"))
+        self._count = mesh.size
+        environment = Environment(system)
+        _, frozen = eqx.partition(architecture, eqx.is_inexact_array)
+
+        def starts(words, index):
+            def one(i):
+                return system.sample(_key(words, STARTS, i))
+
+            return jax.vmap(one)(index)
+
+        def begin(words, weights, index, positions):
+            def one(weights, i, positions):
+                optimizer = eqx.combine(weights, frozen)
+                return begun(environment, optimizer, _key(words, POLICY, i), positions)
+
+            return jax.vmap(one)(weights, index, positions)
+
+        def advance(weights, runs, steps):
+            def one(weights, run):
+                optimizer = eqx.combine(weights, frozen)
+                return advanced(environment, optimizer, run, bounded=bounded)
+
+            return jax.lax.fori_loop(
+                0, steps, lambda _, runs: jax.vmap(one)(weights, runs), runs
+            )
+
+        def loss(kind, runs, steps):
+            return run_loss(
+                environment,
+                runs,
+                steps,
+                kind,
+                bounded=bounded,
+                polish_steps=polish_steps,
+            )
+
+        def judge(runs):
+            return judged(environment, runs, polish_steps=polish_steps)
+
+        def program(function: Callable, *split: bool, donate: tuple[int, ...] = ()):
+            specs = tuple(P("runs") if flag else P() for flag in split)
+            spread = jax.shard_map(
+                function, mesh=mesh, in_specs=specs, out_specs=P("runs"), check_vma=False
+            )
+            return jax.jit(spread, donate_argnums=donate)
+
+        self._starts = program(starts, False, True)
+        self._begin = program(begin, False, True, True, True)
+        self._advance = program(advance, True, True, False, donate=(1,))
+        self._loss = {
+            kind: program(functools.partial(loss, kind), True, False) for kind in KINDS
+        }
+        self._judge = program(judge, True)
+        self._everywhere = jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, P()))
+
+    def begin(
+        self, key: PRNGKeyArray, weights: PyTree[Array], instances: np.ndarray
+    ) -> Run:
+        """Runs at their starts.
+
+        **Arguments:**
+
+        - `key`: of starts and policies.
+        - `weights`: the inexact arrays of the optimizers, with a leading axis.
+        - `instances`: for each row the number of its start; rows of the same number
+          have the same start and the same randomness.
+        """
+        words = np.asarray(jax.random.key_data(key))
+        kinds, where = np.unique(instances, return_inverse=True)
+        positions = self._gathered(
+            self._starts(words, self._spread(kinds)), len(kinds)
+        )
+        return self._begin(
+            words,
+            self._spread(weights),
+            self._spread(instances),
+            self._spread(positions[where]),
+        )
+
+    def advance(self, weights: PyTree[Array], runs: Run, steps: int) -> Run:
+        """The runs after more updates; `runs` themselves are given up."""
+        done = self._advance(self._spread(weights), runs, np.int32(steps))
+        return jax.block_until_ready(done)
+
+    def losses(self, runs: Run, rows: int, steps: int, kind: str) -> np.ndarray:
+        """Losses of the first `rows` runs; totals are of the last `steps` updates."""
+        return self._gathered(self._loss[kind](runs, np.int32(steps)), rows)
+
+    def judge(self, runs: Run, rows: int) -> Outcome:
+        """Outcomes of the first `rows` runs."""
+        outcome = self._judge(runs)
+        return jax.tree.map(lambda x: self._gathered(x, rows), outcome)
+
+    def fetch(self, runs: Run, rows: int) -> Run:
+        """The runs in the memory of this process."""
+        return jax.tree.map(lambda x: self._gathered(x, rows), runs)
+
+    def restore(self, runs: Run) -> Run:
+        """What `fetch` returned, on the devices again."""
+        return self._spread(runs)
+
+    def _spread(self, tree: PyTree) -> PyTree:
+        """Rows on the devices; the first is repeated until all have equally many."""
+
+        def one(x):
+            x = np.asarray(x)
+            rows = -(-len(x) // self._count) * self._count
+            filled = np.concatenate([x, np.repeat(x[:1], rows - len(x), axis=0)])
+            return jax.make_array_from_callback(
+                filled.shape, self._split, lambda index: filled[index]
+            )
+
+        return jax.tree.map(one, tree)
+
+    def _gathered(self, x: Array, rows: int) -> np.ndarray:
+        return np.asarray(self._everywhere(x))[:rows]
+
+
+def _key(words: Array, stream: int, index: Array) -> PRNGKeyArray:
+    """Made on the devices: keys of one process mean nothing to the others."""
+    key = jax.random.fold_in(jax.random.wrap_key_data(words), stream)
+    return jax.random.fold_in(key, index)

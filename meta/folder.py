@@ -1,0 +1,94 @@
+"""The folder of a run: checkpoint, metrics, weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import PyTree
+
+from hopgym.optimizers.learned import files
+
+CHECKPOINT = "checkpoint.eqx"
+METRICS = "metrics.jsonl"
+
+
+class Folder:
+    """Files of a run.
+
+    - `checkpoint.eqx`: settings, and all that the next update needs.
+    - `metrics.jsonl`: a line for each update.
+    - `weights.eqx`, `best.eqx`: the present weights, and those that did best on the
+      held-out starts.
+    - `progress.png`: the course of the run.
+
+    **Arguments:**
+
+    - `path`: of the folder.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @property
+    def holds_a_run(self) -> bool:
+        """Whether there is a run to go on with."""
+        return (self.path / CHECKPOINT).exists()
+
+    def create(self) -> None:
+        """Make the folder.
+
+        **Raises:** `ValueError` if another run is in it; `OSError` if it cannot be
+        made.
+        """
+        if self.holds_a_run or (self.path / METRICS).exists():
+            raise ValueError(
+                f"{self.path} holds a run: go on with it by --resume, or choose "
+                "another folder"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def header(self) -> dict[str, Any]:
+        """Of the checkpoint: settings and progress.
+
+        **Raises:** `ValueError` if there is none or it is damaged.
+        """
+        if not self.holds_a_run:
+            raise ValueError(f"{self.path} holds no run to resume")
+        return files.read_header(self.path / CHECKPOINT)
+
+    def restore(self, like: PyTree) -> PyTree:
+        """The arrays of the checkpoint.
+
+        **Raises:** `ValueError` if they are not those of this run.
+        """
+        return files.read(self.path / CHECKPOINT, like)
+
+    def checkpoint(self, header: dict[str, Any], arrays: PyTree) -> None:
+        """Replace the checkpoint."""
+        files.write(self.path / CHECKPOINT, header, arrays)
+
+    def log(self, entry: dict[str, Any]) -> None:
+        """Add a line to the metrics."""
+        with (self.path / METRICS).open("a") as stream:
+            stream.write(json.dumps(entry) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of the metrics that are whole."""
+        path = self.path / METRICS
+        entries = []
+        for line in path.read_text().splitlines() if path.exists() else []:
+            try:
+                entries.append(json.loads(line))
+            except ValueError:  # cut off when the process was killed
+                continue
+        return entries
+
+    def forget_after(self, update: int) -> None:
+        """Drop metrics of updates that the checkpoint does not know."""
+        kept = [entry for entry in self.metrics() if entry["update"] <= update]
+        text = "".join(json.dumps(entry) + "\n" for entry in kept)
+        temporary = self.path / f".{METRICS}.tmp"
+        temporary.write_text(text)
+        temporary.replace(self.path / METRICS)

@@ -1,0 +1,41 @@
+"""Values that change in the course of a training, written as VALUE@UPDATE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+Schedule = list[tuple[int, T]]
+
+
+def parse(text: str, value: Callable[[str], T]) -> Schedule:
+    """`"2000,10000@300"` as `[(0, 2000), (300, 10000)]`.
+
+    **Arguments:**
+
+    - `text`: values separated by commas, each with the update from which it holds, 0
+      by default.
+    - `value`: reads one value.
+
+    **Raises:** `ValueError` for what cannot be read.
+    """
+    entries = []
+    for entry in text.split(","):
+        what, at, update = entry.strip().partition("@")
+        if not what or (at and not update.isdecimal()):
+            raise ValueError(f"{entry.strip()!r} is not VALUE or VALUE@UPDATE")
+        entries.append((int(update or 0), value(what)))
+    return entries
+
+
+def present(schedule: Schedule, update: int) -> T:
+    """The last value that holds in an update."""
+    return max(
+        (entry for entry in schedule if entry[0] <= update), key=lambda entry: entry[0]
+    )[1]
+
+
+def active(schedule: Schedule, update: int) -> list[int]:
+    """The numbers of all entries that have begun by an update."""
+    return [k for k, (start, _) in enumerate(schedule) if start <= update]

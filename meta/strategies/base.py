@@ -1,0 +1,128 @@
+"""What a strategy of meta-training is: asks for runs, is told their losses."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+Weights = PyTree[Array]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Meta-hyper-parameters, with the paper's values (Learn2Hop, sections 3.2, 3.3).
+
+    **Attributes:**
+
+    - `instances`: starts of an update, for all systems together.
+    - `sigma`: standard deviation of the perturbations.
+    - `learning_rate`, `decay`, `decay_every`: of Adam; the rate is multiplied by
+      `decay` after every so many updates.
+    - `population`: candidates of the genetic algorithm.
+    - `ga_starts`: starts on which candidates are compared, at least one of a system.
+    - `unroll`, `truncation`: length of a run, and of the pieces persistent ES learns
+      from.
+
+    **Raises:** `ValueError` for numbers that make no sense.
+    """
+
+    instances: int = 80
+    sigma: float = 0.1
+    learning_rate: float = 1e-2
+    decay: float = 0.98
+    decay_every: int = 10
+    population: int = 80
+    ga_starts: int = 3
+    unroll: int = 50_000
+    truncation: int = 500
+
+    def __post_init__(self):
+        for name in ("instances", "population", "ga_starts", "unroll", "truncation"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("sigma", "learning_rate", "decay", "decay_every"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+    def optimizer(self) -> optax.GradientTransformation:
+        """Adam, as the paper uses it."""
+        schedule = optax.exponential_decay(
+            self.learning_rate, self.decay_every, self.decay, staircase=True
+        )
+        return optax.adam(schedule)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Runs that a strategy wants.
+
+    **Attributes:**
+
+    - `candidates`: weights of every run, with a leading axis.
+    - `instances`: number of the start of every run, below the strategy's `instances`.
+    """
+
+    candidates: Weights
+    instances: np.ndarray
+
+
+class AbstractStrategy(abc.ABC):
+    """A way to improve weights by the losses of runs.
+
+    Adding a strategy is one file and one line in `STRATEGIES`. It is made with the
+    weights to begin with, `Settings`, and the number of systems; instances are shared
+    out over the systems evenly, in order.
+
+    **Attributes:**
+
+    - `instances`: number of different starts in an update.
+    - `persistent`: whether runs go on in the next update, in pieces of `truncation`.
+    """
+
+    instances: int
+    persistent: bool = False
+
+    @abc.abstractmethod
+    def __init__(self, weights: Weights, settings: Settings, systems: int): ...
+
+    @abc.abstractmethod
+    def init(self, key: PRNGKeyArray) -> PyTree[Array]:
+        """State before the first update: arrays only."""
+
+    @abc.abstractmethod
+    def ask(self, key: PRNGKeyArray, state: Any) -> tuple[Asked, Any]:
+        """The runs of an update."""
+
+    @abc.abstractmethod
+    def tell(
+        self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Float[Array, " runs"]
+    ) -> Any:
+        """State after an update."""
+
+    @abc.abstractmethod
+    def weights(self, state: Any) -> Weights:
+        """The present weights."""
+
+
+def each(instances: int, systems: int) -> int:
+    """Starts of each system when so many are shared out, at least one."""
+    return max(1, instances // systems)
+
+
+def worst_if_lost(losses: Float[Array, " runs"]) -> Float[Array, " runs"]:
+    """Losses in which nan and infinities are the greatest finite loss, or 0."""
+    finite = jnp.isfinite(losses)
+    worst = jnp.max(losses, where=finite, initial=-jnp.inf)
+    return jnp.where(finite, losses, jnp.where(jnp.isfinite(worst), worst, 0))
+
+
+def repeated(tree: Weights, times: int) -> Weights:
+    """Every array `times` times along a new leading axis."""
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (times, *x.shape)), tree)

@@ -1,0 +1,91 @@
+"""The paper's genetic algorithm (Learn2Hop, section 3.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from evosax.algorithms.population_based.simple_ga import SimpleGA
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hopgym.meta.strategies.base import (
+    AbstractStrategy,
+    Asked,
+    Settings,
+    Weights,
+    repeated,
+    worst_if_lost,
+)
+
+
+class ParentAndMutants(SimpleGA):
+    """Mutants of the best candidate, which competes with them again in row 0.
+
+    Fitness is noisy: what the parent had on the starts of the last update says little
+    on those of this one.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.elite_ratio = 1 / self.population_size
+
+    def _ask(self, key, state, params):
+        parent = state.population[jnp.argmin(state.fitness)]
+        population, state = super()._ask(key, state, params)
+        return population.at[0].set(parent), state
+
+
+class GA(AbstractStrategy):
+    """The best of theta and its mutants on the same starts is the next theta.
+
+    Mutants are theta plus normal noise of standard deviation `sigma`; theta is kept
+    unless one is better. A loss that is not finite counts as the worst of the update.
+    """
+
+    def __init__(self, weights: Weights, settings: Settings, systems: int):
+        # As many starts of each system, and no fewer than asked for.
+        self.instances = -(-settings.ga_starts // systems) * systems
+        self._start = weights
+        self._population = settings.population
+        self._algorithm = ParentAndMutants(
+            population_size=settings.population,
+            solution=weights,
+            std_schedule=optax.constant_schedule(settings.sigma),
+        )
+
+    def init(self, key: PRNGKeyArray) -> Any:
+        return self._algorithm.init(
+            key,
+            repeated(self._start, self._population),
+            jnp.zeros(self._population),
+            self._algorithm.default_params,
+        )
+
+    def ask(self, key: PRNGKeyArray, state: Any) -> tuple[Asked, Any]:
+        population, state = self._algorithm.ask(
+            key, state, self._algorithm.default_params
+        )
+        candidates = jax.tree.map(
+            lambda x: jnp.repeat(x, self.instances, axis=0), population
+        )
+        starts = np.tile(np.arange(self.instances), self._population)
+        return Asked(candidates, starts), state
+
+    def tell(
+        self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Float[Array, " runs"]
+    ) -> Any:
+        table = worst_if_lost(jnp.asarray(losses)).reshape(self._population, -1)
+        state, _ = self._algorithm.tell(
+            key,
+            jax.tree.map(lambda x: x[:: self.instances], asked.candidates),
+            jnp.mean(table, axis=1),
+            state,
+            self._algorithm.default_params,
+        )
+        return state
+
+    def weights(self, state: Any) -> Weights:
+        return self._algorithm.get_best_solution(state)

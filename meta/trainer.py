@@ -1,0 +1,367 @@
+"""The loop of meta-training: ask, unroll, tell, evaluate, checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from hopgym.meta import schedule
+from hopgym.meta.distributed import agreed, leads
+from hopgym.meta.fleet import Fleet
+from hopgym.meta.folder import Folder
+from hopgym.meta.strategies import STRATEGIES, Asked, Settings
+from hopgym.meta.unroll import KINDS, Outcome, Run, scaled_loss
+from hopgym.optimizers.learned import weights as learned
+from hopgym.systems import System, get_system
+
+# Held-out starts: no training and no benchmark draws from this key by default.
+EVALUATION_SEED = 1_000_000
+CALL_SECONDS = 0.5  # between looks at the clock
+ASK, STARTS, TELL = 0, 1, 2  # streams of randomness of an update
+
+
+class Stopped(Exception):
+    """The run was asked to stop; the update under way is lost."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that the weights depend on.
+
+    **Attributes:**
+
+    - `systems`, `unroll`: names and lengths, with the updates from which they hold.
+    - `strategy`, `settings`: see [`hopgym.meta.strategies.Settings`][].
+    - `loss`, `bounded`, `polish`: see [`hopgym.meta.meta_loss`][].
+    - `architecture`: name and options, see `hopgym.optimizers.learned.weights.new`.
+    - `start_from`: trained optimizer whose weights to begin with.
+    - `seed`: of everything random.
+    - `evaluate_every`, `evaluation_starts`, `evaluation_steps`: evaluations on
+      held-out starts, which choose the best weights.
+
+    **Raises:** `ValueError` or `KeyError` for what makes no sense.
+    """
+
+    systems: list[tuple[int, str]]
+    unroll: list[tuple[int, int]]
+    strategy: str = "esmc"
+    settings: Settings = field(default_factory=Settings)
+    loss: str = "final"
+    bounded: bool = True
+    polish: int = 1000
+    architecture: dict[str, Any] = field(default_factory=lambda: {"name": "learn2hop"})
+    start_from: str | None = None
+    seed: int = 0
+    evaluate_every: int = 10
+    evaluation_starts: int = 40
+    evaluation_steps: int = 2000
+
+    def __post_init__(self):
+        if not self.systems or not self.unroll:
+            raise ValueError("a training needs at least one system and an unroll length")
+        for what, entries in (("systems", self.systems), ("unroll", self.unroll)):
+            if min(start for start, _ in entries) > 0:
+                raise ValueError(f"{what}: nothing is given for update 0")
+        if min(length for _, length in self.unroll) < 1:
+            raise ValueError("an unroll needs at least one update")
+        if self.strategy not in STRATEGIES:
+            from hopgym.names import unknown
+
+            raise KeyError(unknown("strategy", self.strategy, list(STRATEGIES)))
+        if self.loss not in KINDS:
+            raise ValueError(f"a meta-loss is one of {KINDS}, got {self.loss!r}")
+        for name in ("evaluate_every", "evaluation_starts", "evaluation_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        if self.polish < 0:
+            raise ValueError(f"polish must not be negative, got {self.polish}")
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data, as in the header of a checkpoint."""
+        return {
+            **dataclasses.asdict(self),
+            "systems": [list(entry) for entry in self.systems],
+            "unroll": [list(entry) for entry in self.unroll],
+        }
+
+
+class Trainer:
+    """A training under way.
+
+    **Arguments:**
+
+    - `plan`: what to do.
+    - `folder`: where files go, or `None`.
+    - `about`: what headers should tell besides, such as the command.
+    """
+
+    def __init__(self, plan: Plan, folder: Folder | None, about: dict[str, Any]):
+        self.plan = plan
+        self.folder = folder
+        self.about = about
+        self.systems: list[System] = [get_system(name) for _, name in plan.systems]
+        architecture = dict(plan.architecture)
+        key = jax.random.key(plan.seed)
+        if plan.start_from is not None:
+            self.optimizer = learned.load(plan.start_from)
+        else:
+            self.optimizer = learned.new(architecture.pop("name"), key, **architecture)
+        self.start, self.frozen = eqx.partition(self.optimizer, eqx.is_inexact_array)
+        settings = dataclasses.replace(
+            plan.settings, unroll=schedule.present(plan.unroll, 0)
+        )
+        self.strategy = STRATEGIES[plan.strategy](
+            self.start, settings, len(self.systems)
+        )
+        if self.strategy.persistent and (len(plan.unroll) > 1 or len({u for u, _ in plan.systems}) > 1):
+            raise ValueError("persistent runs have one unroll length and no curriculum")
+        self.fleets = [
+            Fleet(
+                system,
+                self.optimizer,
+                bounded=plan.bounded,
+                polish_steps=plan.polish,
+            )
+            for system in self.systems
+        ]
+        self.update = 0
+        self.state = self.strategy.init(jax.random.fold_in(key, 0))
+        self.runs: list[Run] | None = None
+        self.best = math.inf
+        self.elapsed = 0.0
+        self.chunk = 50
+        self.steps_done = 0
+
+    # Checkpoints
+
+    def save(self) -> None:
+        """Write the checkpoint and the present weights."""
+        runs = None
+        if self.runs is not None:
+            counts = self._rows(self._instances_of_rows())
+            runs = [
+                fleet.fetch(runs, len(rows))
+                for fleet, runs, rows in zip(
+                    self.fleets, self.runs, counts, strict=True
+                )
+            ]
+        if self.folder is None or not leads():
+            return
+        header = {
+            "plan": self.plan.as_json(),
+            "update": self.update,
+            "best": None if math.isinf(self.best) else self.best,
+            "elapsed": round(self.elapsed, 3),
+            "runs": runs is not None,
+            **self.about,
+        }
+        self.folder.checkpoint(header, (self.state, runs))
+        self._save_weights("weights.eqx")
+
+    def restore(self) -> None:
+        """Go on from the checkpoint in the folder.
+
+        **Raises:** `ValueError` if it is damaged or not of this run.
+        """
+        assert self.folder is not None
+        header = self.folder.header()
+        self.update = header["update"]
+        self.best = math.inf if header["best"] is None else header["best"]
+        self.elapsed = header["elapsed"]
+        runs = None
+        if header["runs"]:
+            asked, _ = self.strategy.ask(jax.random.key(0), self.state)
+            rows = self._rows(asked.instances)
+            begun = self._begin(asked, jax.random.key(0))
+            runs = [
+                fleet.fetch(run, len(own))
+                for fleet, run, own in zip(self.fleets, begun, rows, strict=True)
+            ]
+        self.state, runs = self.folder.restore((self.state, runs))
+        if runs is not None:
+            self.runs = [
+                fleet.restore(run) for fleet, run in zip(self.fleets, runs, strict=True)
+            ]
+        if leads():
+            self.folder.forget_after(self.update)
+
+    def present(self) -> Any:
+        """The optimizer with the present weights."""
+        return eqx.combine(self.strategy.weights(self.state), self.frozen)
+
+    def _save_weights(self, name: str) -> None:
+        assert self.folder is not None
+        plan = self.plan
+        learned.save(
+            self.folder.path / name,
+            self.present(),
+            plan.architecture,
+            {
+                "systems": [name for _, name in plan.systems],
+                "strategy": plan.strategy,
+                "updates": self.update,
+                "seed": plan.seed,
+                "plan": plan.as_json(),
+                **self.about,
+            },
+        )
+
+    # One update
+
+    def step(self, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+        """One update, and an evaluation where one is due; a line of metrics.
+
+        **Raises:** `Stopped` when `stop` says so; nothing has changed then.
+        """
+        plan = self.plan
+        timer = time.perf_counter()
+        self.steps_done = 0
+        key = jax.random.fold_in(jax.random.key(plan.seed), self.update + 1)
+        keys = [jax.random.fold_in(key, stream) for stream in (ASK, STARTS, TELL)]
+        asked, state = self.strategy.ask(keys[0], self.state)
+        unroll = schedule.present(plan.unroll, self.update)
+        if self.strategy.persistent:
+            steps = min(plan.settings.truncation, unroll)
+            fresh = (self.update * steps) % unroll < steps or self.runs is None
+        else:
+            steps, fresh = unroll, True
+        runs = self._begin(asked, keys[1]) if fresh else self._rewound()
+        rows = self._rows(asked.instances)
+        losses = np.zeros(len(asked.instances))
+        for k, own in enumerate(rows):
+            if len(own) == 0:
+                continue
+            weights = jax.tree.map(lambda x, own=own: x[own], asked.candidates)
+            runs[k] = self._advance(self.fleets[k], weights, runs[k], steps, stop)
+            losses[own] = self.fleets[k].losses(runs[k], len(own), steps, plan.loss)
+        self.state = self.strategy.tell(keys[2], state, asked, losses)
+        self.runs = runs if self.strategy.persistent else None
+        self.update += 1
+        seconds = time.perf_counter() - timer
+        entry: dict[str, Any] = {
+            "update": self.update,
+            "loss": _rounded(losses.mean()),
+            "loss_min": _rounded(losses.min()),
+            "unroll": unroll,
+            "seconds": round(seconds, 3),
+            "steps_per_second": round(self.steps_done / seconds),
+        }
+        self.elapsed += seconds
+        return entry
+
+    def due(self) -> bool:
+        """Whether an evaluation is due after the last update."""
+        return self.update % self.plan.evaluate_every == 0
+
+    def evaluate(self, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+        """The present weights on held-out starts, by system; keeps the best ones."""
+        timer = time.perf_counter()
+        plan = self.plan
+        found: dict[str, Any] = {}
+        instances = np.arange(plan.evaluation_starts)
+        weights = jax.tree.map(
+            lambda x: np.repeat(np.asarray(x)[None], len(instances), axis=0),
+            self.strategy.weights(self.state),
+        )
+        for system, fleet in zip(self.systems, self.fleets, strict=True):
+            key = jax.random.key(EVALUATION_SEED)
+            runs = fleet.begin(key, weights, instances)
+            runs = self._advance(fleet, weights, runs, plan.evaluation_steps, stop)
+            outcome = fleet.judge(runs, len(instances))
+            found[system.name] = _summary(outcome, system, plan.bounded)
+        score = float(np.mean([cell["best_loss"] for cell in found.values()]))
+        if score < self.best:
+            self.best = score
+            if self.folder is not None and leads():
+                self._save_weights("best.eqx")
+        self.elapsed += time.perf_counter() - timer
+        return found
+
+    def _instances_of_rows(self) -> np.ndarray:
+        return self.strategy.ask(jax.random.key(0), self.state)[0].instances
+
+    def _rows(self, instances: np.ndarray) -> list[np.ndarray]:
+        """For each system the rows whose start is of it."""
+        active = schedule.active(self.plan.systems, self.update)
+        of_instance = np.arange(self.strategy.instances) * len(active)
+        of_instance = np.asarray(active)[of_instance // self.strategy.instances]
+        return [
+            np.flatnonzero(of_instance[instances] == k)
+            for k in range(len(self.systems))
+        ]
+
+    def _begin(self, asked: Asked, key: Any) -> list[Run]:
+        runs: list[Any] = []
+        for fleet, own in zip(self.fleets, self._rows(asked.instances), strict=True):
+            weights = jax.tree.map(lambda x, own=own: x[own], asked.candidates)
+            begun = fleet.begin(key, weights, asked.instances[own]) if len(own) else None
+            runs.append(begun)
+        return runs
+
+    def _rewound(self) -> list[Run]:
+        """Runs that go on, with their sums of losses back at zero."""
+        assert self.runs is not None
+        return [
+            eqx.tree_at(lambda run: run.total, run, 0 * run.total) for run in self.runs
+        ]
+
+    def _advance(
+        self,
+        fleet: Fleet,
+        weights: PyTree,
+        runs: Run,
+        steps: int,
+        stop: Callable[[], bool],
+    ) -> Run:
+        rows = len(jax.tree.leaves(weights)[0])
+        done = 0
+        while done < steps:
+            stopping, chunk = agreed(int(stop()), self.chunk)
+            if stopping:
+                raise Stopped
+            chunk = min(chunk, steps - done)
+            timer = time.perf_counter()
+            runs = fleet.advance(weights, runs, chunk)
+            seconds = time.perf_counter() - timer
+            done += chunk
+            if chunk == self.chunk:
+                self.chunk = _adapted(chunk, seconds)
+        self.steps_done += rows * steps
+        return runs
+
+
+def _adapted(chunk: int, seconds: float) -> int:
+    """A number of steps that takes about `CALL_SECONDS`."""
+    factor = min(max(CALL_SECONDS / max(seconds, 1e-6), 0.5), 2.0)
+    return max(1, round(chunk * factor))
+
+
+def _summary(outcome: Outcome, system: System, bounded: bool) -> dict[str, Any]:
+    known = system.has_reference
+    losses = {
+        name: np.asarray(scaled_loss(energy, system, bounded=bounded))
+        for name, energy in (("best", outcome.best), ("last", outcome.last))
+    }
+    return {
+        "final_loss": _rounded(losses["last"].mean()),
+        "best_loss": _rounded(losses["best"].mean()),
+        "final_mean": _rounded(np.mean(outcome.last)),
+        "mean": _rounded(np.mean(outcome.best)),
+        "min": _rounded(np.min(outcome.best)),
+        "hits": int(np.sum(outcome.hit)) if known else None,
+        "hit_rate": _rounded(np.mean(outcome.hit)) if known else None,
+        "starts": len(outcome.best),
+    }
+
+
+def _rounded(value: Any) -> float:
+    return round(float(value), 6)

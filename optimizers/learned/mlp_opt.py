@@ -1,0 +1,98 @@
+"""MLPOpt, the learned optimizer that the paper starts from.
+
+L. Metz, N. Maheswaranathan, J. Nixon, C. D. Freeman and J. Sohl-Dickstein, ICML 2019,
+arXiv:1810.10180, in the form of google/learned_optimization.
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from hopgym.optimizers.base import AbstractOptimizer, Context
+from hopgym.optimizers.learned.learn2hop import GRADIENT_LIMIT, centred
+from hopgym.optimizers.learned.network import Network
+
+DECAYS = (0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
+PERIODS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000)
+STEP_SIZE = 1e-3
+MAGNITUDE = 1e-3
+EXPONENT_LIMIT = 1e4  # e^10 times the step size
+
+
+class MLPOptState(eqx.Module):
+    """Moving averages of the gradient, and the number of updates."""
+
+    momentum: Float[Array, "atoms 3 decays"]
+    step: Int[Array, ""]
+
+
+class MLPOpt(AbstractOptimizer[MLPOptState]):
+    """A perceptron with weights shared by all coordinates, without neighbours.
+
+    With outputs d and m of the network, a coordinate moves by
+
+        -0.001 d exp(0.001 m)
+
+    in units of the system's length. Inputs, in reduced units: gradient, position, and
+    averages of the gradient for the rates 0.1, 0.5, 0.9, 0.99, 0.999 and 0.9999, each
+    divided by its root mean square over all coordinates; and tanh(t / tau - 1) of the
+    number of updates t, tau = 1, 3, 10, ..., 100000.
+
+    **Arguments:**
+
+    - `key`: of the first weights; the output layer is zero.
+    - `hidden`, `depth`: width of the hidden layers, and number of dense layers.
+
+    **Raises:** `ValueError` for sizes that make no sense.
+    """
+
+    network: Network
+
+    def __init__(self, key: PRNGKeyArray, hidden: int = 32, depth: int = 3):
+        if hidden < 1 or depth < 2:
+            raise ValueError(
+                "a network needs hidden >= 1 and depth >= 2, got "
+                f"hidden={hidden}, depth={depth}"
+            )
+        self.network = Network(
+            2 + len(DECAYS), 0, len(PERIODS), hidden=hidden, depth=depth, key=key
+        )
+
+    def init(
+        self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context
+    ) -> MLPOptState:
+        none = jnp.zeros((*positions.shape, len(DECAYS)), positions.dtype)
+        return MLPOptState(none, jnp.zeros((), jnp.int32))
+
+    def update(
+        self,
+        gradient: Float[Array, "atoms 3"],
+        state: MLPOptState,
+        positions: Float[Array, "atoms 3"],
+        *,
+        value: Float[Array, ""],
+        context: Context,
+    ) -> tuple[Float[Array, "atoms 3"], MLPOptState]:
+        dtype = positions.dtype
+        reduced = gradient * (context.length / context.energy)
+        g = jnp.clip(reduced, -GRADIENT_LIMIT, GRADIENT_LIMIT)[..., None]
+        rates = jnp.asarray(DECAYS, dtype)
+        momentum = rates * state.momentum + (1 - rates) * g
+        here = (centred(positions, context) / context.length)[..., None]
+        inputs = jnp.concatenate([g, here, momentum], axis=-1)
+        norms = jnp.mean(inputs**2, axis=(0, 1), keepdims=True)
+        inputs = inputs * jax.lax.rsqrt(norms + 1e-5)
+        network = jax.tree.map(lambda x: x.astype(dtype), self.network)
+        direction, magnitude = network(
+            inputs.transpose(2, 1, 0).reshape(inputs.shape[-1], -1),
+            jnp.zeros((positions.shape[0], 0), dtype),
+            jnp.tanh(state.step / jnp.asarray(PERIODS, dtype) - 1),
+        )
+        exponent = jnp.clip(magnitude, -EXPONENT_LIMIT, EXPONENT_LIMIT) * MAGNITUDE
+        moved = -STEP_SIZE * direction * jnp.exp(exponent)
+        moved = moved.reshape(3, -1).T * context.length
+        return moved.astype(dtype), MLPOptState(momentum, state.step + 1)
