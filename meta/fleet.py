@@ -19,6 +19,7 @@ from hopgym.meta.unroll import KINDS, Outcome, Run, advanced, begun, judged, run
 from hopgym.systems import System
 
 STARTS, POLICY = 0, 1  # streams of randomness drawn from a key
+GROUP = 800  # atoms that advance together on a device: what caches hold
 
 
 class Fleet:
@@ -69,9 +70,13 @@ class Fleet:
                 optimizer = eqx.combine(weights, frozen)
                 return advanced(environment, optimizer, run, bounded=bounded)
 
-            return jax.lax.fori_loop(
-                0, steps, lambda _, runs: jax.vmap(one)(weights, runs), runs
-            )
+            def some(batch):
+                weights, runs = batch
+                return jax.lax.fori_loop(
+                    0, steps, lambda _, runs: jax.vmap(one)(weights, runs), runs
+                )
+
+            return _in_groups(some, (weights, runs), max(1, GROUP // system.atoms))
 
         def loss(kind, runs, steps):
             return run_loss(
@@ -163,6 +168,17 @@ class Fleet:
 
     def _gathered(self, x: Array, rows: int) -> np.ndarray:
         return np.asarray(self._everywhere(x))[:rows]
+
+
+def _in_groups(function: Callable, rows: PyTree, limit: int) -> PyTree:
+    """`function` of a few rows at a time, as evenly as possible."""
+    count = len(jax.tree.leaves(rows)[0])
+    groups = -(-count // limit)
+    size = -(-count // groups)
+    order = jnp.arange(groups * size) % count  # the first rows again, to fill up
+    split = jax.tree.map(lambda x: x[order].reshape(groups, size, *x.shape[1:]), rows)
+    done = jax.lax.map(function, split)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], done)
 
 
 def _key(words: Array, stream: int, index: Array) -> PRNGKeyArray:
