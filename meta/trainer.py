@@ -11,6 +11,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
@@ -348,7 +349,7 @@ def _adapted(chunk: int, seconds: float) -> int:
 def _summary(outcome: Outcome, system: System, bounded: bool) -> dict[str, Any]:
     known = system.has_reference
     losses = {
-        name: np.asarray(scaled_loss(energy, system, bounded=bounded))
+        name: np.asarray(scaled_loss(jnp.asarray(energy), system, bounded=bounded))
         for name, energy in (("best", outcome.best), ("last", outcome.last))
     }
     return {

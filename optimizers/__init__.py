@@ -13,6 +13,17 @@ from hopgym.optimizers.fire_ase import FireAse as FireAse
 from hopgym.optimizers.fixed_length import FixedLength as FixedLength
 from hopgym.optimizers.gradient_descent import GradientDescent as GradientDescent
 from hopgym.optimizers.lbfgs import LBFGS as LBFGS
+from hopgym.optimizers.learned import FEATURES as FEATURES
+from hopgym.optimizers.learned import Learn2Hop as Learn2Hop
+from hopgym.optimizers.learned import MLPOpt as MLPOpt
+from hopgym.optimizers.learned import Reparametrised as Reparametrised
+from hopgym.optimizers.learned import about as about
+from hopgym.optimizers.learned import adam4p as adam4p
+from hopgym.optimizers.learned import bh_step as bh_step
+from hopgym.optimizers.learned import fire6p as fire6p
+from hopgym.optimizers.learned import load as load
+from hopgym.optimizers.learned import save as save
+from hopgym.optimizers.learned import trained as trained
 from hopgym.optimizers.moves import AbstractMove as AbstractMove
 from hopgym.optimizers.moves import Exchange as Exchange
 from hopgym.optimizers.moves import GaussianShake as GaussianShake

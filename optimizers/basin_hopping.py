@@ -11,6 +11,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym.lazily import lazily
@@ -182,7 +183,7 @@ def cluster_moves(system: Any, step: float, surface: float, exchange: float) -> 
     return Mixture(moves, weights)
 
 
-def bh_paper(step: float = 0.4, learning_rate: float = 1e-2) -> BasinHopping:
+def bh_paper(step: ArrayLike = 0.4, learning_rate: ArrayLike = 1e-2) -> BasinHopping:
     """The paper's basin hopping (C.2): 5,000 steps of Adam a hop, improvements only.
 
     **Arguments:**

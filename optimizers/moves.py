@@ -7,6 +7,7 @@ import abc
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hopgym.optimizers.base import Context, real
@@ -36,7 +37,7 @@ class Shake(AbstractMove):
 
     step: Float[Array, ""]
 
-    def __init__(self, step: float = 0.4):
+    def __init__(self, step: ArrayLike = 0.4):
         self.step = real(step)
 
     def propose(
@@ -63,7 +64,7 @@ class GaussianShake(AbstractMove):
 
     step: Float[Array, ""]
 
-    def __init__(self, step: float = 0.4):
+    def __init__(self, step: ArrayLike = 0.4):
         self.step = real(step)
 
     def propose(

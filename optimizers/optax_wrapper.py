@@ -118,9 +118,9 @@ def as_optax(
 
 def adam(
     learning_rate: ArrayLike = 1e-2,
-    b1: float = 0.9,
-    b2: float = 0.999,
-    eps: float = 1e-8,
+    b1: ArrayLike = 0.9,
+    b2: ArrayLike = 0.999,
+    eps: ArrayLike = 1e-8,
 ) -> OptaxOptimizer:
     """Adam (`optax.adam`).
 

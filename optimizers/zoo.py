@@ -2,7 +2,8 @@
 
 An entry is a factory: a callable that returns an optimizer and may ask for `system=`
 (a `hopgym.System`, for units) and `steps=` (the length of the run, for schedules).
-Adding an optimizer is one file and one line in `ZOO`.
+Adding an optimizer is one file and one line in `ZOO`; a trained one is a file in
+`weights`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from hopgym.optimizers.fire import fire
 from hopgym.optimizers.fire_ase import FireAse
 from hopgym.optimizers.gradient_descent import GradientDescent
 from hopgym.optimizers.lbfgs import LBFGS
+from hopgym.optimizers.learned.weights import factory, trained
 from hopgym.optimizers.optax_wrapper import adam, rmsprop
 from hopgym.optimizers.random_restart import random_restart
 
@@ -37,6 +39,7 @@ ZOO: dict[str, Callable[..., AbstractOptimizer]] = {
     "bh-paper": bh_paper,
     "bh-lbfgs": bh_lbfgs,
     "bh-two-phase": bh_two_phase,
+    **{name: factory(name) for name in trained()},
 }
 
 

@@ -13,6 +13,7 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 Weights = PyTree[Array]
+Losses = Float[np.ndarray, " runs"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class AbstractStrategy(abc.ABC):
 
     @abc.abstractmethod
     def tell(
-        self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Float[Array, " runs"]
+        self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Losses
     ) -> Any:
         """State after an update."""
 

@@ -10,11 +10,12 @@ import numpy as np
 import optax
 from evosax.algorithms.distribution_based.open_es import Open_ES
 from flax import struct
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from hopgym.meta.strategies.base import (
     AbstractStrategy,
     Asked,
+    Losses,
     Settings,
     Weights,
     each,
@@ -76,7 +77,7 @@ class ESMC(AbstractStrategy):
         return Asked(candidates, np.tile(np.arange(self.instances), 3)), state
 
     def tell(
-        self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Float[Array, " runs"]
+        self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Losses
     ) -> Any:
         perturbed = 2 * self.instances
         losses = jnp.asarray(losses)

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from evosax.algorithms.population_based.simple_ga import SimpleGA
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from hopgym.meta.strategies.base import (
     AbstractStrategy,
     Asked,
+    Losses,
     Settings,
     Weights,
     repeated,
@@ -75,7 +76,7 @@ class GA(AbstractStrategy):
         return Asked(candidates, starts), state
 
     def tell(
-        self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Float[Array, " runs"]
+        self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Losses
     ) -> Any:
         table = worst_if_lost(jnp.asarray(losses)).reshape(self._population, -1)
         state, _ = self._algorithm.tell(

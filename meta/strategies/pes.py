@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from evosax.algorithms.distribution_based.persistent_es import Params, PersistentES
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from hopgym.meta.strategies.base import (
     AbstractStrategy,
     Asked,
+    Losses,
     Settings,
     Weights,
     each,
@@ -57,7 +58,7 @@ class PES(AbstractStrategy):
         return Asked(candidates, np.tile(np.arange(self.instances), 2)), state
 
     def tell(
-        self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Float[Array, " runs"]
+        self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Losses
     ) -> Any:
         state, _ = self._algorithm.tell(
             key, asked.candidates, jnp.asarray(losses), state, self._params

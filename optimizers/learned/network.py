@@ -26,9 +26,9 @@ class Network(eqx.Module):
     - `key`: weights are LeCun normal (Learn2Hop, D.3), the output layer is zero.
     """
 
-    component: Float[Array, "inputs hidden"]
-    atom: Float[Array, "inputs hidden"]
-    step: Float[Array, "inputs hidden"]
+    component: Float[Array, "of_component hidden"]
+    atom: Float[Array, "of_atom hidden"]
+    step: Float[Array, "of_step hidden"]
     bias: Float[Array, " hidden"]
     inner: tuple[tuple[Float[Array, "hidden hidden"], Float[Array, " hidden"]], ...]
     output: Float[Array, "hidden outputs"]
@@ -60,9 +60,9 @@ class Network(eqx.Module):
 
     def __call__(
         self,
-        component: Float[Array, "inputs components"],
-        atom: Float[Array, "atoms inputs"],
-        step: Float[Array, " inputs"],
+        component: Float[Array, "of_component components"],
+        atom: Float[Array, "atoms of_atom"],
+        step: Float[Array, " of_step"],
     ) -> Float[Array, "outputs components"]:
         """The outputs for every component.
 

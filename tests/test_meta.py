@@ -1,0 +1,359 @@
+"""Strategies against their equations, the meta-loss, fleets, schedules."""
+
+import os
+import subprocess
+import sys
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from optimizer_runs import descend
+
+import hopgym
+from hopgym.meta import STRATEGIES, Fleet, Settings, meta_loss, scaled_loss, schedule
+from hopgym.meta.strategies import ES, ESMC, GA, PES
+from hopgym.meta.unroll import KINDS
+from hopgym.optimizers import GradientDescent, Learn2Hop, adam
+from hopgym.systems import HarmonicStart
+
+KEY = jax.random.key(11)
+WEIGHTS = {"a": jnp.array([0.5, -1.0, 2.0]), "b": jnp.array(0.25)}
+SIGMA = 0.1
+
+
+def flat(tree):
+    return np.concatenate([np.ravel(x) for x in jax.tree.leaves(tree)])
+
+
+def rows(tree):
+    leaves = [np.asarray(x).reshape(len(x), -1) for x in jax.tree.leaves(tree)]
+    return np.concatenate(leaves, axis=1)
+
+
+def bowl(candidates, instances):
+    """A loss with a minimum that depends on the instance, and noise for none."""
+    target = np.array([1.0, 1.0, 1.0, 1.0]) + 0.3 * (instances % 5)[:, None]
+    return ((rows(candidates) - target) ** 2).sum(axis=1).astype(np.float32)
+
+
+def adam_step(gradient, settings):
+    optimizer = settings.optimizer()
+    state = optimizer.init(jnp.zeros(4))
+    moved, _ = optimizer.update(jnp.asarray(gradient, jnp.float32), state)
+    return np.asarray(moved)
+
+
+def first_update(strategy, losses):
+    state = strategy.init(KEY)
+    np.testing.assert_allclose(flat(strategy.weights(state)), flat(WEIGHTS))
+    asked, state = strategy.ask(KEY, state)
+    given = losses(asked)
+    return asked, given, strategy.tell(KEY, state, asked, given)
+
+
+# Strategies
+
+
+def test_es_is_equation_3():
+    settings = Settings(instances=6)
+    strategy = ES(WEIGHTS, settings, 1)
+    asked, losses, state = first_update(
+        strategy, lambda asked: bowl(asked.candidates, asked.instances)
+    )
+    theta = flat(WEIGHTS)
+    gradient = np.zeros(4)
+    candidates = rows(asked.candidates)
+    for k in range(6):
+        eps = candidates[k] - theta
+        np.testing.assert_allclose(candidates[6 + k] - theta, -eps, atol=1e-6)
+        assert asked.instances[k] == asked.instances[6 + k] == k
+        gradient += (losses[k] - losses[6 + k]) / (2 * SIGMA**2) * eps / 6
+    expected = theta + adam_step(gradient, settings)
+    np.testing.assert_allclose(flat(strategy.weights(state)), expected, atol=1e-5)
+    spread = (candidates[:6] - theta).std()
+    assert 0.05 < spread < 0.15
+
+
+def test_esmc_is_equation_4_with_a_baseline_for_each_start():
+    settings = Settings(instances=6)
+    strategy = ESMC(WEIGHTS, settings, 1)
+    asked, losses, state = first_update(
+        strategy, lambda asked: bowl(asked.candidates, asked.instances)
+    )
+    theta = flat(WEIGHTS)
+    candidates = rows(asked.candidates)
+    np.testing.assert_array_equal(candidates[12:], np.tile(theta, (6, 1)))
+    gradient = np.zeros(4)
+    for k in range(6):
+        plus, minus, own = losses[k], losses[6 + k], losses[12 + k]
+        assert asked.instances[k] == asked.instances[6 + k] == asked.instances[12 + k]
+        difference = min(own, plus) - min(own, minus)
+        gradient += difference / (2 * SIGMA**2) * (candidates[k] - theta) / 6
+    expected = theta + adam_step(gradient, settings)
+    np.testing.assert_allclose(flat(strategy.weights(state)), expected, atol=1e-5)
+
+
+def test_adam_has_the_papers_schedule():
+    optimizer = Settings().optimizer()
+    state = optimizer.init(jnp.zeros(1))
+    steps = []
+    for _ in range(21):
+        moved, state = optimizer.update(jnp.ones(1), state)
+        steps.append(-float(moved[0]))
+    for update, expected in ((0, 1e-2), (9, 1e-2), (10, 9.8e-3), (20, 9.604e-3)):
+        assert steps[update] == pytest.approx(expected, rel=1e-4)
+
+
+def test_ga_takes_the_best_on_the_same_starts_and_keeps_theta_otherwise():
+    strategy = GA(WEIGHTS, Settings(population=8, ga_starts=3), 1)
+    asked, losses, state = first_update(
+        strategy, lambda asked: bowl(asked.candidates, asked.instances)
+    )
+    theta = flat(WEIGHTS)
+    np.testing.assert_array_equal(asked.instances, np.tile([0, 1, 2], 8))
+    candidates = rows(asked.candidates).reshape(8, 3, 4)
+    assert np.all(candidates == candidates[:, :1])
+    np.testing.assert_array_equal(candidates[0, 0], theta)
+    assert 0.05 < (candidates[1:, 0] - theta).std() < 0.15
+    best = losses.reshape(8, 3).mean(axis=1).argmin()
+    np.testing.assert_allclose(flat(strategy.weights(state)), candidates[best, 0])
+    # Nothing better in the next generation: theta stays, whatever it had before.
+    asked, state = strategy.ask(jax.random.key(1), state)
+    worse = np.r_[np.full(3, 100.0), np.full(21, 101.0)]
+    state = strategy.tell(KEY, state, asked, worse)
+    np.testing.assert_allclose(flat(strategy.weights(state)), candidates[best, 0])
+    # Equally good is not better.
+    asked, state = strategy.ask(jax.random.key(2), state)
+    state = strategy.tell(KEY, state, asked, np.full(24, 7.0))
+    np.testing.assert_allclose(flat(strategy.weights(state)), candidates[best, 0])
+
+
+def test_pes_sums_the_perturbations_of_a_run():
+    settings = Settings(instances=4, unroll=100, truncation=50)
+    strategy = PES(WEIGHTS, settings, 1)
+    assert strategy.persistent
+    state = strategy.init(KEY)
+    optimizer = settings.optimizer()
+    memory = optimizer.init(jnp.zeros(4))
+    theta, summed = flat(WEIGHTS), np.zeros((8, 4))
+    for piece in range(3):
+        if piece == 2:  # all runs have begun anew
+            summed[:] = 0
+        asked, state = strategy.ask(jax.random.fold_in(KEY, piece), state)
+        summed += rows(asked.candidates) - theta
+        losses = bowl(asked.candidates, asked.instances)
+        gradient = (losses[:, None] * summed).sum(axis=0) / SIGMA**2 / 8
+        moved, memory = optimizer.update(jnp.asarray(gradient, jnp.float32), memory)
+        theta = np.asarray(optax.apply_updates(jnp.asarray(theta), moved))
+        state = strategy.tell(KEY, state, asked, losses)
+        np.testing.assert_allclose(flat(strategy.weights(state)), theta, atol=1e-5)
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_losses_that_are_not_finite_poison_nothing(name, poison):
+    strategy = STRATEGIES[name](WEIGHTS, Settings(instances=4, population=5), 1)
+    state = strategy.init(KEY)
+    for spoiled in (slice(0, 3), slice(None)):
+        asked, state = strategy.ask(KEY, state)
+        losses = bowl(asked.candidates, asked.instances)
+        losses[spoiled] = poison
+        state = strategy.tell(KEY, state, asked, losses)
+        assert np.all(np.isfinite(flat(strategy.weights(state))))
+    before = flat(strategy.weights(state))
+    asked, state = strategy.ask(KEY, state)
+    losses = bowl(asked.candidates, asked.instances)
+    state = strategy.tell(KEY, state, asked, losses)
+    assert not np.allclose(flat(strategy.weights(state)), before)
+
+
+def test_a_candidate_whose_loss_is_not_finite_never_wins():
+    strategy = GA(WEIGHTS, Settings(population=5, ga_starts=1), 1)
+    asked, _, state = first_update(
+        strategy, lambda asked: np.array([3.0, -np.inf, 2.0, np.nan, 2.5])
+    )
+    np.testing.assert_allclose(
+        flat(strategy.weights(state)), rows(asked.candidates)[2], atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_few_updates_find_the_bowl(name):
+    settings = Settings(instances=40, learning_rate=0.05, unroll=5, truncation=5)
+    strategy = STRATEGIES[name](WEIGHTS, settings, 1)
+    state = strategy.init(KEY)
+
+    def distance():
+        return np.abs(flat(strategy.weights(state)) - 1.6).max()
+
+    before = distance()
+    for update in range(60):
+        key = jax.random.fold_in(KEY, update)
+        asked, state = strategy.ask(key, state)
+        losses = bowl(asked.candidates, asked.instances)
+        state = strategy.tell(key, state, asked, losses)
+    assert distance() < 0.4 * before
+
+
+@pytest.mark.parametrize(("systems", "expected"), [(1, 80), (6, 78), (100, 100)])
+def test_instances_are_shared_out_over_systems(systems, expected):
+    assert ESMC(WEIGHTS, Settings(), systems).instances == expected
+    assert GA(WEIGHTS, Settings(), systems).instances == max(3, systems)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"instances": 0}, {"sigma": 0.0}, {"sigma": float("nan")}, {"decay": -1.0}]
+)
+def test_senseless_settings_are_refused(wrong):
+    with pytest.raises(ValueError, match="must be"):
+        Settings(**wrong)
+
+
+# The meta-loss
+
+
+def test_losses_are_bounded_and_scaled():
+    system = hopgym.get_system("LJ-13")
+    energies = jnp.array([-44.3268, -20.0, 5.0, jnp.nan, jnp.inf, -jnp.inf, -100.0])
+    expected = [-1, -20 / 44.326801, 0, 0, 0, 0, 0]
+    np.testing.assert_allclose(scaled_loss(energies, system), expected, atol=1e-5)
+    expected[2] = 5 / 44.326801
+    found = scaled_loss(energies, system, bounded=False)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_kinds_of_meta_loss_are_what_they_say():
+    system = hopgym.get_system("LJ-5")
+    optimizer = GradientDescent(rate=3e-2)  # too long a step: it jumps about
+    start_key, _ = jax.random.split(KEY)
+    env = hopgym.Environment(system)
+    begin = eqx.filter_jit(system.sample)(start_key)
+    state, energies = env.reset(KEY, begin), []
+    step = eqx.filter_jit(lambda s: env.step(s, -3e-2 * s.gradient.clip(-100, 100)))
+    for _ in range(40):
+        state = step(state)
+        energies.append(float(state.energy))
+    final = hopgym.polish(system, state.positions).energy
+    best = hopgym.polish(system, state.best_positions).energy
+    scale = float(system.energy_scale)
+    expected = {
+        "final": min(float(final), 0) / scale,
+        "best": min(float(best), 0) / scale,
+        "average": np.mean(np.minimum(energies, 0)) / scale,
+    }
+    found = eqx.filter_jit(
+        lambda: {kind: meta_loss(optimizer, system, KEY, 40, kind) for kind in KINDS}
+    )()
+    assert len(set(expected.values())) > 1
+    for kind in KINDS:
+        assert float(found[kind]) == pytest.approx(expected[kind], abs=2e-5)
+
+
+def test_senseless_meta_losses_are_refused():
+    system = hopgym.get_system("LJ-5")
+    with pytest.raises(ValueError, match="one of"):
+        meta_loss(adam(), system, KEY, 10, "last")
+    with pytest.raises(ValueError, match="at least one update"):
+        meta_loss(adam(), system, KEY, 0)
+
+
+# Fleets
+
+
+def short(name="LJ-5"):
+    start = HarmonicStart(edge=2.0, steps=100)
+    return eqx.tree_at(lambda s: s.start, hopgym.get_system(name), start)
+
+
+def many(model, count):
+    weights = eqx.filter(model, eqx.is_inexact_array)
+    keys = jax.random.split(KEY, count)
+    return jax.tree.map(
+        lambda x: x + 0.05 * jax.vmap(lambda k: jax.random.normal(k, x.shape))(keys),
+        weights,
+    )
+
+
+def test_runs_of_a_fleet_are_single_runs():
+    system, model = short(), Learn2Hop(KEY, hidden=4, kinds=1)
+    fleet = Fleet(system, model, polish_steps=10)
+    weights = many(model, 5)
+    instances = np.array([0, 1, 1, 7, 0])
+    runs = fleet.begin(KEY, weights, instances)
+    starts = np.asarray(fleet.fetch(runs, 5).state.positions)
+    np.testing.assert_array_equal(starts[1], starts[2])
+    np.testing.assert_array_equal(starts[0], starts[4])
+    assert np.abs(starts[0] - starts[3]).max() > 1e-2
+    runs = fleet.advance(weights, fleet.advance(weights, runs, 7), 13)
+    found = fleet.fetch(runs, 5)
+    env = hopgym.Environment(system)
+    alone = eqx.filter_jit(lambda o, x: descend(env, o, x, 20))
+    for k in (0, 3, 4):
+        optimizer = jax.tree.map(lambda x, k=k: x[k], weights)
+        state = alone(eqx.combine(optimizer, model), jnp.asarray(starts[k]))
+        np.testing.assert_allclose(
+            found.state.positions[k], state.positions, rtol=0, atol=1e-5
+        )
+        assert found.state.evaluations[k] == 21
+    outcome = fleet.judge(runs, 5)
+    losses = fleet.losses(runs, 5, 20, "best")
+    expected = scaled_loss(jnp.asarray(outcome.best), system)
+    np.testing.assert_allclose(losses, expected, atol=1e-6)
+
+
+DEVICES = """
+import sys
+import jax, numpy as np
+sys.path.insert(0, sys.argv[2])
+import test_meta as t
+
+model = t.Learn2Hop(t.KEY, hidden=4, kinds=1)
+fleet = t.Fleet(t.short(), model, polish_steps=10)
+weights = t.many(model, 5)
+runs = fleet.begin(t.KEY, weights, np.array([0, 1, 1, 7, 0]))
+runs = fleet.advance(weights, runs, 20)
+found = fleet.fetch(runs, 5)
+np.savez(
+    sys.argv[1],
+    devices=len(jax.devices()),
+    positions=found.state.positions,
+    losses=fleet.losses(runs, 5, 20, "final"),
+)
+"""
+
+
+def test_two_devices_give_what_one_gives(tmp_path):
+    found = []
+    for count in (1, 2):
+        path = tmp_path / f"{count}.npz"
+        flags = f"--xla_force_host_platform_device_count={count}"
+        subprocess.run(
+            [sys.executable, "-c", DEVICES, str(path), os.path.dirname(__file__)],
+            check=True,
+            timeout=300,
+            env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags},
+        )
+        found.append(dict(np.load(path)))
+    assert [int(values["devices"]) for values in found] == [1, 2]
+    for name in ("positions", "losses"):
+        np.testing.assert_allclose(
+            found[0][name], found[1][name], rtol=1e-5, atol=1e-5
+        )
+
+
+# Schedules
+
+
+def test_schedules():
+    parsed = schedule.parse("2000, 10000@300,50@10", int)
+    assert parsed == [(0, 2000), (300, 10000), (10, 50)]
+    for update, expected in ((0, 2000), (9, 2000), (10, 50), (299, 50), (300, 10000)):
+        assert schedule.present(parsed, update) == expected
+    assert schedule.active([(0, "a"), (5, "b")], 4) == [0]
+    assert schedule.active([(0, "a"), (5, "b")], 5) == [0, 1]
+    for wrong in ("", "5@", "5@x", "@3", "5@-1"):
+        with pytest.raises(ValueError, match="VALUE"):
+            schedule.parse(wrong, int)
