@@ -94,7 +94,11 @@ class Fleet:
         def program(function: Callable, *split: bool, donate: tuple[int, ...] = ()):
             specs = tuple(P("runs") if flag else P() for flag in split)
             spread = jax.shard_map(
-                function, mesh=mesh, in_specs=specs, out_specs=P("runs"), check_vma=False
+                function,
+                mesh=mesh,
+                in_specs=specs,
+                out_specs=P("runs"),
+                check_vma=False,
             )
             return jax.jit(spread, donate_argnums=donate)
 
@@ -121,9 +125,7 @@ class Fleet:
         """
         words = np.asarray(jax.random.key_data(key))
         kinds, where = np.unique(instances, return_inverse=True)
-        positions = self._gathered(
-            self._starts(words, self._spread(kinds)), len(kinds)
-        )
+        positions = self._gathered(self._starts(words, self._spread(kinds)), len(kinds))
         return self._begin(
             words,
             self._spread(weights),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
 import signal
 import sys
@@ -20,8 +21,8 @@ from hopgym.meta.folder import Folder
 from hopgym.meta.strategies import STRATEGIES, Settings
 from hopgym.meta.trainer import Plan, Stopped, Trainer
 from hopgym.meta.unroll import KINDS
-from hopgym.optimizers.learned.learn2hop import FEATURES
-from hopgym.optimizers.learned.weights import ARCHITECTURES
+from hopgym.optimizers import learned
+from hopgym.optimizers.learned import ARCHITECTURES, FEATURES
 from hopgym.systems import get_system
 
 EXAMPLES = """\
@@ -150,14 +151,23 @@ def plan(given: dict[str, Any]) -> Plan:
     if optimizer == "learn2hop":
         blind = max(len(system.elements) for system in found) == 1
         architecture.setdefault("kinds", 1 if blind else 2)
+    if optimizer in ARCHITECTURES:
+        # All of them are written down: defaults may change.
+        for name, option in inspect.signature(
+            ARCHITECTURES[optimizer]
+        ).parameters.items():
+            if name != "key":
+                value = option.default
+                value = list(value) if isinstance(value, tuple) else value
+                architecture.setdefault(name, value)
     start_from = given.get("start_from")
     if start_from is not None:
-        from hopgym.optimizers.learned import weights
-
         for option in ("optimizer", "features", "kinds", "hidden", "depth"):
             if option in given:
-                raise ValueError(f"--start-from settles the architecture: no --{option}")
-        architecture = weights.about(start_from)["architecture"]
+                raise ValueError(
+                    f"--start-from settles the architecture: no --{option}"
+                )
+        architecture = learned.about(start_from)["architecture"]
     optional = {
         name: given[name]
         for name in (
@@ -221,10 +231,7 @@ def _plan_names(given: dict[str, Any]) -> list[str]:
 
 
 def _entry(plan: dict[str, Any], name: str) -> Any:
-    value = plan[name] if name in plan else plan["settings"][name]
-    return [list(x) if isinstance(x, tuple) else x for x in value] if isinstance(
-        value, list
-    ) else value
+    return plan[name] if name in plan else plan["settings"][name]
 
 
 def _whole(text: str) -> int:
@@ -249,7 +256,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _devices(given)
         updates = given.get("updates")
         chosen = resumed(folder, given) if resume else plan(given)
-        about = _about(folder, resume)
+        words = sys.argv[1:] if arguments is None else arguments
+        about = _about(folder, resume, words)
         if not resume:
             about["updates_planned"] = updates or 1000
         target = updates or about["updates_planned"]
@@ -263,18 +271,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, RuntimeError) as error:
         options.error(str(error).partition("\n")[0])
     about["updates_planned"] = target
-    return Loop(trainer, folder, target, given).go()
+    return Loop(trainer, folder, target, given, resume).go()
 
 
 class Loop:
     """Updates until all are done or it is time to stop."""
 
     def __init__(
-        self, trainer: Trainer, folder: Folder, target: int, given: dict[str, Any]
+        self,
+        trainer: Trainer,
+        folder: Folder,
+        target: int,
+        given: dict[str, Any],
+        resumed: bool,
     ):
         self.trainer = trainer
         self.folder = folder
         self.target = target
+        self.resumed = resumed
         self.limit = given.get("time_limit")
         self.pause = given.get("checkpoint_every", 30.0)
         self.began = time.perf_counter()
@@ -289,14 +303,18 @@ class Loop:
             signal.signal(number, self._signal)
         trainer = self.trainer
         try:
-            if trainer.update == 0:
+            if not self.resumed:
                 trainer.save()
-                self._record({"update": 0}, evaluated=True)
-            while trainer.update < self.target:
+            if self.resumed:
+                self._say(f"going on after update {self.first}")
+            while True:
+                if trainer.due():
+                    self._evaluate()
+                if trainer.update >= self.target:
+                    break
                 if self._agreed_stop():
                     raise Stopped
-                entry = trainer.step(self._stop)
-                self._record(entry, evaluated=trainer.due())
+                self._record(trainer.step(self._stop))
                 self._save_now_and_then()
         except Stopped:
             self._finish()
@@ -327,18 +345,15 @@ class Loop:
         )
         return 0
 
-    def _record(self, entry: dict[str, Any], *, evaluated: bool) -> None:
-        if evaluated:
-            try:
-                entry["evaluation"] = self.trainer.evaluate(self._stop)
-            except Stopped:
-                # The update counts; its evaluation is lost with the time.
-                self.signalled = self.signalled or self.limit is None
+    def _evaluate(self) -> None:
+        found = self.trainer.evaluate(self._stop)
+        self._record({"update": self.trainer.update, "evaluation": found})
+
+    def _record(self, entry: dict[str, Any]) -> None:
         entry["elapsed"] = round(self.trainer.elapsed, 3)
-        if not self.leads:
-            return
-        self.folder.log(entry)
-        self._show(entry)
+        if self.leads:
+            self.folder.log(entry)
+            self._show(entry)
 
     def _show(self, entry: dict[str, Any]) -> None:
         now = time.perf_counter()
@@ -348,13 +363,17 @@ class Loop:
         self.shown = now
         done = self.trainer.update - self.first
         spent = now - self.began
-        left = _clock(spent / done * (self.target - self.trainer.update)) if done else "?"
+        left = (
+            _clock(spent / done * (self.target - self.trainer.update)) if done else "?"
+        )
         parts = [f"update {self.trainer.update}/{self.target}"]
         if "loss" in entry:
             parts.append(f"loss {entry['loss']:.4f}")
             parts.append(f"{entry['steps_per_second'] / 1e3:,.0f}k steps/s")
         for name, cell in (evaluation or {}).items():
-            hits = "" if cell["hits"] is None else f" hits {cell['hits']}/{cell['starts']}"
+            hits = (
+                "" if cell["hits"] is None else f" hits {cell['hits']}/{cell['starts']}"
+            )
             parts.append(
                 f"{name}: final {cell['final_loss']:.4f} best "
                 f"{cell['best_loss']:.4f}{hits}"
@@ -442,7 +461,7 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _about(folder: Folder, resume: bool) -> dict[str, Any]:
+def _about(folder: Folder, resume: bool, words: Sequence[str]) -> dict[str, Any]:
     """What the headers of all files tell: command, versions, date, machine."""
     if resume:
         kept = ("command", "versions", "date", "devices", "updates_planned")
@@ -450,7 +469,7 @@ def _about(folder: Folder, resume: bool) -> dict[str, Any]:
     packages = ("hopgym", "jax", "jaxlib", "equinox", "evosax", "optax")
     devices = jax.devices()
     return {
-        "command": " ".join(["python -m hopgym.meta.train", *sys.argv[1:]]),
+        "command": " ".join(["python -m hopgym.meta.train", *words]),
         "versions": {name: version(name) for name in packages},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "devices": f"{len(devices)} x {devices[0].device_kind}",

@@ -20,14 +20,20 @@ from hopgym.meta.distributed import agreed, leads
 from hopgym.meta.fleet import Fleet
 from hopgym.meta.folder import Folder
 from hopgym.meta.strategies import STRATEGIES, Asked, Settings
+from hopgym.meta.strategies.base import repeated
 from hopgym.meta.unroll import KINDS, Outcome, Run, scaled_loss
-from hopgym.optimizers.learned import weights as learned
+from hopgym.names import unknown
+from hopgym.optimizers import learned
 from hopgym.systems import System, get_system
 
 # Held-out starts: no training and no benchmark draws from this key by default.
 EVALUATION_SEED = 1_000_000
 CALL_SECONDS = 0.5  # between looks at the clock
 ASK, STARTS, TELL = 0, 1, 2  # streams of randomness of an update
+
+
+def _never() -> bool:
+    return False
 
 
 class Stopped(Exception):
@@ -68,15 +74,15 @@ class Plan:
 
     def __post_init__(self):
         if not self.systems or not self.unroll:
-            raise ValueError("a training needs at least one system and an unroll length")
+            raise ValueError(
+                "a training needs at least one system and an unroll length"
+            )
         for what, entries in (("systems", self.systems), ("unroll", self.unroll)):
             if min(start for start, _ in entries) > 0:
                 raise ValueError(f"{what}: nothing is given for update 0")
         if min(length for _, length in self.unroll) < 1:
             raise ValueError("an unroll needs at least one update")
         if self.strategy not in STRATEGIES:
-            from hopgym.names import unknown
-
             raise KeyError(unknown("strategy", self.strategy, list(STRATEGIES)))
         if self.loss not in KINDS:
             raise ValueError(f"a meta-loss is one of {KINDS}, got {self.loss!r}")
@@ -123,8 +129,12 @@ class Trainer:
         self.strategy = STRATEGIES[plan.strategy](
             self.start, settings, len(self.systems)
         )
-        if self.strategy.persistent and (len(plan.unroll) > 1 or len({u for u, _ in plan.systems}) > 1):
-            raise ValueError("persistent runs have one unroll length and no curriculum")
+        changes = {start for start, _ in (*plan.systems, *plan.unroll)}
+        if self.strategy.persistent and changes != {0}:
+            raise ValueError(
+                f"{plan.strategy} goes on with the same runs: systems and unroll "
+                "cannot change"
+            )
         self.fleets = [
             Fleet(
                 system,
@@ -136,30 +146,23 @@ class Trainer:
         ]
         self.update = 0
         self.state = self.strategy.init(jax.random.fold_in(key, 0))
-        self.runs: list[Run] | None = None
+        self.runs: list[Run | None] | None = None
+        self.evaluated = -1  # the last update after which there was an evaluation
         self.best = math.inf
         self.elapsed = 0.0
         self.chunk = 50
-        self.steps_done = 0
 
     # Checkpoints
 
     def save(self) -> None:
         """Write the checkpoint and the present weights."""
-        runs = None
-        if self.runs is not None:
-            counts = self._rows(self._instances_of_rows())
-            runs = [
-                fleet.fetch(runs, len(rows))
-                for fleet, runs, rows in zip(
-                    self.fleets, self.runs, counts, strict=True
-                )
-            ]
+        runs = None if self.runs is None else self._fetched(self.runs)
         if self.folder is None or not leads():
             return
         header = {
             "plan": self.plan.as_json(),
             "update": self.update,
+            "evaluated": self.evaluated,
             "best": None if math.isinf(self.best) else self.best,
             "elapsed": round(self.elapsed, 3),
             "runs": runs is not None,
@@ -176,24 +179,21 @@ class Trainer:
         assert self.folder is not None
         header = self.folder.header()
         self.update = header["update"]
+        self.evaluated = header["evaluated"]
         self.best = math.inf if header["best"] is None else header["best"]
         self.elapsed = header["elapsed"]
         runs = None
         if header["runs"]:
+            # Any runs will do, to tell how those in the file are laid out.
             asked, _ = self.strategy.ask(jax.random.key(0), self.state)
-            rows = self._rows(asked.instances)
-            begun = self._begin(asked, jax.random.key(0))
-            runs = [
-                fleet.fetch(run, len(own))
-                for fleet, run, own in zip(self.fleets, begun, rows, strict=True)
-            ]
+            runs = self._fetched(self._begin(asked, jax.random.key(0)))
         self.state, runs = self.folder.restore((self.state, runs))
         if runs is not None:
             self.runs = [
                 fleet.restore(run) for fleet, run in zip(self.fleets, runs, strict=True)
             ]
         if leads():
-            self.folder.forget_after(self.update)
+            self.folder.forget_after(self.update if self.evaluated >= 0 else -1)
 
     def present(self) -> Any:
         """The optimizer with the present weights."""
@@ -218,14 +218,16 @@ class Trainer:
 
     # One update
 
-    def step(self, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
-        """One update, and an evaluation where one is due; a line of metrics.
+    def step(self, stop: Callable[[], bool] = _never) -> dict[str, Any]:
+        """One update; its line of metrics.
 
-        **Raises:** `Stopped` when `stop` says so; nothing has changed then.
+        **Raises:** `Stopped` when `stop` says so; nothing has changed then. Persistent
+        runs are not interrupted: they could not go back to where they were.
         """
         plan = self.plan
         timer = time.perf_counter()
-        self.steps_done = 0
+        if self.strategy.persistent:
+            stop = _never
         key = jax.random.fold_in(jax.random.key(plan.seed), self.update + 1)
         keys = [jax.random.fold_in(key, stream) for stream in (ASK, STARTS, TELL)]
         asked, state = self.strategy.ask(keys[0], self.state)
@@ -254,25 +256,23 @@ class Trainer:
             "loss_min": _rounded(losses.min()),
             "unroll": unroll,
             "seconds": round(seconds, 3),
-            "steps_per_second": round(self.steps_done / seconds),
+            "steps_per_second": round(len(losses) * steps / seconds),
         }
         self.elapsed += seconds
         return entry
 
     def due(self) -> bool:
-        """Whether an evaluation is due after the last update."""
-        return self.update % self.plan.evaluate_every == 0
+        """Whether an evaluation is due: after every so many updates, and at first."""
+        every = self.plan.evaluate_every
+        return self.update % every == 0 and self.evaluated < self.update
 
-    def evaluate(self, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+    def evaluate(self, stop: Callable[[], bool] = _never) -> dict[str, Any]:
         """The present weights on held-out starts, by system; keeps the best ones."""
         timer = time.perf_counter()
         plan = self.plan
         found: dict[str, Any] = {}
         instances = np.arange(plan.evaluation_starts)
-        weights = jax.tree.map(
-            lambda x: np.repeat(np.asarray(x)[None], len(instances), axis=0),
-            self.strategy.weights(self.state),
-        )
+        weights = repeated(self.strategy.weights(self.state), len(instances))
         for system, fleet in zip(self.systems, self.fleets, strict=True):
             key = jax.random.key(EVALUATION_SEED)
             runs = fleet.begin(key, weights, instances)
@@ -284,11 +284,18 @@ class Trainer:
             self.best = score
             if self.folder is not None and leads():
                 self._save_weights("best.eqx")
+        self.evaluated = self.update
         self.elapsed += time.perf_counter() - timer
         return found
 
-    def _instances_of_rows(self) -> np.ndarray:
-        return self.strategy.ask(jax.random.key(0), self.state)[0].instances
+    def _fetched(self, runs: list[Run | None]) -> list[Run | None]:
+        asked, _ = self.strategy.ask(jax.random.key(0), self.state)
+        return [
+            fleet.fetch(run, len(own))
+            for fleet, run, own in zip(
+                self.fleets, runs, self._rows(asked.instances), strict=True
+            )
+        ]
 
     def _rows(self, instances: np.ndarray) -> list[np.ndarray]:
         """For each system the rows whose start is of it."""
@@ -300,15 +307,17 @@ class Trainer:
             for k in range(len(self.systems))
         ]
 
-    def _begin(self, asked: Asked, key: Any) -> list[Run]:
-        runs: list[Any] = []
+    def _begin(self, asked: Asked, key: Any) -> list[Run | None]:
+        runs: list[Run | None] = []
         for fleet, own in zip(self.fleets, self._rows(asked.instances), strict=True):
             weights = jax.tree.map(lambda x, own=own: x[own], asked.candidates)
-            begun = fleet.begin(key, weights, asked.instances[own]) if len(own) else None
+            begun = (
+                fleet.begin(key, weights, asked.instances[own]) if len(own) else None
+            )
             runs.append(begun)
         return runs
 
-    def _rewound(self) -> list[Run]:
+    def _rewound(self) -> list[Run | None]:
         """Runs that go on, with their sums of losses back at zero."""
         assert self.runs is not None
         return [
@@ -323,7 +332,6 @@ class Trainer:
         steps: int,
         stop: Callable[[], bool],
     ) -> Run:
-        rows = len(jax.tree.leaves(weights)[0])
         done = 0
         while done < steps:
             stopping, chunk = agreed(int(stop()), self.chunk)
@@ -336,7 +344,6 @@ class Trainer:
             done += chunk
             if chunk == self.chunk:
                 self.chunk = _adapted(chunk, seconds)
-        self.steps_done += rows * steps
         return runs
 
 

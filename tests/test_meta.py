@@ -205,7 +205,8 @@ def test_instances_are_shared_out_over_systems(systems, expected):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"instances": 0}, {"sigma": 0.0}, {"sigma": float("nan")}, {"decay": -1.0}]
+    "wrong",
+    [{"instances": 0}, {"sigma": 0.0}, {"sigma": float("nan")}, {"decay": -1.0}],
 )
 def test_senseless_settings_are_refused(wrong):
     with pytest.raises(ValueError, match="must be"):
@@ -339,9 +340,7 @@ def test_two_devices_give_what_one_gives(tmp_path):
         found.append(dict(np.load(path)))
     assert [int(values["devices"]) for values in found] == [1, 2]
     for name in ("positions", "losses"):
-        np.testing.assert_allclose(
-            found[0][name], found[1][name], rtol=1e-5, atol=1e-5
-        )
+        np.testing.assert_allclose(found[0][name], found[1][name], rtol=1e-5, atol=1e-5)
 
 
 # Schedules

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +48,9 @@ class Settings:
     def __post_init__(self):
         for name in ("instances", "population", "ga_starts", "unroll", "truncation"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+                raise ValueError(
+                    f"{name} must be at least 1, got {getattr(self, name)}"
+                )
         for name in ("sigma", "learning_rate", "decay", "decay_every"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
@@ -102,9 +105,7 @@ class AbstractStrategy(abc.ABC):
         """The runs of an update."""
 
     @abc.abstractmethod
-    def tell(
-        self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Losses
-    ) -> Any:
+    def tell(self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Losses) -> Any:
         """State after an update."""
 
     @abc.abstractmethod
@@ -127,3 +128,28 @@ def worst_if_lost(losses: Float[Array, " runs"]) -> Float[Array, " runs"]:
 def repeated(tree: Weights, times: int) -> Weights:
     """Every array `times` times along a new leading axis."""
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (times, *x.shape)), tree)
+
+
+def lost_is_worst(population, fitness, state, params):
+    """`worst_if_lost` as what evosax calls a fitness shaping function."""
+    return worst_if_lost(fitness)
+
+
+def antithetic(
+    weights: Weights,
+    settings: Settings,
+    pairs: int,
+    shaping: Callable[..., Array],
+) -> Any:
+    """evosax's evolution strategy with antithetic pairs and the paper's Adam."""
+    # Not at the top: evosax computes when it is imported, and the processes of a run
+    # must have joined before.
+    from evosax.algorithms.distribution_based.open_es import Open_ES
+
+    return Open_ES(
+        population_size=2 * pairs,
+        solution=weights,
+        optimizer=settings.optimizer(),
+        std_schedule=optax.constant_schedule(settings.sigma),
+        fitness_shaping_fn=shaping,
+    )

@@ -10,8 +10,6 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import optax
-from evosax.algorithms.distribution_based.open_es import Open_ES
 from jaxtyping import PRNGKeyArray
 
 from hopgym.meta.strategies.base import (
@@ -20,8 +18,9 @@ from hopgym.meta.strategies.base import (
     Losses,
     Settings,
     Weights,
+    antithetic,
     each,
-    worst_if_lost,
+    lost_is_worst,
 )
 
 
@@ -35,13 +34,7 @@ class ES(AbstractStrategy):
     def __init__(self, weights: Weights, settings: Settings, systems: int):
         self.instances = each(settings.instances, systems) * systems
         self._start = weights
-        self._algorithm = Open_ES(
-            population_size=2 * self.instances,
-            solution=weights,
-            optimizer=settings.optimizer(),
-            std_schedule=optax.constant_schedule(settings.sigma),
-            fitness_shaping_fn=_shaped,
-        )
+        self._algorithm = antithetic(weights, settings, self.instances, lost_is_worst)
 
     def init(self, key: PRNGKeyArray) -> Any:
         params = self._algorithm.default_params
@@ -53,9 +46,7 @@ class ES(AbstractStrategy):
         )
         return Asked(candidates, np.tile(np.arange(self.instances), 2)), state
 
-    def tell(
-        self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Losses
-    ) -> Any:
+    def tell(self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Losses) -> Any:
         state, _ = self._algorithm.tell(
             key,
             asked.candidates,
@@ -67,7 +58,3 @@ class ES(AbstractStrategy):
 
     def weights(self, state: Any) -> Weights:
         return self._algorithm.get_mean(state)
-
-
-def _shaped(population, fitness, state, params):
-    return worst_if_lost(fitness)

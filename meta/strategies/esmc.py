@@ -7,8 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from evosax.algorithms.distribution_based.open_es import Open_ES
 from flax import struct
 from jaxtyping import PRNGKeyArray
 
@@ -18,6 +16,7 @@ from hopgym.meta.strategies.base import (
     Losses,
     Settings,
     Weights,
+    antithetic,
     each,
     repeated,
     worst_if_lost,
@@ -55,12 +54,8 @@ class ESMC(AbstractStrategy):
     def __init__(self, weights: Weights, settings: Settings, systems: int):
         self.instances = each(settings.instances, systems) * systems
         self._start = weights
-        self._algorithm = Open_ES(
-            population_size=2 * self.instances,
-            solution=weights,
-            optimizer=settings.optimizer(),
-            std_schedule=optax.constant_schedule(settings.sigma),
-            fitness_shaping_fn=clip_to_baseline,
+        self._algorithm = antithetic(
+            weights, settings, self.instances, clip_to_baseline
         )
 
     def init(self, key: PRNGKeyArray) -> Any:
@@ -71,14 +66,10 @@ class ESMC(AbstractStrategy):
             key, state, self._algorithm.default_params
         )
         own = repeated(self.weights(state), self.instances)
-        candidates = jax.tree.map(
-            lambda *parts: jnp.concatenate(parts), perturbed, own
-        )
+        candidates = jax.tree.map(lambda *parts: jnp.concatenate(parts), perturbed, own)
         return Asked(candidates, np.tile(np.arange(self.instances), 3)), state
 
-    def tell(
-        self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Losses
-    ) -> Any:
+    def tell(self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Losses) -> Any:
         perturbed = 2 * self.instances
         losses = jnp.asarray(losses)
         state, _ = self._algorithm.tell(

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from evosax.algorithms.population_based.simple_ga import SimpleGA
 from jaxtyping import PRNGKeyArray
 
 from hopgym.meta.strategies.base import (
@@ -22,23 +21,6 @@ from hopgym.meta.strategies.base import (
 )
 
 
-class ParentAndMutants(SimpleGA):
-    """Mutants of the best candidate, which competes with them again in row 0.
-
-    Fitness is noisy: what the parent had on the starts of the last update says little
-    on those of this one.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self.elite_ratio = 1 / self.population_size
-
-    def _ask(self, key, state, params):
-        parent = state.population[jnp.argmin(state.fitness)]
-        population, state = super()._ask(key, state, params)
-        return population.at[0].set(parent), state
-
-
 class GA(AbstractStrategy):
     """The best of theta and its mutants on the same starts is the next theta.
 
@@ -47,6 +29,10 @@ class GA(AbstractStrategy):
     """
 
     def __init__(self, weights: Weights, settings: Settings, systems: int):
+        # Not at the top: evosax computes when it is imported, and the processes of a
+        # run must have joined before.
+        from hopgym.meta.strategies.parent_and_mutants import ParentAndMutants
+
         # As many starts of each system, and no fewer than asked for.
         self.instances = -(-settings.ga_starts // systems) * systems
         self._start = weights
@@ -75,9 +61,7 @@ class GA(AbstractStrategy):
         starts = np.tile(np.arange(self.instances), self._population)
         return Asked(candidates, starts), state
 
-    def tell(
-        self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Losses
-    ) -> Any:
+    def tell(self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Losses) -> Any:
         table = worst_if_lost(jnp.asarray(losses)).reshape(self._population, -1)
         state, _ = self._algorithm.tell(
             key,

@@ -10,7 +10,6 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import optax
-from evosax.algorithms.distribution_based.persistent_es import Params, PersistentES
 from jaxtyping import PRNGKeyArray
 
 from hopgym.meta.strategies.base import (
@@ -20,7 +19,7 @@ from hopgym.meta.strategies.base import (
     Settings,
     Weights,
     each,
-    worst_if_lost,
+    lost_is_worst,
 )
 
 
@@ -39,6 +38,13 @@ class PES(AbstractStrategy):
     persistent = True
 
     def __init__(self, weights: Weights, settings: Settings, systems: int):
+        # Not at the top: evosax computes when it is imported, and the processes of a
+        # run must have joined before.
+        from evosax.algorithms.distribution_based.persistent_es import (
+            Params,
+            PersistentES,
+        )
+
         self.instances = each(settings.instances, systems) * systems
         self._start = weights
         self._params = Params(T=settings.unroll, K=settings.truncation)
@@ -47,7 +53,7 @@ class PES(AbstractStrategy):
             solution=weights,
             optimizer=settings.optimizer(),
             std_schedule=optax.constant_schedule(settings.sigma),
-            fitness_shaping_fn=_shaped,
+            fitness_shaping_fn=lost_is_worst,
         )
 
     def init(self, key: PRNGKeyArray) -> Any:
@@ -57,9 +63,7 @@ class PES(AbstractStrategy):
         candidates, state = self._algorithm.ask(key, state, self._params)
         return Asked(candidates, np.tile(np.arange(self.instances), 2)), state
 
-    def tell(
-        self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Losses
-    ) -> Any:
+    def tell(self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Losses) -> Any:
         state, _ = self._algorithm.tell(
             key, asked.candidates, jnp.asarray(losses), state, self._params
         )
@@ -67,7 +71,3 @@ class PES(AbstractStrategy):
 
     def weights(self, state: Any) -> Weights:
         return self._algorithm.get_mean(state)
-
-
-def _shaped(population, fitness, state, params):
-    return worst_if_lost(fitness)

@@ -80,9 +80,7 @@ def radial_functions(
         )
 
     none = jnp.zeros((degree + 1, size), dtype)
-    sums = jax.lax.fori_loop(
-        0, size // LANES, some_rows, tuple(none for _ in weights)
-    )
+    sums = jax.lax.fori_loop(0, size // LANES, some_rows, tuple(none for _ in weights))
     table = np.stack(
         [
             _polynomial(

@@ -1,0 +1,25 @@
+"""evosax's genetic algorithm with one parent that competes with its mutants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+from evosax.algorithms.population_based.simple_ga import SimpleGA
+
+
+class ParentAndMutants(SimpleGA):
+    """Mutants of the best candidate, which competes with them again in row 0.
+
+    Fitness is noisy: what the parent had on the starts of the last update says little
+    on those of this one.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.elite_ratio = 1 / self.population_size
+
+    def _ask(self, key, state, params):
+        parent = state.population[jnp.argmin(state.fitness)]
+        population, state = super()._ask(key, state, params)
+        return population.at[0].set(parent), state

@@ -1,0 +1,308 @@
+"""Meta-training as a user runs it: files, interruptions, several processes."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import equinox as eqx
+import jax
+import numpy as np
+import pytest
+
+from hopgym.meta import Plan, Settings, Trainer, train
+from hopgym.meta.folder import Folder
+from hopgym.optimizers import load
+
+TINY = ["--systems", "LJ-4", "--unroll", 20, "--instances", 4, "--hidden", 4]
+TINY += ["--polish", 5, "--evaluation-starts", 4, "--evaluate-every", 2]
+TINY += ["--checkpoint-every", 0.001]
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """Environment of processes that share what they compile."""
+    return {
+        **os.environ,
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "hopgym.meta.train", *map(str, arguments)]
+
+
+def run(env, *arguments):
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, timeout=300, env=env
+    )
+
+
+def metrics(folder):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    timing = ("seconds", "elapsed", "steps_per_second")
+    entries = [json.loads(line) for line in lines]
+    return [{k: v for k, v in e.items() if k not in timing} for e in entries]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, compiled):
+    """An uninterrupted run."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    done = run(compiled, *TINY, "--updates", 6, "--out", folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_a_run_leaves_weights_metrics_and_a_figure(whole):
+    folder, done = whole
+    assert "update 6/6" in done.stderr and "hits" in done.stderr
+    entries = metrics(folder)
+    losses = [entry for entry in entries if "loss" in entry]
+    assert [entry["update"] for entry in losses] == [1, 2, 3, 4, 5, 6]
+    checks = [entry for entry in entries if "evaluation" in entry]
+    assert [entry["update"] for entry in checks] == [0, 2, 4, 6]
+    cell = checks[0]["evaluation"]["LJ-4"]
+    assert cell["starts"] == 4 and -1.01 < cell["best_loss"] <= 0
+    assert (folder / "progress.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("weights", "best"):
+        optimizer = load(folder / f"{name}.eqx")
+        assert optimizer.network.output.shape == (4, 2)
+    assert np.any(load(folder / "weights.eqx").network.output != 0)
+    header = json.loads((folder / "weights.eqx").read_bytes().partition(b"\n")[0])
+    assert header["architecture"]["hidden"] == 4
+    assert header["systems"] == ["LJ-4"] and header["updates"] == 6
+    assert "--hidden 4" in header["command"]
+    assert header["versions"]["jax"] == jax.__version__
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(whole, compiled, tmp_path):
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        command(*TINY, "--updates", 6, "--out", folder),
+        stderr=subprocess.DEVNULL,
+        env=compiled,
+    )
+    deadline = time.time() + 300
+    while time.time() < deadline:
+        log = folder / "metrics.jsonl"
+        if log.exists() and log.read_text().count('"loss"') >= 2:
+            break
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = run(compiled, "--out", folder, "--resume")
+    assert done.returncode == 0, done.stderr
+    for name in ("weights.eqx", "best.eqx"):
+        assert eqx.tree_equal(load(folder / name), load(whole[0] / name))
+    assert metrics(folder) == metrics(whole[0])
+
+
+def test_a_time_limit_and_a_signal_end_cleanly(whole, compiled, tmp_path):
+    folder = tmp_path / "run"
+    limit = ["--updates", 10**6, "--time-limit", 3]
+    done = run(compiled, *TINY, *limit, "--out", folder)
+    assert done.returncode == 1
+    assert "time limit reached" in done.stderr and "--resume" in done.stderr
+    before = Folder(folder).header()["update"]
+    process = subprocess.Popen(
+        command("--out", folder, "--resume"),
+        stderr=subprocess.PIPE,
+        text=True,
+        env=compiled,
+    )
+    assert "going on after update" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1 and "stopped after update" in said
+    assert Folder(folder).header()["update"] >= before
+
+
+def plan(strategy, **changes):
+    settings = Settings(instances=4, population=3, unroll=20, truncation=10)
+    usual = {
+        "systems": [(0, "LJ-4")],
+        "unroll": [(0, 20)],
+        "strategy": strategy,
+        "settings": settings,
+        "polish": 5,
+        "architecture": {"name": "adam4p"},
+        "evaluation_starts": 2,
+        "evaluation_steps": 5,
+    }
+    return Plan(**{**usual, **changes})
+
+
+@pytest.mark.parametrize("strategy", ["ga", "pes"])
+def test_a_restored_trainer_goes_on_bit_for_bit(strategy, tmp_path):
+    whole = Trainer(plan(strategy), None, {})
+    parts = Trainer(plan(strategy), Folder(tmp_path), {})
+    for _ in range(3):
+        whole.step()
+        parts.step()
+    parts.save()
+    again = Trainer(plan(strategy), Folder(tmp_path), {})
+    again.restore()
+    entries = [trainer.step()["loss"] for trainer in (whole, again)]
+    assert entries[0] == entries[1]
+    assert eqx.tree_equal(whole.state, again.state)
+
+
+def test_systems_join_and_unrolls_grow_in_the_course_of_a_training():
+    changing = plan(
+        "esmc", systems=[(0, "LJ-4"), (1, "LJ-5")], unroll=[(0, 10), (1, 20)]
+    )
+    trainer = Trainer(changing, None, {})
+    assert trainer.step()["unroll"] == 10
+    assert [len(rows) for rows in trainer._rows(np.arange(4))] == [2, 2]
+    assert trainer.step()["unroll"] == 20
+    assert set(trainer.evaluate()) == {"LJ-4", "LJ-5"}
+
+
+@pytest.mark.parametrize("optimizer", ["learn2hop", "mlp-opt", "fire6p", "bh-step"])
+def test_every_architecture_can_be_trained_and_loaded(optimizer, tmp_path):
+    trainer = Trainer(
+        plan("es", architecture={"name": optimizer}), Folder(tmp_path), {}
+    )
+    before = trainer.present()
+    trainer.step()
+    trainer.save()
+    found = load(tmp_path / "weights.eqx")
+    assert eqx.tree_equal(found, trainer.present())
+    assert jax.tree.structure(found) == jax.tree.structure(before)
+
+
+WRONG = [
+    (["--strategy", "cma"], "unknown strategy 'cma'"),
+    (["--strategy", "emsc"], "did you mean 'esmc'"),
+    (["--features", "gradients,radil"], "unknown feature 'radil'"),
+    (["--systems", "LJ-1"], "LJ-1"),
+    (["--systems", "Lj13"], "unknown system"),
+    (["--systems", "LJ-13@5"], "nothing is given for update 0"),
+    (["--unroll", "0"], "at least one update"),
+    (["--unroll", "many"], "'many' is no whole number"),
+    (["--optimizer", "learn2hip"], "unknown architecture"),
+    (["--optimizer", "adam4p", "--hidden", "8"], "no option 'hidden'"),
+    (["--updates", "0"], "at least 1"),
+    (["--sigma", "0"], "sigma must be positive"),
+    (["--instances", "0"], "instances must be at least 1"),
+    (["--time-limit", "-1"], "must be positive"),
+    (["--seed", "-1"], "--seed"),
+    (["--start-from", "nothing.eqx"], "no file"),
+    (["--strategy", "pes", "--unroll", "20,40@2"], "cannot change"),
+    (["--process", "0"], "go together"),
+    (["--coordinator", "x:1", "--processes", "2", "--process", "2"], "below"),
+    (["--resume"], "holds no run"),
+    (["--loss", "last"], "invalid choice"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG)
+def test_nonsense_is_refused_in_one_line(arguments, message, tmp_path, capsys):
+    jax.devices()
+    out = tmp_path / "run"
+    with pytest.raises(SystemExit) as stopped:
+        train.main(["--out", str(out), *arguments])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1
+    assert not out.exists()
+
+
+def refused(capsys, *arguments):
+    with pytest.raises(SystemExit) as stopped:
+        train.main([str(argument) for argument in arguments])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    return said
+
+
+def test_another_run_in_the_folder_is_not_touched(whole, capsys, tmp_path):
+    folder, _ = whole
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert "holds a run" in refused(capsys, "--out", folder, *TINY)
+    said = refused(capsys, "--out", folder, "--resume", "--sigma", 0.2, "--seed", 4)
+    assert "seed is 0, not 4" in said and "sigma is 0.1, not 0.2" in said
+    said = refused(capsys, "--out", folder, "--resume", "--hidden", 8)
+    assert "architecture" in said
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_damaged_checkpoint_is_refused_and_kept(whole, capsys, tmp_path):
+    content = (whole[0] / "checkpoint.eqx").read_bytes()
+    path = tmp_path / "checkpoint.eqx"
+    path.write_bytes(content[:-10])
+    assert "damaged or not whole" in refused(capsys, "--out", tmp_path, "--resume")
+    path.write_bytes(content.replace(b'"hidden": 4', b'"hidden": 5'))
+    said = refused(capsys, "--out", tmp_path, "--resume")
+    assert "not those of this architecture" in said
+    assert path.read_bytes() == content.replace(b'"hidden": 4', b'"hidden": 5')
+
+
+# Several processes
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def together(env, folder, *arguments):
+    """Two processes that train together."""
+    port = free_port()
+    return [
+        subprocess.Popen(
+            command(
+                *TINY,
+                *arguments,
+                "--out",
+                folder,
+                "--coordinator",
+                f"127.0.0.1:{port}",
+                "--processes",
+                2,
+                "--process",
+                k,
+            ),
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**env, "JAX_PLATFORMS": "cpu"},
+        )
+        for k in range(2)
+    ]
+
+
+def test_two_processes_give_what_one_gives(whole, compiled, tmp_path):
+    folder = tmp_path / "run"
+    said = [
+        p.communicate(timeout=300)[1]
+        for p in together(compiled, folder, "--updates", 6)
+    ]
+    assert "6 updates done" in said[0], said
+    alone, both = (load(f / "weights.eqx") for f in (whole[0], folder))
+    for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(both), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-3)
+
+
+def test_when_one_process_dies_the_other_ends_and_says_so(compiled, tmp_path):
+    folder = tmp_path / "run"
+    first, second = together(compiled, folder, "--updates", 10**6)
+    log = folder / "metrics.jsonl"
+    deadline = time.time() + 300
+    while not (log.exists() and '"loss"' in log.read_text()):
+        assert time.time() < deadline and first.poll() is None
+        time.sleep(0.1)
+    second.kill()
+    second.communicate()
+    _, said = first.communicate(timeout=200)
+    assert first.returncode != 0
+    assert "another process" in said or "coordination service" in said.lower(), said
+    done = run(compiled, "--out", folder, "--resume", "--time-limit", 0.1)
+    assert done.returncode == 1 and "go on with" in done.stderr
