@@ -1,6 +1,7 @@
-"""How fast energy and gradient are: contenders in one process, round by round.
+"""How fast evaluations and learned steps are: contenders in one process, by rounds.
 
 python benchmarks/speed.py --systems LJ-75,Gupta-Au55 --contenders xla,jax-md
+python benchmarks/speed.py --what learned-step --systems LJ-13,LJ-38,LJ-75
 
 Writes DIR/speed.json and prints a table. Protocol:
 
@@ -12,7 +13,8 @@ Writes DIR/speed.json and prints a table. Protocol:
 - Evaluations are steps of a compiled loop, as in a rollout, energy included; the call
   from Python is outside. Compilation is not counted.
 - Before timing, forces of all contenders are compared and so is a trajectory of 50
-  steps. Contenders that disagree are not timed.
+  steps; of learned steps the first displacement, and 20 of them. Contenders that
+  disagree are not timed.
 - One precision for all contenders. Start: harmonic initialisation, a few steps down.
 """
 
@@ -34,8 +36,12 @@ from typing import Any, NoReturn
 
 from store import Store
 
-SYSTEMS = "LJ-13,LJ-38,LJ-75,Gupta-Au55,SW-Si64"
+WHAT = {  # systems and contenders by default, and how results are called
+    "energy": ("LJ-13,LJ-38,LJ-75,Gupta-Au55,SW-Si64", "xla,jax-md", "energy+gradient"),
+    "learned-step": ("LJ-13,LJ-38,LJ-75", "xla,naive", "learned step"),
+}
 TRAJECTORY = 50
+LEARNED_TRAJECTORY = 20
 STRIDE = 1e-3  # largest component of a step of a trajectory, in units of length
 TINY = 1e-7  # keeps positions where they are while evaluations depend on each other
 # Largest difference, relative to the largest component, of forces and of the
@@ -78,6 +84,23 @@ def jax_md(system) -> Callable:
 CONTENDERS: dict[str, Callable] = {"xla": xla, "jax-md": jax_md}
 
 
+def programs(what: str, name: str, system) -> dict[str, Callable]:
+    """What is timed and compared, compiled.
+
+    `first(positions)`, `walk(positions, steps)`: vectors and positions in which
+    contenders must agree; `run(positions, steps)`: what is timed.
+
+    **Raises:** `Nonsense` for a contender that cannot compute the system.
+    """
+    if what == "energy":
+        return _evaluations(CONTENDERS[name](system), float(system.length))
+    import speed_learned
+
+    if not system.name.startswith("LJ-"):
+        raise Nonsense(f"learned steps are compared on LJ clusters, not {system.name}")
+    return speed_learned.programs(name, system, jax_md(system))
+
+
 class Parser(argparse.ArgumentParser):
     """Errors are one line."""
 
@@ -89,8 +112,9 @@ def parser() -> Parser:
     """The command line."""
     result = Parser(prog="speed.py", description=(__doc__ or "").splitlines()[0])
     add = result.add_argument
-    add("--systems", default=SYSTEMS, help="names, separated by commas")
-    add("--contenders", default="xla,jax-md", help=", ".join(CONTENDERS))
+    add("--what", choices=list(WHAT), default="energy")
+    add("--systems", help="names, separated by commas")
+    add("--contenders", help=f"{', '.join(CONTENDERS)}; of learned steps xla, naive")
     add("--rounds", type=int, default=5)
     add("--batch", type=int, default=80, help="replicas")
     add("--seconds", type=float, default=0.3, help="of each contender in a round")
@@ -100,8 +124,10 @@ def parser() -> Parser:
     return result
 
 
-def chosen(options: argparse.Namespace) -> list[tuple[Any, dict[str, Callable]]]:
-    """Systems, and what evaluates them, by the contender's name.
+def chosen(
+    options: argparse.Namespace,
+) -> list[tuple[Any, dict[str, dict[str, Callable]]]]:
+    """Systems, and the programs that compute them, by the contender's name.
 
     **Raises:** `Nonsense` for unknown ones, if a contender cannot compute a system,
     or if jax-md is not installed.
@@ -109,21 +135,25 @@ def chosen(options: argparse.Namespace) -> list[tuple[Any, dict[str, Callable]]]
     from hopgym import get_system
     from hopgym.names import unknown
 
+    usual_systems, usual_contenders, _ = WHAT[options.what]
     try:
-        systems = [get_system(name) for name in options.systems.split(",")]
+        listed = (options.systems or usual_systems).split(",")
+        systems = [get_system(name) for name in listed]
     except (KeyError, ValueError) as error:
         raise Nonsense(error.args[0]) from None
-    names = options.contenders.split(",")
+    names = (options.contenders or usual_contenders).split(",")
+    known = list(CONTENDERS) if options.what == "energy" else ["xla", "naive"]
     for name in names:
-        if name not in CONTENDERS:
-            raise Nonsense(unknown("contender", name, list(CONTENDERS)))
-    if "jax-md" in names and importlib.util.find_spec("jax_md") is None:
+        if name not in known:
+            raise Nonsense(unknown("contender", name, known))
+    needed = {"jax-md", "naive"} & {*names}
+    if needed and importlib.util.find_spec("jax_md") is None:
         raise Nonsense(
-            "contender 'jax-md' needs the package jax-md: pip install jax-md, "
+            f"contender {needed.pop()!r} needs the package jax-md: pip install jax-md, "
             "or leave it out with --contenders xla"
         )
     return [
-        (system, {name: CONTENDERS[name](system) for name in names})
+        (system, {name: programs(options.what, name, system) for name in names})
         for system in systems
     ]
 
@@ -156,40 +186,48 @@ def pin(core: int | None) -> None:
         os.sched_setaffinity(0, {core})
 
 
+def _evaluations(evaluate: Callable, length: float) -> dict[str, Callable]:
+    """Programs of evaluations, one after the other."""
+    import jax
+    import jax.numpy as jnp
+
+    @jax.jit
+    def first(positions):
+        return jax.vmap(evaluate)(positions)[1]
+
+    @jax.jit
+    def run(positions, steps):
+        def step(_, carry):
+            positions, total = carry
+            energies, gradients = jax.vmap(evaluate)(positions)
+            return positions - TINY * gradients, total + energies
+
+        totals = jnp.zeros(positions.shape[0], positions.dtype)
+        return jax.lax.fori_loop(0, steps, step, (positions, totals))
+
+    @jax.jit
+    def walk(positions, steps):
+        def step(_, positions):
+            _, gradients = jax.vmap(evaluate)(positions)
+            largest = jnp.max(jnp.abs(gradients), axis=(1, 2), keepdims=True)
+            return positions - STRIDE * length * gradients / largest
+
+        return jax.lax.fori_loop(0, steps, step, positions)
+
+    return {"first": first, "run": run, "walk": walk}
+
+
 class Contender:
-    """A batched, compiled evaluation and what was measured of it."""
+    """Compiled programs and what was measured of them."""
 
-    def __init__(self, name: str, evaluate: Callable, length: float):
-        import jax
-        import jax.numpy as jnp
-
+    def __init__(self, name: str, programs: dict[str, Callable]):
         self.name = name
-        self.batched = jax.jit(jax.vmap(evaluate))
+        self.first = programs["first"]
+        self.run = programs["run"]
+        self.walk = programs["walk"]
         self.cpu: list[float] = []
         self.wall: list[float] = []
         self.steps = 1
-
-        @jax.jit
-        def run(positions, steps):
-            def step(_, carry):
-                positions, total = carry
-                energies, gradients = jax.vmap(evaluate)(positions)
-                return positions - TINY * gradients, total + energies
-
-            totals = jnp.zeros(positions.shape[0], positions.dtype)
-            return jax.lax.fori_loop(0, steps, step, (positions, totals))
-
-        @jax.jit
-        def walk(positions, steps):
-            def step(_, positions):
-                _, gradients = jax.vmap(evaluate)(positions)
-                largest = jnp.max(jnp.abs(gradients), axis=(1, 2), keepdims=True)
-                return positions - STRIDE * length * gradients / largest
-
-            return jax.lax.fori_loop(0, steps, step, positions)
-
-        self.run = run
-        self.walk = walk
 
     def calibrate(self, positions, seconds: float) -> None:
         """Choose the number of evaluations of a measurement."""
@@ -209,22 +247,22 @@ class Contender:
         return cpu / evaluations, wall / evaluations
 
 
-def differences(first: Contender, other: Contender, positions) -> dict[str, float]:
+def differences(
+    first: Contender, other: Contender, positions, steps: int
+) -> dict[str, float]:
     """Largest relative difference of forces, and of displacements of a trajectory."""
     import numpy as np
 
     def relative(a, b) -> float:
         return float(np.abs(a - b).max() / np.abs(a).max())
 
-    forces = [np.asarray(c.batched(positions)[1]) for c in (first, other)]
-    walks = [
-        np.asarray(c.walk(positions, TRAJECTORY) - positions) for c in (first, other)
-    ]
+    forces = [np.asarray(c.first(positions)) for c in (first, other)]
+    walks = [np.asarray(c.walk(positions, steps) - positions) for c in (first, other)]
     return {"forces": relative(*forces), "trajectory": relative(*walks)}
 
 
 def compare(
-    system, evaluations: dict[str, Callable], options: argparse.Namespace
+    system, contest: dict[str, dict[str, Callable]], options: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Rows of one system.
 
@@ -236,18 +274,19 @@ def compare(
     dtype = jnp.dtype(options.dtype)
     keys = jax.random.split(jax.random.key(0), options.batch)
     positions = jnp.asarray(jax.jit(jax.vmap(lambda k: system.sample(k)))(keys), dtype)
-    length = float(system.length)
-    base_name = "jax-md" if "jax-md" in evaluations else next(iter(evaluations))
-    field = [
-        Contender(name, evaluate, length) for name, evaluate in evaluations.items()
-    ]
+    bases = [name for name in ("jax-md", "naive") if name in contest]
+    base_name = bases[0] if bases else next(iter(contest))
+    field = [Contender(name, made) for name, made in contest.items()]
     base = next(contender for contender in field if contender.name == base_name)
-    field.append(Contender(f"{base_name} again", evaluations[base_name], length))
-    positions = field[0].walk(positions, 200)
+    again = programs(options.what, base_name, system)
+    field.append(Contender(f"{base_name} again", again))
+    downhill = _evaluations(system.energy_and_gradient, float(system.length))
+    positions = downhill["walk"](positions, 200)
+    steps = TRAJECTORY if options.what == "energy" else LEARNED_TRAJECTORY
 
     agreement = {}
     for contender in field:
-        found = differences(base, contender, positions)
+        found = differences(base, contender, positions, steps)
         if not max(found.values()) < AGREEMENT[options.dtype]:
             raise RuntimeError(
                 f"{system.name}: {contender.name} and {base.name} disagree: {found}"
@@ -265,7 +304,7 @@ def compare(
         ratios = [b / c for b, c in zip(base.cpu, contender.cpu, strict=True)]
         rows.append(
             {
-                "what": "energy+gradient",
+                "what": WHAT[options.what][2],
                 "system": system.name,
                 "batch": options.batch,
                 "dtype": options.dtype,
@@ -329,8 +368,8 @@ def _main(arguments: Sequence[str] | None) -> int:
     path = options.out / "speed.json"
     prepare(path)
     rows: list[dict[str, Any]] = []
-    for system, evaluations in contest:
-        fresh = compare(system, evaluations, options)
+    for system, contenders in contest:
+        fresh = compare(system, contenders, options)
         print(table(fresh) if not rows else table(fresh).split("\n", 1)[1], flush=True)
         rows += fresh
     words = sys.argv[1:] if arguments is None else arguments

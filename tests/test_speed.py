@@ -145,3 +145,23 @@ def test_results_that_cannot_be_written(refused, tmp_path):
     (tmp_path / "taken" / "speed.json").mkdir(parents=True)
     for out in ("file", "file/deeper", "taken"):
         assert "cannot write" in refused(*TINY, "--contenders", "xla", "--out", out)
+
+
+def test_learned_steps(speed, tmp_path):
+    pytest.importorskip("jax_md")
+    arguments = [*TINY, "--what", "learned-step", "--out", str(tmp_path)]
+    assert speed.main(arguments) == 0
+    found = {row["contender"]: row for row in rows(tmp_path)}
+    assert list(found) == ["xla", "naive", "naive again"]
+    base = found["naive"]["ns_per_replica"]
+    for row in found.values():
+        assert row["what"] == "learned step" and row["base"] == "naive"
+        assert row["ratio"] == pytest.approx(base / row["ns_per_replica"])
+    difference = found["xla"]["difference"]
+    assert 0 < max(difference.values()) < 1e-4
+
+
+def test_learned_steps_of_other_potentials_are_refused(refused):
+    pytest.importorskip("jax_md")
+    arguments = ["--what", "learned-step", "--systems", "SW-Si8"]
+    assert "compared on LJ clusters, not SW-Si8" in refused(*arguments)
