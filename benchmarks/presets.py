@@ -18,6 +18,9 @@ CLASSICAL = (
 )
 
 
+LEARNED = ("learn2hop-lj13-esmc", "learn2hop-lj13-ga")
+
+
 @dataclass(frozen=True)
 class Budget:
     """Number of starts, and search evaluations for each of them."""
@@ -49,7 +52,7 @@ PRESETS = {
             "Gupta-Au55": Budget(starts=16, steps=10_000),
             "SW-Si64": Budget(starts=8, steps=4_000),
         },
-        optimizers=CLASSICAL,
+        optimizers=CLASSICAL + LEARNED,
         budget=Budget(starts=20, steps=10_000),
     ),
     "yardstick": Preset(
@@ -67,7 +70,7 @@ PRESETS = {
             name: Budget(starts=150, steps=50_000)
             for name in ("LJ-13", "LJ-75", "Gupta-Au55", "SW-Si64")
         },
-        optimizers=CLASSICAL,
+        optimizers=CLASSICAL + LEARNED,
         budget=Budget(starts=150, steps=50_000),
     ),
 }

@@ -183,7 +183,7 @@ def plan(given: dict[str, Any]) -> Plan:
     return Plan(
         systems=systems,
         unroll=unroll,
-        settings=Settings(**numbers),
+        settings=Settings(**numbers, unroll=schedule.present(unroll, 0)),
         bounded="unbounded" not in given,
         architecture=architecture,
         start_from=start_from,

@@ -123,11 +123,8 @@ class Trainer:
         else:
             self.optimizer = learned.new(architecture.pop("name"), key, **architecture)
         self.start, self.frozen = eqx.partition(self.optimizer, eqx.is_inexact_array)
-        settings = dataclasses.replace(
-            plan.settings, unroll=schedule.present(plan.unroll, 0)
-        )
         self.strategy = STRATEGIES[plan.strategy](
-            self.start, settings, len(self.systems)
+            self.start, plan.settings, len(self.systems)
         )
         changes = {start for start, _ in (*plan.systems, *plan.unroll)}
         if self.strategy.persistent and changes != {0}:

@@ -13,18 +13,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optimizer_runs import descend, environment, finite, overlapping, start
 
+import hopgym
 from hopgym.optimizers import (
     FEATURES,
     Context,
     Learn2Hop,
     MLPOpt,
+    about,
     adam,
     adam4p,
+    as_optax,
     bh_paper,
     bh_step,
     fire6p,
     load,
+    make_optimizer,
     save,
+    trained,
 )
 from hopgym.optimizers.fire import Fire
 from hopgym.optimizers.learned import mlp_opt, new
@@ -314,6 +319,33 @@ def test_learned_hyper_parameters_begin_with_the_usual_ones(learned, plain):
 
 
 # Files
+
+
+@pytest.mark.parametrize("name", trained())
+def test_trained_weights_hop_to_the_minimum(name):
+    """Where Adam finds the minimum of LJ-13 from one start in ten."""
+    env = environment("LJ-13")
+    optimizer = make_optimizer(name, system=env.system, steps=2000)
+    assert eqx.tree_equal(optimizer, load(name))
+    hits = []
+    for policy in (optimizer, adam()):
+        state = hopgym.rollout(env, policy, KEY, 16, 2000).state
+        found = hopgym.quench(env.system, state.best_positions)
+        hits.append(int(np.sum(env.system.is_hit(found.energy))))
+    assert hits[0] >= 10 and hits[1] <= 5
+    header = about(name)
+    for entry in ("architecture", "systems", "command", "seed", "versions", "licence"):
+        assert header[entry] not in (None, "", [])
+
+
+def test_trained_weights_are_an_optax_optimizer():
+    env = environment("LJ-7")
+    optimizer = as_optax(load(trained()[0]), env.context, KEY)
+    positions = start("LJ-7")
+    state = optimizer.init(positions)
+    energy, gradient = env.system.energy_and_gradient(positions)
+    updates, state = optimizer.update(gradient, state, positions, value=energy)
+    assert updates.shape == positions.shape and float(jnp.max(jnp.abs(updates))) > 0
 
 
 def test_weights_come_back_from_their_file(tmp_path):

