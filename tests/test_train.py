@@ -186,7 +186,7 @@ WRONG = [
     (["--systems", "LJ-1"], "LJ-1"),
     (["--systems", "Lj13"], "unknown system"),
     (["--systems", "LJ-13@5"], "nothing is given for update 0"),
-    (["--unroll", "0"], "at least one update"),
+    (["--unroll", "0"], "unroll must be at least 1"),
     (["--unroll", "many"], "'many' is no whole number"),
     (["--optimizer", "learn2hip"], "unknown architecture"),
     (["--optimizer", "adam4p", "--hidden", "8"], "no option 'hidden'"),

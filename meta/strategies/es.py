@@ -25,7 +25,7 @@ from hopgym.meta.strategies.base import (
 
 
 class ES(AbstractStrategy):
-    """theta <- Adam(g),  g = mean over pairs of [L(theta + e) - L(theta - e)] e / 2 s^2.
+    """theta <- Adam(g), g = mean over pairs of [L(theta + e) - L(theta - e)] e / 2 s^2.
 
     Each pair has its own start and its own e, normal with standard deviation s. A loss
     that is not finite counts as the worst of the update.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym.optimizers.base import AbstractOptimizer, Context
