@@ -231,7 +231,8 @@ class Trainer:
         unroll = schedule.present(plan.unroll, self.update)
         if self.strategy.persistent:
             steps = min(plan.settings.truncation, unroll)
-            fresh = (self.update * steps) % unroll < steps or self.runs is None
+            pieces = -(-unroll // steps)  # as the strategy counts them
+            fresh = self.update % pieces == 0 or self.runs is None
         else:
             steps, fresh = unroll, True
         runs = self._begin(asked, keys[1]) if fresh else self._rewound()
