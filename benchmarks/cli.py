@@ -7,13 +7,13 @@ import inspect
 import math
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import plugins
 from cells import Task
 from presets import PRESETS, Preset
 
 from hopgym import System, get_system
+from hopgym.console import Parser
 from hopgym.optimizers.zoo import ZOO
 from hopgym.systems.registry import FAMILIES
 
@@ -28,13 +28,6 @@ examples:
   python benchmarks/run.py --report results/quick --markdown
 The same command again goes on where an interrupted one stopped.
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """Errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
 
 
 def parser() -> Parser:

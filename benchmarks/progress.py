@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
 from typing import TextIO
 
 import numpy as np
+
+from hopgym.console import clock
 
 WIDTH = 10
 
@@ -71,13 +72,6 @@ class Bar:
             text += "\n"
         self.stream.write(text)
         self.stream.flush()
-
-
-def clock(seconds: float) -> str:
-    """Seconds as 1:05 or 2:03:04."""
-    minutes, rest = divmod(math.ceil(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def rate(per_second: float) -> str:

@@ -20,9 +20,11 @@ import cli
 import figures
 import jax
 import report
-from progress import Bar, clock
+from progress import Bar
 from provenance import describe_host
 from store import Store
+
+from hopgym.console import clock
 
 T = TypeVar("T")
 

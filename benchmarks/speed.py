@@ -34,8 +34,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from store import Store
-
 WHAT = {  # systems and contenders by default, and how results are called
     "energy": ("LJ-13,LJ-38,LJ-75,Gupta-Au55,SW-Si64", "xla,jax-md", "energy+gradient"),
     "learned-step": ("LJ-13,LJ-38,LJ-75", "xla,naive", "learned step"),
@@ -382,6 +380,8 @@ def _main(arguments: Sequence[str] | None) -> int:
     import jax
     from provenance import describe_host
 
+    from hopgym import atomic
+
     jax.config.update("jax_enable_x64", options.dtype == "float64")
     # jax-md asks for float64 on every trace.
     warnings.filterwarnings("ignore", message="Explicitly requested dtype")
@@ -400,7 +400,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         "protocol": (__doc__ or "").split("Protocol:\n\n")[1].strip(),
     }
     content = {"meta": meta, "rows": rows}
-    Store.write(path, json.dumps(content, indent=1) + "\n")
+    atomic.write(path, json.dumps(content, indent=1) + "\n")
     print(f"{path} written")
     return 0
 

@@ -11,10 +11,11 @@ import csv
 import hashlib
 import io
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
+
+from hopgym import atomic
 
 SCALARS = (
     "system",
@@ -63,7 +64,7 @@ class Store:
         self.cells = folder / "cells"
         self.failed = folder / "failed"
         self.cells.mkdir(parents=True, exist_ok=True)
-        self.write(self.cells / ".probe", "")
+        atomic.write(self.cells / ".probe", "")
         (self.cells / ".probe").unlink()
 
     def stem(self, key: dict[str, Any]) -> str:
@@ -100,14 +101,14 @@ class Store:
     def save(self, key: dict[str, Any], cell: dict[str, Any]) -> None:
         """Keep a finished cell."""
         stem = self.stem(key)
-        self.write(self.cells / f"{stem}.json", json.dumps({**cell, "key": key}))
+        atomic.write(self.cells / f"{stem}.json", json.dumps({**cell, "key": key}))
         (self.failed / f"{stem}.txt").unlink(missing_ok=True)
 
     def save_failure(self, stem: str, text: str) -> Path:
         """Keep the traceback of a cell that failed."""
         self.failed.mkdir(exist_ok=True)
         path = self.failed / f"{file_name(stem)}.txt"
-        self.write(path, text)
+        atomic.write(path, text)
         return path
 
     def save_results(
@@ -120,24 +121,14 @@ class Store:
         lines = ",\n".join(json.dumps(cell) for cell in cells)
         head = json.dumps({"meta": meta, "failures": failures}, indent=1)
         text = f'{head[:-2]},\n "cells": [\n{lines}\n]\n}}\n'
-        self.write(self.folder / "results.json", text)
+        atomic.write(self.folder / "results.json", text)
         table = io.StringIO()
         writer: csv.DictWriter[str] = csv.DictWriter(
             table, SCALARS, extrasaction="ignore", lineterminator="\n"
         )
         writer.writeheader()
         writer.writerows(cells)
-        self.write(self.folder / "results.csv", table.getvalue())
-
-    @staticmethod
-    def write(path: Path, text: str) -> None:
-        """Write a file so that it is there whole or not at all."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_text(text)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        atomic.write(self.folder / "results.csv", table.getvalue())
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from progress import Bar
 from provenance import describe_host
 from store import Store
 
+from hopgym import atomic
 from hopgym.optimizers import zoo
 
 ROOT = Path(__file__).resolve().parent
@@ -101,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for point in points
         ],
     }
-    Store.write(args.out / "tuning.json", json.dumps(summary, indent=1) + "\n")
+    atomic.write(args.out / "tuning.json", json.dumps(summary, indent=1) + "\n")
     if args.write:
         table = json.loads(TUNED.read_text())
         # Other systems of a family get what is best for the largest that was tuned.
@@ -110,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ):
             settings = table["settings"].setdefault(name, {})
             settings[system] = settings[system.split("-")[0]] = point["grid"]
-        Store.write(TUNED, json.dumps(table, indent=1) + "\n")
+        atomic.write(TUNED, json.dumps(table, indent=1) + "\n")
     return 0
 
 

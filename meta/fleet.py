@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -44,7 +44,7 @@ class Fleet:
         *,
         bounded: bool = True,
         polish_steps: int = 1000,
-        devices: list[jax.Device] | None = None,
+        devices: Sequence[Any] | None = None,
     ):
         mesh = Mesh(np.asarray(devices or jax.devices()), ("runs",))
         self._split = NamedSharding(mesh, P("runs"))

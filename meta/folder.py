@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxtyping import PyTree
 
+from hopgym import atomic
 from hopgym.optimizers.learned import files
 
 CHECKPOINT = "checkpoint.eqx"
@@ -89,6 +90,4 @@ class Folder:
         """Drop metrics of updates that the checkpoint does not know."""
         kept = [entry for entry in self.metrics() if entry["update"] <= update]
         text = "".join(json.dumps(entry) + "\n" for entry in kept)
-        temporary = self.path / f".{METRICS}.tmp"
-        temporary.write_text(text)
-        temporary.replace(self.path / METRICS)
+        atomic.write(self.path / METRICS, text)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import inspect
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from hopgym.console import Parser
 from hopgym.meta import schedule
 from hopgym.meta.folder import Folder
 from hopgym.meta.strategies import STRATEGIES, Settings
@@ -28,13 +29,6 @@ examples:
 Values may change in the course of a training: VALUE@UPDATE holds from that update on;
 systems are added. Defaults are the paper's values.
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """Errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
 
 
 def parser() -> Parser:
@@ -127,6 +121,7 @@ def plan(given: dict[str, Any]) -> Plan:
         if name in given and name != "unroll"
     }
     unroll = schedule.parse(given.get("unroll", "50000"), _whole)
+    first_unroll = schedule.present(unroll, 0)
     systems = schedule.parse(given.get("systems", "LJ-13"), lambda name: name)
     found = [get_system(name) for _, name in systems]
     optimizer = given.get("optimizer", "learn2hop")
@@ -173,11 +168,11 @@ def plan(given: dict[str, Any]) -> Plan:
     return Plan(
         systems=systems,
         unroll=unroll,
-        settings=Settings(**numbers, unroll=schedule.present(unroll, 0)),
+        settings=Settings(**numbers, unroll=first_unroll),
         bounded="unbounded" not in given,
         architecture=architecture,
         start_from=start_from,
-        evaluation_steps=given.get("evaluation_steps", schedule.present(unroll, 0)),
+        evaluation_steps=given.get("evaluation_steps", first_unroll),
         **optional,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 Schedule = list[tuple[int, T]]
@@ -29,13 +29,13 @@ def parse(text: str, value: Callable[[str], T]) -> Schedule:
     return entries
 
 
-def present(schedule: Schedule, update: int) -> T:
+def present(schedule: Schedule[T], update: int) -> T:
     """The last value that holds in an update."""
     return max(
         (entry for entry in schedule if entry[0] <= update), key=lambda entry: entry[0]
     )[1]
 
 
-def active(schedule: Schedule, update: int) -> list[int]:
+def active(schedule: Schedule[Any], update: int) -> list[int]:
     """The numbers of all entries that have begun by an update."""
     return [k for k, (start, _) in enumerate(schedule) if start <= update]

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 
+from hopgym.console import clock
 from hopgym.meta import distributed, figure
 from hopgym.meta.folder import Folder
 from hopgym.meta.options import check, parser, plan, resumed
@@ -120,7 +121,7 @@ class Loop:
             os._exit(1)
         self._finish()
         self._say(
-            f"{trainer.update} updates done in {_clock(trainer.elapsed)}: "
+            f"{trainer.update} updates done in {clock(trainer.elapsed)}: "
             f"{self.folder.path}/weights.eqx, best.eqx, progress.png"
         )
         return 0
@@ -144,7 +145,7 @@ class Loop:
         done = self.trainer.update - self.first
         spent = now - self.began
         left = (
-            _clock(spent / done * (self.target - self.trainer.update)) if done else "?"
+            clock(spent / done * (self.target - self.trainer.update)) if done else "?"
         )
         parts = [f"update {self.trainer.update}/{self.target}"]
         if "loss" in entry:
@@ -235,12 +236,6 @@ def _about(folder: Folder, resume: bool, words: Sequence[str]) -> dict[str, Any]
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "devices": f"{len(devices)} x {devices[0].device_kind}",
     }
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from hopgym.meta import schedule
 from hopgym.meta.distributed import agreed, leads
 from hopgym.meta.fleet import Fleet
 from hopgym.meta.folder import Folder
-from hopgym.meta.strategies import STRATEGIES, Asked, Settings
+from hopgym.meta.strategies import STRATEGIES, Settings
 from hopgym.meta.strategies.base import repeated
 from hopgym.meta.unroll import KINDS, Outcome, Run, scaled_loss
 from hopgym.names import unknown
@@ -143,7 +143,7 @@ class Trainer:
         ]
         self.update = 0
         self.state = self.strategy.init(jax.random.fold_in(key, 0))
-        self.runs: list[Run | None] | None = None
+        self.runs: dict[int, Run] | None = None  # by system
         self.evaluated = -1  # the last update after which there was an evaluation
         self.best = math.inf
         self.elapsed = 0.0
@@ -182,13 +182,12 @@ class Trainer:
         runs = None
         if header["runs"]:
             # Any runs will do, to tell how those in the file are laid out.
-            asked, _ = self.strategy.ask(jax.random.key(0), self.state)
-            runs = self._fetched(self._begin(asked, jax.random.key(0)))
+            key = jax.random.key(0)
+            candidates, _ = self.strategy.ask(key, self.state)
+            runs = self._fetched(self._begin(candidates, key))
         self.state, runs = self.folder.restore((self.state, runs))
         if runs is not None:
-            self.runs = [
-                fleet.restore(run) for fleet, run in zip(self.fleets, runs, strict=True)
-            ]
+            self.runs = {k: self.fleets[k].restore(run) for k, run in runs.items()}
         if leads():
             self.folder.forget_after(self.update if self.evaluated >= 0 else -1)
 
@@ -227,7 +226,7 @@ class Trainer:
             stop = _never
         key = jax.random.fold_in(jax.random.key(plan.seed), self.update + 1)
         keys = [jax.random.fold_in(key, stream) for stream in (ASK, STARTS, TELL)]
-        asked, state = self.strategy.ask(keys[0], self.state)
+        candidates, state = self.strategy.ask(keys[0], self.state)
         unroll = schedule.present(plan.unroll, self.update)
         if self.strategy.persistent:
             steps = min(plan.settings.truncation, unroll)
@@ -235,16 +234,15 @@ class Trainer:
             fresh = self.update % pieces == 0 or self.runs is None
         else:
             steps, fresh = unroll, True
-        runs = self._begin(asked, keys[1]) if fresh else self._rewound()
-        rows = self._rows(asked.instances)
-        losses = np.zeros(len(asked.instances))
-        for k, own in enumerate(rows):
-            if len(own) == 0:
-                continue
-            weights = jax.tree.map(lambda x, own=own: x[own], asked.candidates)
-            runs[k] = self._advance(self.fleets[k], weights, runs[k], steps, stop)
-            losses[own] = self.fleets[k].losses(runs[k], len(own), steps, plan.loss)
-        self.state = self.strategy.tell(keys[2], state, asked, losses)
+        runs = self._begin(candidates, keys[1]) if fresh else self._rewound()
+        rows = self._rows()
+        losses = np.zeros(len(self.strategy.of_run))
+        for k, run in runs.items():
+            own, fleet = rows[k], self.fleets[k]
+            weights = _of_rows(candidates, own)
+            runs[k] = self._advance(fleet, weights, run, steps, stop)
+            losses[own] = fleet.losses(runs[k], len(own), steps, plan.loss)
+        self.state = self.strategy.tell(keys[2], state, candidates, losses)
         self.runs = runs if self.strategy.persistent else None
         self.update += 1
         seconds = time.perf_counter() - timer
@@ -286,41 +284,31 @@ class Trainer:
         self.elapsed += time.perf_counter() - timer
         return found
 
-    def _fetched(self, runs: list[Run | None]) -> list[Run | None]:
-        asked, _ = self.strategy.ask(jax.random.key(0), self.state)
-        return [
-            fleet.fetch(run, len(own))
-            for fleet, run, own in zip(
-                self.fleets, runs, self._rows(asked.instances), strict=True
-            )
-        ]
+    def _fetched(self, runs: dict[int, Run]) -> dict[int, Run]:
+        rows = self._rows()
+        return {k: self.fleets[k].fetch(run, len(rows[k])) for k, run in runs.items()}
 
-    def _rows(self, instances: np.ndarray) -> list[np.ndarray]:
-        """For each system the rows whose start is of it."""
+    def _rows(self) -> dict[int, np.ndarray]:
+        """The runs of each system that takes part in this update."""
         active = schedule.active(self.plan.systems, self.update)
-        of_instance = np.arange(self.strategy.instances) * len(active)
-        of_instance = np.asarray(active)[of_instance // self.strategy.instances]
-        return [
-            np.flatnonzero(of_instance[instances] == k)
-            for k in range(len(self.systems))
-        ]
+        turn = self.strategy.of_run * len(active) // self.strategy.instances
+        return {k: np.flatnonzero(turn == n) for n, k in enumerate(active)}
 
-    def _begin(self, asked: Asked, key: Any) -> list[Run | None]:
-        runs: list[Run | None] = []
-        for fleet, own in zip(self.fleets, self._rows(asked.instances), strict=True):
-            weights = jax.tree.map(lambda x, own=own: x[own], asked.candidates)
-            begun = (
-                fleet.begin(key, weights, asked.instances[own]) if len(own) else None
+    def _begin(self, candidates: PyTree, key: Any) -> dict[int, Run]:
+        return {
+            k: self.fleets[k].begin(
+                key, _of_rows(candidates, own), self.strategy.of_run[own]
             )
-            runs.append(begun)
-        return runs
+            for k, own in self._rows().items()
+        }
 
-    def _rewound(self) -> list[Run | None]:
+    def _rewound(self) -> dict[int, Run]:
         """Runs that go on, with their sums of losses back at zero."""
         assert self.runs is not None
-        return [
-            eqx.tree_at(lambda run: run.total, run, 0 * run.total) for run in self.runs
-        ]
+        return {
+            k: eqx.tree_at(lambda run: run.total, run, 0 * run.total)
+            for k, run in self.runs.items()
+        }
 
     def _advance(
         self,
@@ -343,6 +331,10 @@ class Trainer:
             if chunk == self.chunk:
                 self.chunk = _adapted(chunk, seconds)
         return runs
+
+
+def _of_rows(candidates: PyTree, rows: np.ndarray) -> PyTree:
+    return jax.tree.map(lambda x: x[rows], candidates)
 
 
 def _adapted(chunk: int, seconds: float) -> int:

@@ -61,15 +61,15 @@ def test_es_is_equation_3():
     settings = Settings(instances=6)
     strategy = ES(WEIGHTS, settings, 1)
     asked, losses, state = first_update(
-        strategy, lambda asked: bowl(asked.candidates, asked.instances)
+        strategy, lambda asked: bowl(asked, strategy.of_run)
     )
     theta = flat(WEIGHTS)
     gradient = np.zeros(4)
-    candidates = rows(asked.candidates)
+    candidates = rows(asked)
     for k in range(6):
         eps = candidates[k] - theta
         np.testing.assert_allclose(candidates[6 + k] - theta, -eps, atol=1e-6)
-        assert asked.instances[k] == asked.instances[6 + k] == k
+        assert strategy.of_run[k] == strategy.of_run[6 + k] == k
         gradient += (losses[k] - losses[6 + k]) / (2 * SIGMA**2) * eps / 6
     expected = theta + adam_step(gradient, settings)
     np.testing.assert_allclose(flat(strategy.weights(state)), expected, atol=1e-5)
@@ -81,15 +81,15 @@ def test_esmc_is_equation_4_with_a_baseline_for_each_start():
     settings = Settings(instances=6)
     strategy = ESMC(WEIGHTS, settings, 1)
     asked, losses, state = first_update(
-        strategy, lambda asked: bowl(asked.candidates, asked.instances)
+        strategy, lambda asked: bowl(asked, strategy.of_run)
     )
     theta = flat(WEIGHTS)
-    candidates = rows(asked.candidates)
+    candidates = rows(asked)
     np.testing.assert_array_equal(candidates[12:], np.tile(theta, (6, 1)))
     gradient = np.zeros(4)
     for k in range(6):
         plus, minus, own = losses[k], losses[6 + k], losses[12 + k]
-        assert asked.instances[k] == asked.instances[6 + k] == asked.instances[12 + k]
+        assert strategy.of_run[k] == strategy.of_run[6 + k] == strategy.of_run[12 + k]
         difference = min(own, plus) - min(own, minus)
         gradient += difference / (2 * SIGMA**2) * (candidates[k] - theta) / 6
     expected = theta + adam_step(gradient, settings)
@@ -110,11 +110,11 @@ def test_adam_has_the_papers_schedule():
 def test_ga_takes_the_best_on_the_same_starts_and_keeps_theta_otherwise():
     strategy = GA(WEIGHTS, Settings(population=8, ga_starts=3), 1)
     asked, losses, state = first_update(
-        strategy, lambda asked: bowl(asked.candidates, asked.instances)
+        strategy, lambda asked: bowl(asked, strategy.of_run)
     )
     theta = flat(WEIGHTS)
-    np.testing.assert_array_equal(asked.instances, np.tile([0, 1, 2], 8))
-    candidates = rows(asked.candidates).reshape(8, 3, 4)
+    np.testing.assert_array_equal(strategy.of_run, np.tile([0, 1, 2], 8))
+    candidates = rows(asked).reshape(8, 3, 4)
     assert np.all(candidates == candidates[:, :1])
     np.testing.assert_array_equal(candidates[0, 0], theta)
     assert 0.05 < (candidates[1:, 0] - theta).std() < 0.15
@@ -131,20 +131,21 @@ def test_ga_takes_the_best_on_the_same_starts_and_keeps_theta_otherwise():
     np.testing.assert_allclose(flat(strategy.weights(state)), candidates[best, 0])
 
 
-def test_pes_sums_the_perturbations_of_a_run():
-    settings = Settings(instances=4, unroll=100, truncation=50)
+@pytest.mark.parametrize(("unroll", "pieces"), [(100, 2), (120, 3)])
+def test_pes_sums_the_perturbations_of_a_run(unroll, pieces):
+    settings = Settings(instances=4, unroll=unroll, truncation=50)
     strategy = PES(WEIGHTS, settings, 1)
     assert strategy.persistent
     state = strategy.init(KEY)
     optimizer = settings.optimizer()
     memory = optimizer.init(jnp.zeros(4))
     theta, summed = flat(WEIGHTS), np.zeros((8, 4))
-    for piece in range(3):
-        if piece == 2:  # all runs have begun anew
+    for piece in range(pieces + 1):
+        if piece == pieces:  # all runs have begun anew
             summed[:] = 0
         asked, state = strategy.ask(jax.random.fold_in(KEY, piece), state)
-        summed += rows(asked.candidates) - theta
-        losses = bowl(asked.candidates, asked.instances)
+        summed += rows(asked) - theta
+        losses = bowl(asked, strategy.of_run)
         gradient = (losses[:, None] * summed).sum(axis=0) / SIGMA**2 / 8
         moved, memory = optimizer.update(jnp.asarray(gradient, jnp.float32), memory)
         theta = np.asarray(optax.apply_updates(jnp.asarray(theta), moved))
@@ -159,13 +160,13 @@ def test_losses_that_are_not_finite_poison_nothing(name, poison):
     state = strategy.init(KEY)
     for spoiled in (slice(0, 3), slice(None)):
         asked, state = strategy.ask(KEY, state)
-        losses = bowl(asked.candidates, asked.instances)
+        losses = bowl(asked, strategy.of_run)
         losses[spoiled] = poison
         state = strategy.tell(KEY, state, asked, losses)
         assert np.all(np.isfinite(flat(strategy.weights(state))))
     before = flat(strategy.weights(state))
     asked, state = strategy.ask(KEY, state)
-    losses = bowl(asked.candidates, asked.instances)
+    losses = bowl(asked, strategy.of_run)
     state = strategy.tell(KEY, state, asked, losses)
     assert not np.allclose(flat(strategy.weights(state)), before)
 
@@ -175,9 +176,7 @@ def test_a_candidate_whose_loss_is_not_finite_never_wins():
     asked, _, state = first_update(
         strategy, lambda asked: np.array([3.0, -np.inf, 2.0, np.nan, 2.5])
     )
-    np.testing.assert_allclose(
-        flat(strategy.weights(state)), rows(asked.candidates)[2], atol=1e-7
-    )
+    np.testing.assert_allclose(flat(strategy.weights(state)), rows(asked)[2], atol=1e-7)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -193,7 +192,7 @@ def test_a_few_updates_find_the_bowl(name):
     for update in range(60):
         key = jax.random.fold_in(KEY, update)
         asked, state = strategy.ask(key, state)
-        losses = bowl(asked.candidates, asked.instances)
+        losses = bowl(asked, strategy.of_run)
         state = strategy.tell(key, state, asked, losses)
     assert distance() < 0.4 * before
 

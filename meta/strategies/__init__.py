@@ -1,7 +1,6 @@
 """Strategies of meta-training by name."""
 
 from hopgym.meta.strategies.base import AbstractStrategy as AbstractStrategy
-from hopgym.meta.strategies.base import Asked as Asked
 from hopgym.meta.strategies.base import Settings as Settings
 from hopgym.meta.strategies.es import ES as ES
 from hopgym.meta.strategies.esmc import ESMC as ESMC

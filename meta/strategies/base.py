@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 Weights = PyTree[Array]
-Losses = Float[np.ndarray, " runs"]
+Losses = Float[np.ndarray | Array, " runs"]
 
 
 @dataclass(frozen=True)
@@ -63,20 +62,6 @@ class Settings:
         return optax.adam(schedule)
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Runs that a strategy wants.
-
-    **Attributes:**
-
-    - `candidates`: weights of every run, with a leading axis.
-    - `instances`: number of the start of every run, below the strategy's `instances`.
-    """
-
-    candidates: Weights
-    instances: np.ndarray
-
-
 class AbstractStrategy(abc.ABC):
     """A way to improve weights by the losses of runs.
 
@@ -87,10 +72,12 @@ class AbstractStrategy(abc.ABC):
     **Attributes:**
 
     - `instances`: number of different starts in an update.
+    - `of_run`: for each run of an update the number of its start.
     - `persistent`: whether runs go on in the next update, in pieces of `truncation`.
     """
 
     instances: int
+    of_run: np.ndarray
     persistent: bool = False
 
     @abc.abstractmethod
@@ -101,12 +88,21 @@ class AbstractStrategy(abc.ABC):
         """State before the first update: arrays only."""
 
     @abc.abstractmethod
-    def ask(self, key: PRNGKeyArray, state: Any) -> tuple[Asked, Any]:
-        """The runs of an update."""
+    def ask(self, key: PRNGKeyArray, state: Any) -> tuple[Weights, Any]:
+        """The weights of every run of an update, with a leading axis."""
 
     @abc.abstractmethod
-    def tell(self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Losses) -> Any:
-        """State after an update."""
+    def tell(
+        self, key: PRNGKeyArray, state: Any, candidates: Weights, losses: Losses
+    ) -> Any:
+        """State after an update.
+
+        **Arguments:**
+
+        - `key`: of this update.
+        - `state`, `candidates`: as returned by `ask`.
+        - `losses`: of the runs.
+        """
 
     @abc.abstractmethod
     def weights(self, state: Any) -> Weights:
@@ -135,21 +131,45 @@ def lost_is_worst(population, fitness, state, params):
     return worst_if_lost(fitness)
 
 
-def antithetic(
-    weights: Weights,
-    settings: Settings,
-    pairs: int,
-    shaping: Callable[..., Array],
-) -> Any:
-    """evosax's evolution strategy with antithetic pairs and the paper's Adam."""
-    # Not at the top: evosax computes when it is imported, and the processes of a run
-    # must have joined before.
-    from evosax.algorithms.distribution_based.open_es import Open_ES
+class AbstractES(AbstractStrategy):
+    """Antithetic pairs of perturbations, each pair with its own start.
 
-    return Open_ES(
-        population_size=2 * pairs,
-        solution=weights,
-        optimizer=settings.optimizer(),
-        std_schedule=optax.constant_schedule(settings.sigma),
-        fitness_shaping_fn=shaping,
-    )
+    The optimizer is evosax's, with the paper's Adam.
+    """
+
+    def __init__(self, weights: Weights, settings: Settings, systems: int):
+        # Not at the top: evosax computes when it is imported, and the processes of a
+        # run must have joined before.
+        from evosax.algorithms.distribution_based.open_es import Open_ES
+
+        self.instances = each(settings.instances, systems) * systems
+        self.of_run = np.tile(np.arange(self.instances), 2)
+        self._start = weights
+        self._algorithm = Open_ES(
+            population_size=2 * self.instances,
+            solution=weights,
+            optimizer=settings.optimizer(),
+            std_schedule=optax.constant_schedule(settings.sigma),
+            fitness_shaping_fn=self.shape,
+        )
+
+    @staticmethod
+    @abc.abstractmethod
+    def shape(population: Any, fitness: Any, state: Any, params: Any) -> Any:
+        """Fitness that the gradient is formed of: evosax's fitness shaping function."""
+
+    def init(self, key: PRNGKeyArray) -> Any:
+        return self._algorithm.init(key, self._start, self._algorithm.default_params)
+
+    def ask(self, key: PRNGKeyArray, state: Any) -> tuple[Weights, Any]:
+        return self._algorithm.ask(key, state, self._algorithm.default_params)
+
+    def tell(
+        self, key: PRNGKeyArray, state: Any, candidates: Weights, losses: Losses
+    ) -> Any:
+        params = self._algorithm.default_params
+        losses = jnp.asarray(losses)
+        return self._algorithm.tell(key, candidates, losses, state, params)[0]
+
+    def weights(self, state: Any) -> Weights:
+        return self._algorithm.get_mean(state)

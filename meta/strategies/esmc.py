@@ -11,13 +11,10 @@ from flax import struct
 from jaxtyping import PRNGKeyArray
 
 from hopgym.meta.strategies.base import (
-    AbstractStrategy,
-    Asked,
+    AbstractES,
     Losses,
     Settings,
     Weights,
-    antithetic,
-    each,
     repeated,
     worst_if_lost,
 )
@@ -40,7 +37,7 @@ def clip_to_baseline(population, fitness, state, params: Baseline):
     return jnp.where(jnp.isfinite(fitness), jnp.minimum(fitness, baseline), baseline)
 
 
-class ESMC(AbstractStrategy):
+class ESMC(AbstractES):
     """ES whose losses are clipped at that of the unperturbed weights.
 
     theta <- Adam(g), where g is the mean over pairs of
@@ -51,35 +48,23 @@ class ESMC(AbstractStrategy):
     does better, however much worse it does elsewhere.
     """
 
+    shape = staticmethod(clip_to_baseline)
+
     def __init__(self, weights: Weights, settings: Settings, systems: int):
-        self.instances = each(settings.instances, systems) * systems
-        self._start = weights
-        self._algorithm = antithetic(
-            weights, settings, self.instances, clip_to_baseline
-        )
+        super().__init__(weights, settings, systems)
+        self.of_run = np.tile(np.arange(self.instances), 3)
 
-    def init(self, key: PRNGKeyArray) -> Any:
-        return self._algorithm.init(key, self._start, self._algorithm.default_params)
-
-    def ask(self, key: PRNGKeyArray, state: Any) -> tuple[Asked, Any]:
-        perturbed, state = self._algorithm.ask(
-            key, state, self._algorithm.default_params
-        )
+    def ask(self, key: PRNGKeyArray, state: Any) -> tuple[Weights, Any]:
+        perturbed, state = super().ask(key, state)
         own = repeated(self.weights(state), self.instances)
-        candidates = jax.tree.map(lambda *parts: jnp.concatenate(parts), perturbed, own)
-        return Asked(candidates, np.tile(np.arange(self.instances), 3)), state
+        both = jax.tree.map(lambda *parts: jnp.concatenate(parts), perturbed, own)
+        return both, state
 
-    def tell(self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Losses) -> Any:
+    def tell(
+        self, key: PRNGKeyArray, state: Any, candidates: Weights, losses: Losses
+    ) -> Any:
         perturbed = 2 * self.instances
-        losses = jnp.asarray(losses)
-        state, _ = self._algorithm.tell(
-            key,
-            jax.tree.map(lambda x: x[:perturbed], asked.candidates),
-            losses[:perturbed],
-            state,
-            Baseline(losses[perturbed:]),
-        )
-        return state
-
-    def weights(self, state: Any) -> Weights:
-        return self._algorithm.get_mean(state)
+        own = Baseline(jnp.asarray(losses[perturbed:]))
+        others = jax.tree.map(lambda x: x[:perturbed], candidates)
+        fitness = jnp.asarray(losses[:perturbed])
+        return self._algorithm.tell(key, others, fitness, state, own)[0]

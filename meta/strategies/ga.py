@@ -12,7 +12,6 @@ from jaxtyping import PRNGKeyArray
 
 from hopgym.meta.strategies.base import (
     AbstractStrategy,
-    Asked,
     Losses,
     Settings,
     Weights,
@@ -35,6 +34,7 @@ class GA(AbstractStrategy):
 
         # As many starts of each system, and no fewer than asked for.
         self.instances = -(-settings.ga_starts // systems) * systems
+        self.of_run = np.tile(np.arange(self.instances), settings.population)
         self._start = weights
         self._population = settings.population
         self._algorithm = ParentAndMutants(
@@ -51,21 +51,22 @@ class GA(AbstractStrategy):
             self._algorithm.default_params,
         )
 
-    def ask(self, key: PRNGKeyArray, state: Any) -> tuple[Asked, Any]:
+    def ask(self, key: PRNGKeyArray, state: Any) -> tuple[Weights, Any]:
         population, state = self._algorithm.ask(
             key, state, self._algorithm.default_params
         )
         candidates = jax.tree.map(
             lambda x: jnp.repeat(x, self.instances, axis=0), population
         )
-        starts = np.tile(np.arange(self.instances), self._population)
-        return Asked(candidates, starts), state
+        return candidates, state
 
-    def tell(self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Losses) -> Any:
+    def tell(
+        self, key: PRNGKeyArray, state: Any, candidates: Weights, losses: Losses
+    ) -> Any:
         table = worst_if_lost(jnp.asarray(losses)).reshape(self._population, -1)
         state, _ = self._algorithm.tell(
             key,
-            jax.tree.map(lambda x: x[:: self.instances], asked.candidates),
+            jax.tree.map(lambda x: x[:: self.instances], candidates),
             jnp.mean(table, axis=1),
             state,
             self._algorithm.default_params,

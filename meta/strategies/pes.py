@@ -14,7 +14,6 @@ from jaxtyping import PRNGKeyArray
 
 from hopgym.meta.strategies.base import (
     AbstractStrategy,
-    Asked,
     Losses,
     Settings,
     Weights,
@@ -46,6 +45,7 @@ class PES(AbstractStrategy):
         )
 
         self.instances = each(settings.instances, systems) * systems
+        self.of_run = np.tile(np.arange(self.instances), 2)
         self._start = weights
         self._params = Params(T=settings.unroll, K=settings.truncation)
         self._algorithm = PersistentES(
@@ -59,15 +59,14 @@ class PES(AbstractStrategy):
     def init(self, key: PRNGKeyArray) -> Any:
         return self._algorithm.init(key, self._start, self._params)
 
-    def ask(self, key: PRNGKeyArray, state: Any) -> tuple[Asked, Any]:
-        candidates, state = self._algorithm.ask(key, state, self._params)
-        return Asked(candidates, np.tile(np.arange(self.instances), 2)), state
+    def ask(self, key: PRNGKeyArray, state: Any) -> tuple[Weights, Any]:
+        return self._algorithm.ask(key, state, self._params)
 
-    def tell(self, key: PRNGKeyArray, state: Any, asked: Asked, losses: Losses) -> Any:
-        state, _ = self._algorithm.tell(
-            key, asked.candidates, jnp.asarray(losses), state, self._params
-        )
-        return state
+    def tell(
+        self, key: PRNGKeyArray, state: Any, candidates: Weights, losses: Losses
+    ) -> Any:
+        losses = jnp.asarray(losses)
+        return self._algorithm.tell(key, candidates, losses, state, self._params)[0]
 
     def weights(self, state: Any) -> Weights:
         return self._algorithm.get_mean(state)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 from jaxtyping import PyTree
+
+from hopgym import atomic
 
 FORMAT = "hopgym-1"
 
@@ -20,17 +21,11 @@ def write(path: str | Path, header: dict[str, Any], tree: PyTree) -> None:
 
     **Raises:** `OSError` if it cannot be written.
     """
-    path = Path(path)
     content = io.BytesIO()
     eqx.tree_serialise_leaves(content, tree)
     body = content.getvalue()
     head = {"format": FORMAT, **header, "sha256": hashlib.sha256(body).hexdigest()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(json.dumps(head).encode() + b"\n" + body)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    atomic.write(Path(path), json.dumps(head).encode() + b"\n" + body)
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
