@@ -35,8 +35,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 WHAT = {  # systems and contenders by default, and how results are called
-    "energy": ("LJ-13,LJ-38,LJ-75,Gupta-Au55,SW-Si64", "xla,jax-md", "energy+gradient"),
-    "learned-step": ("LJ-13,LJ-38,LJ-75", "xla,naive", "learned step"),
+    "energy": (
+        "LJ-13,LJ-38,LJ-75,Gupta-Au55,SW-Si64",
+        "native,xla,jax-md",
+        "energy+gradient",
+    ),
+    "learned-step": ("LJ-13,LJ-38,LJ-75", "native,xla,naive", "learned step"),
 }
 TRAJECTORY = 50
 LEARNED_TRAJECTORY = 20
@@ -56,9 +60,25 @@ class Nonsense(Exception):
     """The command cannot be carried out; the message says why."""
 
 
+def by(backend: str, function: Callable) -> Callable:
+    """A function of this package, traced for a backend."""
+    from hopgym import native
+
+    def compute(*operands):
+        with native.using(backend):
+            return function(*operands)
+
+    return compute
+
+
+def native(system) -> Callable:
+    """The potential of this package by kernels in C++."""
+    return by("native", system.energy_and_gradient)
+
+
 def xla(system) -> Callable:
-    """The potential of this package."""
-    return system.energy_and_gradient
+    """The potential of this package by its formulas in JAX."""
+    return by("xla", system.energy_and_gradient)
 
 
 def jax_md(system) -> Callable:
@@ -84,7 +104,7 @@ def jax_md(system) -> Callable:
 
 
 # Name: function of a system that gives `positions -> energy, gradient`.
-CONTENDERS: dict[str, Callable] = {"xla": xla, "jax-md": jax_md}
+CONTENDERS: dict[str, Callable] = {"native": native, "xla": xla, "jax-md": jax_md}
 
 
 def programs(what: str, name: str, system) -> dict[str, Callable]:
@@ -101,7 +121,8 @@ def programs(what: str, name: str, system) -> dict[str, Callable]:
 
     if not system.name.startswith("LJ-"):
         raise Nonsense(f"learned steps are compared on LJ clusters, not {system.name}")
-    return speed_learned.programs(name, system, jax_md(system))
+    made = speed_learned.programs(name, system, jax_md(system))
+    return made if name == "naive" else {k: by(name, f) for k, f in made.items()}
 
 
 class Parser(argparse.ArgumentParser):
@@ -117,7 +138,10 @@ def parser() -> Parser:
     add = result.add_argument
     add("--what", choices=list(WHAT), default="energy")
     add("--systems", help="names, separated by commas")
-    add("--contenders", help=f"{', '.join(CONTENDERS)}; of learned steps xla, naive")
+    add(
+        "--contenders",
+        help=f"{', '.join(CONTENDERS)}; of learned steps native, xla, naive",
+    )
     add("--rounds", type=int, default=5)
     add("--batch", type=int, default=80, help="replicas")
     add("--seconds", type=float, default=0.3, help="of each contender in a round")
@@ -136,6 +160,7 @@ def chosen(
     or if jax-md is not installed.
     """
     from hopgym import get_system
+    from hopgym import native as by_kernels
     from hopgym.names import unknown
 
     usual_systems, usual_contenders, _ = WHAT[options.what]
@@ -145,10 +170,16 @@ def chosen(
     except (KeyError, ValueError) as error:
         raise Nonsense(error.args[0]) from None
     names = (options.contenders or usual_contenders).split(",")
-    known = list(CONTENDERS) if options.what == "energy" else ["xla", "naive"]
+    known = list(CONTENDERS) if options.what == "energy" else ["native", "xla", "naive"]
     for name in names:
         if name not in known:
             raise Nonsense(unknown("contender", name, known))
+    if "native" in names:
+        try:
+            with by_kernels.using("native"):
+                pass
+        except RuntimeError as error:
+            raise Nonsense(f"{error}; leave native out with --contenders") from None
     needed = {"jax-md", "naive"} & {*names}
     if needed and importlib.util.find_spec("jax_md") is None:
         raise Nonsense(

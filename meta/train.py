@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 
+from hopgym import native
 from hopgym.console import clock
 from hopgym.meta import distributed, figure
 from hopgym.meta.folder import Folder
@@ -226,7 +227,7 @@ def _cores() -> int:
 def _about(folder: Folder, resume: bool, words: Sequence[str]) -> dict[str, Any]:
     """What the headers of all files tell: command, versions, date, machine."""
     if resume:
-        kept = ("command", "versions", "date", "devices", "updates_planned")
+        kept = ("command", "versions", "date", "devices", "backend", "updates_planned")
         return {name: folder.header()[name] for name in kept}
     packages = ("hopgym", "jax", "jaxlib", "equinox", "evosax", "optax")
     devices = jax.devices()
@@ -235,6 +236,7 @@ def _about(folder: Folder, resume: bool, words: Sequence[str]) -> dict[str, Any]
         "versions": {name: version(name) for name in packages},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "devices": f"{len(devices)} x {devices[0].device_kind}",
+        "backend": native.backend(),
     }
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import jax
 import pytest
 
+from hopgym import native
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TINY = ("--systems", "LJ-4", "--batch", "4", "--rounds", "1", "--seconds", "0.01")
 PINS = hasattr(os, "sched_setaffinity")
@@ -75,8 +77,8 @@ def test_rows(speed, pinned, tmp_path, capsys):
 
 def test_the_base_is_jax_md(speed, tmp_path):
     pytest.importorskip("jax_md")
-    arguments = [*TINY, "--dtype", "float64", "--out", str(tmp_path)]
-    assert speed.main(arguments) == 0
+    arguments = [*TINY, "--contenders", "xla,jax-md", "--dtype", "float64"]
+    assert speed.main([*arguments, "--out", str(tmp_path)]) == 0
     found = {row["contender"]: row for row in rows(tmp_path)}
     assert list(found) == ["xla", "jax-md", "jax-md again"]
     base = found["jax-md"]["ns_per_replica"]
@@ -149,8 +151,8 @@ def test_results_that_cannot_be_written(refused, tmp_path):
 
 def test_learned_steps(speed, tmp_path):
     pytest.importorskip("jax_md")
-    arguments = [*TINY, "--what", "learned-step", "--out", str(tmp_path)]
-    assert speed.main(arguments) == 0
+    arguments = [*TINY, "--what", "learned-step", "--contenders", "xla,naive"]
+    assert speed.main([*arguments, "--out", str(tmp_path)]) == 0
     found = {row["contender"]: row for row in rows(tmp_path)}
     assert list(found) == ["xla", "naive", "naive again"]
     base = found["naive"]["ns_per_replica"]
@@ -159,6 +161,22 @@ def test_learned_steps(speed, tmp_path):
         assert row["ratio"] == pytest.approx(base / row["ns_per_replica"])
     difference = found["xla"]["difference"]
     assert 0 < max(difference.values()) < 1e-4
+
+
+@pytest.mark.skipif(native._library()[0] is None, reason="there are no kernels")
+@pytest.mark.parametrize("what", ["energy", "learned-step"])
+def test_kernels_take_part(speed, tmp_path, what):
+    arguments = [*TINY, "--what", what, "--contenders", "native,xla"]
+    assert speed.main([*arguments, "--out", str(tmp_path)]) == 0
+    found = {row["contender"]: row for row in rows(tmp_path)}
+    assert list(found) == ["native", "xla", "native again"]
+    # They are two programs, and not one under two names.
+    assert max(found["xla"]["difference"].values()) > 0
+
+
+def test_without_kernels(refused, monkeypatch):
+    monkeypatch.setattr(native, "_library", lambda: (None, "no compiler"))
+    assert "no compiler; leave native out" in refused("--contenders", "native")
 
 
 def test_learned_steps_of_other_potentials_are_refused(refused):

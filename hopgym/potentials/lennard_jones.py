@@ -8,6 +8,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hopgym.potentials import kernel
 from hopgym.potentials.base import (
     AbstractPotential,
     Box,
@@ -65,6 +66,14 @@ class LennardJones(AbstractPotential):
         return energies, 12 * (r6 - r6 * r6) * r2
 
     def energy_and_gradient(
+        self, positions: Positions, species: Species, box: Box | None
+    ) -> tuple[Energy, Positions]:
+        parameters = ("epsilon", "d0", "core")
+        return kernel.energy_and_gradient(
+            "lennard_jones", parameters, self, positions, species, box
+        )
+
+    def _formulas(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
         atoms = positions.shape[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hopgym.potentials import kernel
 from hopgym.potentials.base import (
     AbstractPotential,
     Box,
@@ -61,6 +62,14 @@ class Morse(AbstractPotential):
         return bond * (bond - 2), slope / jnp.maximum(distances, self.core)
 
     def energy_and_gradient(
+        self, positions: Positions, species: Species, box: Box | None
+    ) -> tuple[Energy, Positions]:
+        parameters = ("epsilon", "d0", "core", "rho")
+        return kernel.energy_and_gradient(
+            "morse", parameters, self, positions, species, box
+        )
+
+    def _formulas(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
         atoms = positions.shape[0]

@@ -5,6 +5,8 @@ Behler and Parrinello, Phys. Rev. Lett. 98, 146401 (2007); Learn2Hop, section 3.
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,6 +36,22 @@ def _polynomial(function, degree: int) -> np.ndarray:
 _DEGREES = {jnp.dtype(jnp.float32): (9, 7), jnp.dtype(jnp.float64): (18, 15)}
 
 
+@functools.cache
+def polynomials(dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients in t of the cutoff, and of the Gaussians as columns, lowest first.
+
+    **Arguments:**
+
+    - `dtype`: in whose precision they are exact.
+    """
+    cutoff_degree, degree = _DEGREES[dtype]
+    gaussians = [
+        _polynomial(lambda t, eta=eta: np.exp(-eta * CUTOFF**2 * (t + 1) / 2), degree)
+        for eta in ETAS
+    ]
+    return _polynomial(_cutoff, cutoff_degree), np.stack(gaussians, axis=1)
+
+
 def radial_functions(
     positions: Float[Array, "atoms 3"], context: Context, *, unlike: bool
 ) -> Float[Array, "atoms functions"]:
@@ -54,11 +72,12 @@ def radial_functions(
     """
     atoms = positions.shape[0]
     dtype = positions.dtype
-    cutoff_degree, degree = _DEGREES[dtype]
+    cutoff, table = polynomials(dtype)
+    degree = len(table) - 1
     t = _scaled_distances(positions, context)
     size = t.shape[0]
     gamma = jnp.zeros_like(t)
-    for coefficient in _polynomial(_cutoff, cutoff_degree)[::-1]:
+    for coefficient in cutoff[::-1]:
         gamma = gamma * t + coefficient
     # What is not kept is computed anew wherever it is used.
     kept = jax.lax.optimization_barrier((t, jnp.where(t < 1, gamma, 0)))
@@ -81,15 +100,6 @@ def radial_functions(
 
     none = jnp.zeros((degree + 1, size), dtype)
     sums = jax.lax.fori_loop(0, size // LANES, some_rows, tuple(none for _ in weights))
-    table = np.stack(
-        [
-            _polynomial(
-                lambda t, eta=eta: np.exp(-eta * CUTOFF**2 * (t + 1) / 2), degree
-            )
-            for eta in ETAS
-        ],
-        axis=1,
-    )
     precise = jax.lax.Precision.HIGHEST
     functions = [jnp.matmul(x.T, table.astype(dtype), precision=precise) for x in sums]
     return jnp.concatenate(functions, axis=1)[:atoms]

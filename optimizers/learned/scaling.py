@@ -24,7 +24,7 @@ def direction(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 # log2(1 + x) on [1/sqrt(2) - 1, sqrt(2) - 1], to 2e-7.
-_LOG2 = np.polynomial.Chebyshev.interpolate(
+LOG2 = np.polynomial.Chebyshev.interpolate(
     lambda x: np.log2(1 + x), 8, domain=[2**-0.5 - 1, 2**0.5 - 1]
 ).convert(kind=np.polynomial.Polynomial)
 _MIDDLE = np.float32(2**-0.5).view(np.int32)
@@ -38,8 +38,8 @@ def logarithm(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     bits = jax.lax.bitcast_convert_type(x, jnp.int32)
     exponent = (bits - _MIDDLE) >> 23
     mantissa = jax.lax.bitcast_convert_type(bits - (exponent << 23), jnp.float32) - 1
-    value = jnp.full_like(x, np.float32(_LOG2.coef[-1]))
-    for coefficient in _LOG2.coef[-2::-1]:
+    value = jnp.full_like(x, np.float32(LOG2.coef[-1]))
+    for coefficient in LOG2.coef[-2::-1]:
         value = value * mantissa + np.float32(coefficient)
     return (exponent.astype(jnp.float32) + value) * np.float32(math.log(2))
 

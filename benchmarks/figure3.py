@@ -1,0 +1,132 @@
+"""Fig. 3 of the paper: meta-training by several strategies, from their runs' metrics.
+
+python benchmarks/figure3.py [RUNS]
+
+RUNS has a folder STRATEGY-SEED for each run, with the metrics.jsonl that
+hopgym.meta.train wrote; figure.png and summary.json are written there.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from hopgym import atomic
+from hopgym.console import Parser
+
+USUAL = Path(__file__).parent / "results" / "fig3"
+LABELS = {
+    "es": "ES, losses bounded",
+    "es-unbounded": "ES, losses unbounded",
+    "esmc": "ESMC",
+    "ga": "GA",
+}
+
+
+def courses(folder: Path) -> dict[str, dict[int, dict[int, dict[str, Any]]]]:
+    """Evaluations on held-out starts, by strategy, seed and update.
+
+    **Raises:** `ValueError` if there are none, or a file is damaged.
+    """
+    found: dict[str, dict[int, dict[int, dict[str, Any]]]] = {}
+    for path in sorted(folder.glob("*-*/metrics.jsonl")):
+        name, _, seed = path.parent.name.rpartition("-")
+        if name not in LABELS or not seed.isdecimal():
+            continue
+        try:
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+        except ValueError:
+            raise ValueError(f"{path} is damaged") from None
+        found.setdefault(name, {})[int(seed)] = {
+            line["update"]: next(iter(line["evaluation"].values()))
+            for line in lines
+            if "evaluation" in line
+        }
+    if not found:
+        raise ValueError(
+            f"{folder} has no runs: folders such as esmc-0 with a metrics.jsonl"
+        )
+    return {name: found[name] for name in LABELS if name in found}
+
+
+def summary(runs: dict[str, dict[int, dict[int, dict[str, Any]]]]) -> dict[str, Any]:
+    """What each strategy reached: means over seeds, and each seed's own."""
+    table = {}
+    for name, seeds in runs.items():
+        last = {seed: course[max(course)] for seed, course in seeds.items()}
+        lowest = {
+            seed: min(cell["final_loss"] for cell in course.values())
+            for seed, course in seeds.items()
+        }
+        ends = [cell["final_loss"] for cell in last.values()]
+        table[name] = {
+            "seeds": len(seeds),
+            "updates": min(max(course) for course in seeds.values()),
+            "final_loss": round(statistics.mean(ends), 4),
+            "spread": round(statistics.stdev(ends), 4) if len(ends) > 1 else None,
+            "lowest_loss": round(statistics.mean(lowest.values()), 4),
+            "hits": {seed: cell["hits"] for seed, cell in last.items()},
+            "most_hits": {
+                seed: max(cell["hits"] for cell in course.values())
+                for seed, course in seeds.items()
+            },
+            "starts": next(iter(last.values()))["starts"],
+        }
+    return table
+
+
+def draw(path: Path, runs: dict[str, dict[int, dict[int, dict[str, Any]]]]) -> None:
+    """Mean and range over seeds of the meta-loss, and below of the hit rate."""
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    losses, rates = figure.subplots(2, 1, sharex=True)
+    for name, seeds in runs.items():
+        updates = sorted(set.intersection(*(set(course) for course in seeds.values())))
+        style = ":" if name == "es-unbounded" else "-"
+        for axes, what in ((losses, "final_loss"), (rates, "hit_rate")):
+            table = [
+                [course[update][what] for course in seeds.values()]
+                for update in updates
+            ]
+            means = [statistics.mean(row) for row in table]
+            label = f"{LABELS[name]} ({len(seeds)} seeds)"
+            (line,) = axes.plot(updates, means, style, label=label)
+            low, high = [min(row) for row in table], [max(row) for row in table]
+            axes.fill_between(
+                updates, low, high, color=line.get_color(), alpha=0.15, linewidth=0
+            )
+    losses.set_ylabel("meta-loss, held-out starts")
+    rates.set_ylabel("minimum found at the end")
+    rates.set_ylim(-0.02, 1.02)
+    rates.set_xlabel("meta-updates")
+    losses.legend(fontsize="small")
+    figure.savefig(path, dpi=120)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Draw; the exit code: 0, or 2 if there is nothing to draw."""
+    parser = Parser(prog="figure3.py", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("runs", type=Path, nargs="?", default=USUAL, metavar="RUNS")
+    folder = parser.parse_args(arguments).runs
+    try:
+        runs = courses(folder)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    table = summary(runs)
+    draw(folder / "figure.png", runs)
+    atomic.write(folder / "summary.json", json.dumps(table, indent=1) + "\n")
+    for name, row in table.items():
+        print(
+            f"{LABELS[name]:22} {row['seeds']} seeds, {row['updates']} updates: final "
+            f"loss {row['final_loss']:.4f}, lowest {row['lowest_loss']:.4f}"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

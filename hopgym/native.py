@@ -1,0 +1,198 @@
+"""Kernels in C++ for CPUs, where they are installed: loading them, and the switch.
+
+The formulas in JAX are the reference; kernels compute the same, several times faster.
+They are built with the package where there is a C++ compiler. Everywhere else, and on
+GPUs, everything is done by JAX.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import importlib.metadata
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+LIBRARY = "libhopgym.so"
+BACKENDS = ("auto", "native", "xla")
+TARGETS = ("lennard_jones", "morse", "learned_step")
+_SUFFIX = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
+
+_chosen = os.environ.get("HOPGYM_BACKEND", "auto")
+
+
+def use_backend(name: str) -> None:
+    """Choose who computes, from now on.
+
+    The environment variable `HOPGYM_BACKEND` is the choice to begin with.
+
+    **Arguments:**
+
+    - `name`: `"auto"`: kernels in C++ on CPUs where they are installed, else JAX.
+      `"native"`: kernels, or an error. `"xla"`: JAX only.
+
+    **Raises:** `ValueError` for another name; `RuntimeError` for `"native"` where the
+    kernels cannot be used.
+    """
+    global _chosen
+    _check(name)
+    if name != _chosen:
+        jax.clear_caches()  # what is compiled was made for the backend before
+    _chosen = name
+
+
+@contextlib.contextmanager
+def using(name: str) -> Iterator[None]:
+    """A backend for what JAX traces within a `with` block.
+
+    What was compiled before stays what it is.
+
+    **Raises:** as [`hopgym.native.use_backend`][].
+    """
+    global _chosen
+    _check(name)
+    before, _chosen = _chosen, name
+    try:
+        yield
+    finally:
+        _chosen = before
+
+
+def backend() -> str:
+    """Who computes: `"native"` or `"xla"`."""
+    if _chosen not in BACKENDS:
+        raise ValueError(
+            f"HOPGYM_BACKEND must be one of {BACKENDS}, but is {_chosen!r}"
+        )
+    if _chosen == "xla" or jax.default_backend() != "cpu":
+        return "xla"
+    library, why = _library()
+    if library is None and _chosen == "native":
+        raise RuntimeError(f"backend 'native' cannot be used: {why}")
+    return "xla" if library is None else "native"
+
+
+def instruction_set() -> str | None:
+    """`"baseline"`, `"avx2"` or `"avx512"`; `None` without kernels."""
+    library, _ = _library()
+    return None if library is None else library.hopgym_isa(None).decode()
+
+
+def call(target: str, results: Any, *operands: Any, **constants: Any) -> Any:
+    """The results of a kernel.
+
+    **Arguments:**
+
+    - `target`: which one.
+    - `results`: their shapes and dtypes.
+    - `operands`: arrays; all floating-point ones have the dtype of the first result.
+    - `constants`: what is the same in all calls.
+    """
+    dtype = jax.tree.leaves(results)[0].dtype
+    function = jax.ffi.ffi_call(
+        f"hopgym_{target}_{_SUFFIX[np.dtype(dtype)]}",
+        results,
+        vmap_method="expand_dims",
+    )
+    real = [
+        x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x
+        for x in map(jnp.asarray, operands)
+    ]
+    return function(*real, **constants)
+
+
+def _check(name: str) -> None:
+    if name not in BACKENDS:
+        raise ValueError(f"a backend is one of {BACKENDS}, got {name!r}")
+    if name == "native":
+        library, why = _library()
+        if library is None:
+            raise RuntimeError(f"backend 'native' cannot be used: {why}")
+
+
+@functools.cache
+def _library() -> tuple[Any, str]:
+    """The library with its targets registered, or `None` and why."""
+    path = _path()
+    if path is None:
+        return None, _noticed(
+            "hopgym was installed without them, as where there is no C++ compiler. "
+            "HOPGYM_BACKEND=xla says that this is meant"
+        )
+    try:
+        library = ctypes.CDLL(str(path))
+        built = library.hopgym_ffi_major(), library.hopgym_ffi_minor()
+    except (OSError, AttributeError) as error:
+        return None, _noticed(f"{path} cannot be loaded ({error})")
+    running = _running_version()
+    if running is None or built[0] != running[0] or built[1] > running[1]:
+        return None, _noticed(
+            f"they were built for XLA's interface {built}, and this jaxlib has "
+            f"{running}: install hopgym again"
+        )
+    library.hopgym_use_threads(ctypes.c_int64(_threads()))
+    library.hopgym_isa.restype = ctypes.c_char_p
+    library.hopgym_isa.argtypes = [ctypes.c_char_p]
+    for target in TARGETS:
+        for suffix in _SUFFIX.values():
+            name = f"hopgym_{target}_{suffix}"
+            capsule = jax.ffi.pycapsule(getattr(library, name))
+            jax.ffi.register_ffi_target(name, capsule, platform="cpu")
+    return library, ""
+
+
+def _threads() -> int:
+    """Cores that this process may use, for each of its devices."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, cores // jax.local_device_count())
+
+
+def _noticed(why: str) -> str:
+    warnings.warn(
+        f"hopgym's kernels for CPUs are not used: {why}", RuntimeWarning, stacklevel=4
+    )
+    return why
+
+
+def _path() -> Path | None:
+    beside = Path(__file__).with_name(LIBRARY)
+    if beside.exists():
+        return beside
+    # An editable installation: the sources are here, the library is not.
+    try:
+        files = importlib.metadata.files("hopgym") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    for file in files:
+        if file.name == LIBRARY and Path(str(file.locate())).exists():
+            return Path(str(file.locate()))
+    return None
+
+
+def _running_version() -> tuple[int, int] | None:
+    """Of XLA's foreign function interface in the jaxlib that is installed."""
+    header = Path(jax.ffi.include_dir()) / "xla" / "ffi" / "api" / "c_api.h"
+    try:
+        text = header.read_text()
+    except OSError:
+        return None
+    found = [
+        re.search(rf"#define XLA_FFI_API_{part} (\d+)", text)
+        for part in ("MAJOR", "MINOR")
+    ]
+    if not all(found):
+        return None
+    major, minor = (int(match.group(1)) for match in found if match)
+    return major, minor

@@ -1,0 +1,98 @@
+// What the kernels are called with. One replica is one structure with its own state;
+// every operand has a stride from one replica to the next, zero if all share it.
+
+#pragma once
+
+#include <cstdint>
+
+namespace hopgym {
+
+constexpr int kMostInputs = 256;  // of a component or an atom, and hidden units
+constexpr int kMostPeriods = 16;  // sines of the step
+constexpr int kLog2Degree = 8;    // of the polynomial for the logarithm
+
+template <class T>
+struct Operand {
+  const T* data;
+  const int64_t* offsets;  // of every replica, or nullptr: none differs
+
+  const T* at(int64_t replica) const { return offsets ? data + offsets[replica] : data; }
+};
+
+// Constants of the learned optimizer: the same in all calls.
+struct LearnedConstants {
+  int features;  // bits, in the order of Table 1
+  int kinds;
+  int decays;
+  int periods;
+  int etas;
+  int cutoff_degree;
+  int degree;
+  const double* decay;
+  const double* period;
+  const double* cutoff;  // coefficients of the cutoff function, lowest first
+  const double* table;   // (degree + 1, etas): functions from moments
+  const double* log2;    // coefficients of the logarithm
+  double radius;         // of the cutoff
+  double epsilon;
+  double gradient_limit;
+  double direction_limit;
+  double atoms_unit;
+  double logarithms;  // p: log|x| / p
+};
+
+template <class T>
+struct LearnedStep {
+  const LearnedConstants* constants;
+  int64_t atoms;
+  int64_t components;  // 3 atoms, filled up
+  int64_t hidden;
+  int64_t inner_layers;
+  bool periodic;
+  Operand<T> gradient, positions, first, second;
+  Operand<int32_t> step, species;
+  Operand<T> box, length, energy;
+  Operand<T> log_alpha, beta, gamma;
+  Operand<T> of_component, of_atom, of_step, bias, inner, inner_bias, output, output_bias;
+  T* moved;       // (replicas, atoms, 3)
+  T* next_first;  // (replicas, decays, components)
+  T* next_second;
+};
+
+enum class PairKind { lennard_jones, morse };
+
+constexpr int kMostParameters = 4;
+
+template <class T>
+struct Pairs {
+  PairKind kind;
+  int64_t atoms;
+  double position_limit;
+  int count;
+  Operand<T> positions;
+  Operand<T> parameters[kMostParameters];  // epsilon, d0, core, and the kind's own
+  T* energy;
+  T* gradient;
+};
+
+// Defined once for each instruction set: room for temporary numbers, and replicas from
+// `begin` to `end`.
+#define HOPGYM_DECLARE(isa)                                                            \
+  namespace isa {                                                                      \
+  template <class T>                                                                   \
+  int64_t pairs_scratch(const Pairs<T>& call);                                         \
+  template <class T>                                                                   \
+  void pairs(const Pairs<T>& call, T* scratch, int64_t begin, int64_t end);            \
+  template <class T>                                                                   \
+  int64_t learned_scratch(const LearnedStep<T>& call);                                 \
+  template <class T>                                                                   \
+  void learned_step(const LearnedStep<T>& call, T* scratch, int64_t begin, int64_t end); \
+  }
+
+HOPGYM_DECLARE(baseline)
+HOPGYM_DECLARE(avx2)
+HOPGYM_DECLARE(avx512)
+
+#undef HOPGYM_DECLARE
+
+}  // namespace hopgym

@@ -1,0 +1,566 @@
+// A step of the learned optimizer: hopgym/optimizers/learned/learn2hop.py says what
+// it computes. Components of a replica are in lanes, so that replicas with weights of
+// their own cost no more than replicas that share them.
+
+#include "kernels.h"
+
+namespace {
+
+using hopgym::LearnedConstants;
+using hopgym::LearnedStep;
+using hopgym::kLog2Degree;
+using hopgym::kMostInputs;
+using hopgym::kMostPeriods;
+
+enum Feature { kGradients, kPositions, kDecays, kAdam, kSingular, kSpecies, kStep, kRadial };
+
+constexpr int kWidest = 64 / sizeof(float);  // rows of scratch are a multiple of this
+
+inline int64_t filled(int64_t n) { return (n + kWidest - 1) / kWidest * kWidest; }
+
+// Hidden units and vectors of components that are summed at once: what registers hold.
+constexpr int kUnits = HOPGYM_BYTES == 64 ? 6 : 4;
+constexpr int kVectors = HOPGYM_BYTES == 64 ? 4 : 3;
+
+// sum += weights^T inputs for `units` hidden units and `vectors` vectors of columns.
+// `weights` has the weights of each row of inputs.
+template <class T, int units, int vectors>
+HOPGYM_INLINE void multiply(const T* const* weights, int64_t rows, int64_t first,
+                            const T* inputs, int64_t stride, Vec<T> (&sum)[units][vectors]) {
+  for (int64_t k = 0; k < rows; ++k) {
+    const T* w = weights[k] + first;
+    const T* x = inputs + k * stride;
+    Vec<T> column[vectors];
+    HOPGYM_UNROLL
+    for (int v = 0; v < vectors; ++v) column[v] = load<T>(x + v * lanes<T>);
+    HOPGYM_UNROLL
+    for (int u = 0; u < units; ++u)
+      HOPGYM_UNROLL
+      for (int v = 0; v < vectors; ++v) sum[u][v] += w[u] * column[v];
+  }
+}
+
+template <class T>
+class Learned {
+ public:
+  Learned(const LearnedStep<T>& call, T* scratch)
+      : call_(call),
+        c_(*call.constants),
+        atoms_(call.atoms),
+        atom_stride_(filled(call.atoms)),
+        stride_(filled(3 * call.atoms + kWidest)),
+        hidden_(call.hidden),
+        smallest_(std::exp(-T(c_.logarithms))),
+        largest_(std::exp(T(c_.logarithms))),
+        end_((3 * call.atoms + lanes<T> - 1) / lanes<T> * lanes<T>) {
+    of_atom_ = (has(kSpecies) && c_.kinds == 2 ? 2 : 0) +
+               (has(kRadial) ? 2 * c_.kinds * c_.etas : 0);
+    if constexpr (sizeof(T) == 4)
+      for (int k = 0; k <= kLog2Degree; ++k) log2_[k] = float(c_.log2[k]);
+    const int raw = has(kGradients) + has(kPositions) +
+                    2 * c_.decays * (has(kDecays) + has(kAdam));
+    int64_t used = 0;
+    auto take = [&](int64_t size) {
+      T* taken = scratch ? scratch + used : nullptr;
+      used += size;
+      return taken;
+    };
+    inputs_ = take(2 * raw * stride_);
+    merged_ = take(3 * c_.decays * filled(hidden_));
+    logs_ = take(2 * stride_);
+    first_ = take(stride_);
+    second_ = take(stride_);
+    values_ = take(hidden_ * stride_);
+    more_ = take(hidden_ * stride_);
+    g_ = take(stride_);
+    here_ = take(stride_);
+    outputs_ = take(2 * stride_);
+    shared_ = take(filled(hidden_));
+    place_ = take(3 * atom_stride_);
+    kind_ = take(atom_stride_);
+    atom_inputs_ = take(of_atom_ * atom_stride_);
+    moments_ = take((c_.degree + 1) * atom_stride_);
+    size = used;
+  }
+
+  int64_t size;  // of the scratch space, in numbers
+
+  void replica(int64_t r) {
+    place(r);
+    shared(r);
+    averages(r);
+    of_atoms(r);
+    network(r);
+    displacement(r);
+  }
+
+ private:
+  bool has(Feature feature) const { return c_.features >> feature & 1; }
+
+  // log|x| / p, at least -1.
+  Vec<T> log_magnitude(Vec<T> x) const {
+    return logarithm(larger<T>(magnitude<T>(x), all<T>(smallest_)), log2_) *
+           T(1 / c_.logarithms);
+  }
+
+  // The sign of x, or x e^p where that is smaller.
+  Vec<T> direction(Vec<T> x) const { return bounded<T>(x * largest_, T(1)); }
+
+  // Both numbers that stand for an input of atoms.
+  void scale(T* inputs, int row, int count, int64_t stride, int64_t at, Vec<T> x) const {
+    store<T>(inputs + row * stride + at, log_magnitude(x));
+    store<T>(inputs + (count + row) * stride + at, direction(x));
+  }
+
+  // Gradient and positions in reduced units, by component.
+  void place(int64_t r) {
+    const T* gradient = call_.gradient.at(r);
+    const T* positions = call_.positions.at(r);
+    const T* box = call_.box.at(r);
+    length_ = *call_.length.at(r);
+    const T unit = length_ / *call_.energy.at(r);
+    const T limit = T(c_.gradient_limit);
+    const T inverse = 1 / length_;
+    for (int a = 0; a < 3; ++a) {
+      T mean = 0;
+      if (!call_.periodic) {
+        for (int64_t i = 0; i < atoms_; ++i) mean += positions[3 * i + a];
+        mean /= atoms_;
+      }
+      for (int64_t i = 0; i < atoms_; ++i) {
+        T g = gradient[3 * i + a] * unit;
+        g = g < -limit ? -limit : g > limit ? limit : g;
+        g_[a * atoms_ + i] = g;
+        const T x = positions[3 * i + a];
+        T moved = x - mean;
+        if (call_.periodic) moved = x - (std::floor(x / box[a]) + T(0.5)) * box[a];
+        here_[a * atoms_ + i] = place_[a * atom_stride_ + i] = moved * inverse;
+      }
+      edge_[a] = call_.periodic ? box[a] * inverse : T(0);
+    }
+    for (int64_t k = 3 * atoms_; k < stride_; ++k) g_[k] = here_[k] = 0;
+    for (int a = 0; a < 3; ++a)
+      for (int64_t i = atoms_; i < atom_stride_; ++i) place_[a * atom_stride_ + i] = 0;
+    const int32_t* species = call_.species.at(r);
+    mixed_ = false;
+    for (int64_t i = 0; i < atoms_; ++i) {
+      kind_[i] = T(species[i]);
+      mixed_ = mixed_ || species[i] != species[0];
+    }
+    for (int64_t i = atoms_; i < atom_stride_; ++i) kind_[i] = 0;
+  }
+
+  // The next input of components, and where its weights are.
+  T* input(const T* weights) {
+    weights_[rows_] = weights;
+    return inputs_ + rows_++ * stride_;
+  }
+
+  // The sign of the next input is 1 for all components: its weights go into the bias.
+  void add_to_bias(const T* weights, T factor) {
+    int64_t h = 0;
+    for (; h + lanes<T> <= hidden_; h += lanes<T>)
+      store<T>(shared_ + h, load<T>(shared_ + h) + factor * load<T>(weights + h));
+    for (; h < hidden_; ++h) shared_[h] += factor * weights[h];
+  }
+
+  // Moving averages, and all inputs of components. The weights of an input's logarithm
+  // are in row `k`, those of its sign in row `raw + k`.
+  void averages(int64_t r) {
+    const T* weights = call_.of_component.at(r);
+    const int many = c_.decays;
+    const int raw = has(kGradients) + has(kPositions) + 2 * many * (has(kDecays) + has(kAdam));
+    auto row = [&](int k) { return weights + k * hidden_; };
+    rows_ = 0;
+    int k = 0;
+    const T* const given[] = {has(kGradients) ? g_ : nullptr, has(kPositions) ? here_ : nullptr};
+    for (const T* x : given) {
+      if (!x) continue;
+      T* size = input(row(k));
+      T* sign = input(row(raw + k));
+      for (int64_t at = 0; at < end_; at += lanes<T>) {
+        store<T>(size + at, log_magnitude(load<T>(x + at)));
+        store<T>(sign + at, direction(load<T>(x + at)));
+      }
+      ++k;
+    }
+    for (int d = 0; d < many; ++d) {
+      const bool ordinary = average(r, d);
+      const int m = k + d, v = m + many;
+      const int inverse = has(kDecays) ? v + many : m, quotient = inverse + many;
+      if (ordinary && has(kDecays) && has(kAdam)) {
+        merge(row(m), row(v), row(inverse), row(quotient), row(raw + m), row(raw + v),
+              row(raw + inverse), row(raw + quotient), merged_ + 3 * d * filled(hidden_));
+        continue;
+      }
+      const Vec<T> lowest = all<T>(T(-1));
+      if (has(kDecays)) {
+        T *log_m = input(row(m)), *log_v = input(row(v)), *sign_m = input(row(raw + m)),
+          *sign_v = input(row(raw + v));
+        for (int64_t at = 0; at < end_; at += lanes<T>) {
+          const Vec<T> average = load<T>(first_ + at), square = load<T>(second_ + at);
+          store<T>(log_m + at, larger<T>(load<T>(logs_ + at), lowest));
+          store<T>(log_v + at, log_magnitude(square));
+          store<T>(sign_m + at, direction(average));
+          store<T>(sign_v + at, direction(square));
+        }
+      }
+      if (has(kAdam)) {
+        T *log_inverse = input(row(inverse)), *log_quotient = input(row(quotient)),
+          *sign_quotient = input(row(raw + quotient));
+        // The inverse root of a square that is bounded is never small.
+        add_to_bias(row(raw + inverse), T(1));
+        for (int64_t at = 0; at < end_; at += lanes<T>) {
+          const Vec<T> log_m = load<T>(logs_ + at), log_v = load<T>(logs_ + stride_ + at);
+          const Vec<T> root_v = root(load<T>(second_ + at) + T(c_.epsilon));
+          store<T>(log_inverse + at, T(-0.5) * log_v);
+          store<T>(log_quotient + at, larger<T>(log_m - T(0.5) * log_v, lowest));
+          store<T>(sign_quotient + at, direction(load<T>(first_ + at) / root_v));
+        }
+      }
+    }
+  }
+
+  // Averages of one rate and their logarithms. Returns whether no input made of them is
+  // at its lower limit, so that logarithms are sums of two and signs those of m.
+  bool average(int64_t r, int d) {
+    const int64_t width = call_.components;
+    const T* first = call_.first.at(r) + d * width;
+    const T* second = call_.second.at(r) + d * width;
+    T* next_first = call_.next_first + (r * c_.decays + d) * width;
+    T* next_second = call_.next_second + (r * c_.decays + d) * width;
+    const T rate = T(c_.decay[d]), rest = T(1) - rate, p = T(1 / c_.logarithms);
+    const Vec<T> tiny = all<T>(sizeof(T) == 4 ? T(1e-37) : T(1e-300));
+    Vec<T> least = all<T>(T(0));
+    for (int64_t at = 0; at < end_; at += lanes<T>) {
+      const Vec<T> g = load<T>(g_ + at);
+      const Vec<T> m = rate * part(first, at, width) + rest * g;
+      const Vec<T> v = rate * part(second, at, width) + rest * (g * g);
+      keep(next_first, at, width, m);
+      keep(next_second, at, width, v);
+      store<T>(first_ + at, m);
+      store<T>(second_ + at, v);
+      const Vec<T> log_m = p * logarithm(larger<T>(magnitude<T>(m), tiny), log2_);
+      const Vec<T> log_v = p * logarithm(v + T(c_.epsilon), log2_);
+      store<T>(logs_ + at, log_m);
+      store<T>(logs_ + stride_ + at, log_v);
+      if (at + lanes<T> <= 3 * atoms_)
+        least = smaller<T>(least, smaller<T>(smaller<T>(log_m, log_v), log_m - T(0.5) * log_v));
+      else
+        for (int l = 0; at + l < 3 * atoms_; ++l) {
+          const T quotient = log_m[l] - T(0.5) * log_v[l];
+          const T lower = log_m[l] < log_v[l] ? log_m[l] : log_v[l];
+          const T lowest = lower < quotient ? lower : quotient;
+          least[0] = lowest < least[0] ? lowest : least[0];
+        }
+    }
+    // Rows of states may be longer than the vectors that hold components.
+    for (int64_t k = end_; k < width; ++k) {
+      next_first[k] = rate * first[k];
+      next_second[k] = rate * second[k];
+    }
+    // In double precision epsilon shows beside any square.
+    if (sizeof(T) == 8) return false;
+    for (int l = 0; l < lanes<T>; ++l)
+      if (!(least[l] > T(-1))) return false;
+    return true;
+  }
+
+  // Four logarithms that are sums of two, and four signs, as three inputs.
+  void merge(const T* m, const T* v, const T* inverse, const T* quotient, const T* sign_m,
+             const T* sign_v, const T* sign_inverse, const T* sign_quotient, T* merged) {
+    T *of_m = merged, *of_v = of_m + filled(hidden_), *of_sign = of_v + filled(hidden_);
+    int64_t h = 0;
+    for (; h + lanes<T> <= hidden_; h += lanes<T>) {
+      const Vec<T> both = load<T>(quotient + h);
+      store<T>(of_m + h, load<T>(m + h) + both);
+      store<T>(of_v + h, load<T>(v + h) - T(0.5) * (load<T>(inverse + h) + both));
+      store<T>(of_sign + h, load<T>(sign_m + h) + load<T>(sign_quotient + h));
+      store<T>(shared_ + h,
+               load<T>(shared_ + h) + (load<T>(sign_v + h) + load<T>(sign_inverse + h)));
+    }
+    for (; h < hidden_; ++h) {
+      of_m[h] = m[h] + quotient[h];
+      of_v[h] = v[h] - T(0.5) * (inverse[h] + quotient[h]);
+      of_sign[h] = sign_m[h] + sign_quotient[h];
+      shared_[h] += sign_v[h] + sign_inverse[h];
+    }
+    T *log_m = input(of_m), *log_v = input(of_v), *sign = input(of_sign);
+    for (int64_t at = 0; at < end_; at += lanes<T>) {
+      store<T>(log_m + at, load<T>(logs_ + at));
+      store<T>(log_v + at, load<T>(logs_ + stride_ + at));
+      store<T>(sign + at, direction(load<T>(first_ + at)));
+    }
+  }
+
+  // Rows of states are as wide as the arrays of JAX, which may end within a vector.
+  Vec<T> part(const T* row, int64_t at, int64_t width) const {
+    if (at + lanes<T> <= width) return load<T>(row + at);
+    Vec<T> x{};
+    if (at < width) std::memcpy(&x, row + at, (width - at) * sizeof(T));
+    return x;
+  }
+
+  void keep(T* row, int64_t at, int64_t width, Vec<T> x) const {
+    if (at + lanes<T> <= width)
+      store<T>(row + at, x);
+    else if (at < width)
+      std::memcpy(row + at, &x, (width - at) * sizeof(T));
+  }
+
+  // What all components share: bias, number of atoms, sines of the step.
+  void shared(int64_t r) {
+    const int32_t step = *call_.step.at(r);
+    const T* weights = call_.of_step.at(r);
+    const T* bias = call_.bias.at(r);
+    if (has(kStep) && (step != last_step_ || !sines_known_)) {
+      for (int k = 0; k < c_.periods; ++k) sines_[k] = std::sin(T(step) / T(c_.period[k]));
+      last_step_ = step;
+      sines_known_ = true;
+    }
+    for (int64_t h = 0; h < hidden_; ++h) shared_[h] = bias[h];
+    if (has(kSingular)) {
+      add_to_bias(weights, T(atoms_ / c_.atoms_unit));
+      weights += hidden_;
+    }
+    if (has(kStep))
+      for (int k = 0; k < c_.periods; ++k) add_to_bias(weights + k * hidden_, sines_[k]);
+  }
+
+  // First layer's sums of the inputs of atoms, for all components of an atom.
+  void of_atoms(int64_t r) {
+    int rows = 0;
+    if (has(kSpecies) && c_.kinds == 2) {
+      for (int kind = 0; kind < 2; ++kind, ++rows)
+        for (int64_t i = 0; i < atom_stride_; ++i)
+          atom_inputs_[rows * atom_stride_ + i] = kind_[i] == kind;
+    }
+    if (has(kRadial)) {
+      radial(atom_inputs_ + rows * atom_stride_);
+      rows += 2 * c_.kinds * c_.etas;
+    }
+    const T* weights = call_.of_atom.at(r);
+    for (int k = 0; k < rows; ++k) atom_weights_[k] = weights + k * hidden_;
+    int64_t h = 0;
+    for (; h + kUnits <= hidden_; h += kUnits) atom_units<kUnits>(rows, h);
+    for (; h < hidden_; ++h) atom_units<1>(rows, h);
+  }
+
+  // From the last atoms to the first, since what is beyond the last one is then written
+  // over by the next axis.
+  template <int units>
+  void atom_units(int64_t rows, int64_t h) {
+    int64_t at = (atoms_ - 1) / lanes<T> * lanes<T>;
+    for (; at >= lanes<T>; at -= 2 * lanes<T>) atom_columns<units, 2>(rows, h, at - lanes<T>);
+    if (at == 0) atom_columns<units, 1>(rows, h, 0);
+  }
+
+  template <int units, int vectors>
+  HOPGYM_INLINE void atom_columns(int64_t rows, int64_t h, int64_t at) {
+    Vec<T> sum[units][vectors];
+    HOPGYM_UNROLL
+    for (int u = 0; u < units; ++u)
+      HOPGYM_UNROLL
+      for (int v = 0; v < vectors; ++v) sum[u][v] = all<T>(shared_[h + u]);
+    multiply<T, units, vectors>(atom_weights_, rows, h, atom_inputs_ + at, atom_stride_, sum);
+    HOPGYM_UNROLL
+    for (int u = 0; u < units; ++u)
+      HOPGYM_UNROLL
+      for (int v = vectors - 1; v >= 0; --v)
+        for (int a = 0; a < 3; ++a)
+          store<T>(values_ + (h + u) * stride_ + a * atoms_ + at + v * lanes<T>, sum[u][v]);
+  }
+
+  // Symmetry functions of all atoms, from sums of Gamma t^k over neighbours.
+  void radial(T* rows) {
+    for (int kind = 0; kind < c_.kinds; ++kind) {
+      for (int64_t at = 0; at < atoms_; at += lanes<T>) {
+        if (kind == 0 || mixed_)
+          sums(at, kind == 1);
+        else
+          for (int k = 0; k <= c_.degree; ++k) store<T>(moments_ + k * atom_stride_ + at, Vec<T>{});
+        for (int e = 0; e < c_.etas; ++e) {
+          Vec<T> sum{};
+          for (int k = 0; k <= c_.degree; ++k)
+            sum += T(c_.table[k * c_.etas + e]) * load<T>(moments_ + k * atom_stride_ + at);
+          scale(rows, kind * c_.etas + e, c_.kinds * c_.etas, atom_stride_, at, sum);
+        }
+      }
+    }
+  }
+
+  void sums(int64_t at, bool unlike) {
+    constexpr int degree = sizeof(T) == 4 ? 7 : 15;
+    constexpr int cutoff_degree = sizeof(T) == 4 ? 9 : 18;
+    const T factor = T(2 / (c_.radius * c_.radius));
+    const Vec<T> x = load<T>(place_ + at), y = load<T>(place_ + atom_stride_ + at),
+                 z = load<T>(place_ + 2 * atom_stride_ + at), own = load<T>(kind_ + at);
+    Int<T> lane;
+    for (int l = 0; l < lanes<T>; ++l) lane[l] = at + l;
+    T cutoff[cutoff_degree + 1];
+    for (int k = 0; k <= cutoff_degree; ++k) cutoff[k] = T(c_.cutoff[k]);
+    Vec<T> moment[degree + 1] = {};
+    for (int64_t j = 0; j < atoms_; ++j) {
+      Vec<T> dx = x - place_[j], dy = y - place_[atom_stride_ + j],
+             dz = z - place_[2 * atom_stride_ + j];
+      if (call_.periodic) {
+        dx -= edge_[0] * rounded<T>(dx / edge_[0]);
+        dy -= edge_[1] * rounded<T>(dy / edge_[1]);
+        dz -= edge_[2] * rounded<T>(dz / edge_[2]);
+      }
+      const Vec<T> t = (dx * dx + dy * dy + dz * dz) * factor - T(1);
+      Int<T> counts = (t < T(1)) & (lane != decltype(lane[0] + 0)(j));
+      if (unlike) counts &= own != kind_[j];
+      const Vec<T> u = smaller<T>(t, all<T>(T(1)));
+      Vec<T> gamma = all<T>(cutoff[cutoff_degree]);
+      HOPGYM_UNROLL
+      for (int k = cutoff_degree - 1; k >= 0; --k) gamma = gamma * u + cutoff[k];
+      Vec<T> power = choose<T>(counts, gamma, Vec<T>{});
+      moment[0] += power;
+      HOPGYM_UNROLL
+      for (int k = 1; k <= degree; ++k) {
+        power *= u;
+        moment[k] += power;
+      }
+    }
+    HOPGYM_UNROLL
+    for (int k = 0; k <= degree; ++k) store<T>(moments_ + k * atom_stride_ + at, moment[k]);
+  }
+
+  void network(int64_t r) {
+    const T* output = call_.output.at(r);
+    const T* output_bias = call_.output_bias.at(r);
+    const int64_t layers = call_.inner_layers;
+    T* from = values_;
+    T* to = more_;
+    layer(rows_, inputs_, from, from, layers == 0 ? output : nullptr, output_bias);
+    for (int64_t k = 0; k < layers; ++k) {
+      const T* weights = call_.inner.at(r) + k * hidden_ * hidden_;
+      const T* bias = call_.inner_bias.at(r) + k * hidden_;
+      for (int64_t h = 0; h < hidden_; ++h) {
+        weights_[h] = weights + h * hidden_;
+        for (int64_t at = 0; at < stride_; ++at) to[h * stride_ + at] = bias[h];
+      }
+      layer(hidden_, from, to, to, k + 1 == layers ? output : nullptr, output_bias);
+      T* swapped = from;
+      from = to;
+      to = swapped;
+    }
+  }
+
+  // to = relu(start + weights^T inputs), or its product with the weights of the output.
+  void layer(int64_t rows, const T* inputs, const T* start, T* to, const T* output,
+             const T* output_bias) {
+    int64_t at = 0;
+    for (; at + kVectors * lanes<T> <= end_; at += kVectors * lanes<T>)
+      columns<kVectors>(rows, inputs, start, to, output, output_bias, at);
+    if constexpr (kVectors > 3)
+      for (; at + 3 * lanes<T> <= end_; at += 3 * lanes<T>)
+        columns<3>(rows, inputs, start, to, output, output_bias, at);
+    for (; at + 2 * lanes<T> <= end_; at += 2 * lanes<T>)
+      columns<2>(rows, inputs, start, to, output, output_bias, at);
+    for (; at < end_; at += lanes<T>)
+      columns<1>(rows, inputs, start, to, output, output_bias, at);
+  }
+
+  template <int vectors>
+  HOPGYM_INLINE void columns(int64_t rows, const T* inputs, const T* start, T* to,
+                             const T* output, const T* output_bias, int64_t at) {
+    Vec<T> result[2][vectors] = {};
+    if (output)
+      HOPGYM_UNROLL
+      for (int o = 0; o < 2; ++o)
+        HOPGYM_UNROLL
+        for (int v = 0; v < vectors; ++v) result[o][v] = all<T>(output_bias[o]);
+    int64_t h = 0;
+    for (; h + kUnits <= hidden_; h += kUnits)
+      units<kUnits, vectors>(rows, inputs, start, to, output, at, h, result);
+    for (; h < hidden_; ++h)
+      units<1, vectors>(rows, inputs, start, to, output, at, h, result);
+    if (output)
+      HOPGYM_UNROLL
+      for (int o = 0; o < 2; ++o)
+        HOPGYM_UNROLL
+        for (int v = 0; v < vectors; ++v)
+          store<T>(outputs_ + o * stride_ + at + v * lanes<T>, result[o][v]);
+  }
+
+  template <int many, int vectors>
+  HOPGYM_INLINE void units(int64_t rows, const T* inputs, const T* start, T* to,
+                           const T* output, int64_t at, int64_t h,
+                           Vec<T> (&result)[2][vectors]) {
+    Vec<T> sum[many][vectors];
+    HOPGYM_UNROLL
+    for (int u = 0; u < many; ++u)
+      HOPGYM_UNROLL
+      for (int v = 0; v < vectors; ++v)
+        sum[u][v] = load<T>(start + (h + u) * stride_ + at + v * lanes<T>);
+    multiply<T, many, vectors>(weights_, rows, h, inputs + at, stride_, sum);
+    HOPGYM_UNROLL
+    for (int u = 0; u < many; ++u)
+      HOPGYM_UNROLL
+      for (int v = 0; v < vectors; ++v) {
+        const Vec<T> value = larger<T>(sum[u][v], Vec<T>{});
+        if (output)
+          HOPGYM_UNROLL
+          for (int o = 0; o < 2; ++o) result[o][v] += output[(h + u) * 2 + o] * value;
+        else
+          store<T>(to + (h + u) * stride_ + at + v * lanes<T>, value);
+      }
+  }
+
+  // alpha clip(d) sigmoid(beta m + gamma) in units of the length.
+  void displacement(int64_t r) {
+    const T size = std::exp(*call_.log_alpha.at(r)) * length_;
+    const T beta = *call_.beta.at(r), gamma = *call_.gamma.at(r);
+    for (int64_t at = 0; at < end_; at += lanes<T>) {
+      const Vec<T> m = load<T>(outputs_ + at);
+      const Vec<T> d = bounded<T>(load<T>(outputs_ + stride_ + at), T(c_.direction_limit));
+      const Vec<T> sigmoid = T(1) / (T(1) + exponential(-(beta * m + gamma)));
+      store<T>(outputs_ + at, size * d * sigmoid);
+    }
+    T* moved = call_.moved + r * 3 * atoms_;
+    for (int64_t i = 0; i < atoms_; ++i)
+      for (int a = 0; a < 3; ++a) moved[3 * i + a] = outputs_[a * atoms_ + i];
+  }
+
+  const LearnedStep<T>& call_;
+  const LearnedConstants& c_;
+  const int64_t atoms_, atom_stride_, stride_, hidden_;
+  const T smallest_, largest_;  // e^-p, e^p
+  const int64_t end_;  // of the vectors that hold components
+  int of_atom_;
+  int64_t rows_;                         // of the inputs of components
+  const T* weights_[kMostInputs];        // of each of them
+  const T* atom_weights_[kMostInputs];   // of each of the inputs of atoms
+  T *inputs_, *merged_, *logs_, *first_, *second_, *values_, *more_, *g_, *here_, *outputs_, *shared_, *place_, *kind_,
+      *atom_inputs_, *moments_;
+  T length_, edge_[3], sines_[kMostPeriods];
+  bool mixed_, sines_known_ = false;
+  float log2_[kLog2Degree + 1];
+  int32_t last_step_;
+};
+
+}  // namespace
+
+namespace hopgym {
+namespace HOPGYM_ISA {
+
+template <class T>
+int64_t learned_scratch(const LearnedStep<T>& call) {
+  return Learned<T>(call, nullptr).size;
+}
+
+template <class T>
+void learned_step(const LearnedStep<T>& call, T* scratch, int64_t begin, int64_t end) {
+  Learned<T> step(call, scratch);
+  for (int64_t r = begin; r < end; ++r) step.replica(r);
+}
+
+template int64_t learned_scratch(const LearnedStep<float>&);
+template int64_t learned_scratch(const LearnedStep<double>&);
+template void learned_step(const LearnedStep<float>&, float*, int64_t, int64_t);
+template void learned_step(const LearnedStep<double>&, double*, int64_t, int64_t);
+
+}  // namespace HOPGYM_ISA
+}  // namespace hopgym

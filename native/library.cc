@@ -1,0 +1,252 @@
+// What the library offers to JAX: handlers of XLA's foreign function interface.
+
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels.h"
+#include "operands.h"
+#include "share.h"
+#include "xla/ffi/api/c_api.h"
+#include "xla/ffi/api/ffi.h"
+
+namespace hopgym {
+namespace {
+
+enum class Isa { baseline, avx2, avx512 };
+
+Isa best_isa() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
+    return Isa::avx512;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Isa::avx2;
+#endif
+  return Isa::baseline;
+}
+
+Isa isa = best_isa();
+
+// Calls what is compiled for the instruction set in use.
+#if defined(__x86_64__)
+#define HOPGYM_DISPATCH(function, ...)                            \
+  (isa == Isa::avx512 ? avx512::function(__VA_ARGS__)             \
+   : isa == Isa::avx2 ? avx2::function(__VA_ARGS__)               \
+                      : baseline::function(__VA_ARGS__))
+#else
+#define HOPGYM_DISPATCH(function, ...) baseline::function(__VA_ARGS__)
+#endif
+
+// Numbers that no other call sees.
+template <class T>
+T* scratch(int64_t size) {
+  thread_local std::vector<char> room;
+  const size_t bytes = size * sizeof(T) + 64;
+  if (room.size() < bytes) room.resize(bytes);
+  const auto address = reinterpret_cast<uintptr_t>(room.data());
+  return reinterpret_cast<T*>((address + 63) / 64 * 64);
+}
+
+ffi::Error wrong(const std::string& problem) {
+  return ffi::Error(ffi::ErrorCode::kInvalidArgument, problem);
+}
+
+template <class T>
+ffi::Error learned(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
+                   const ffi::RemainingRets& results, int64_t features, int64_t kinds,
+                   int64_t periodic, ffi::Span<const double> decays,
+                   ffi::Span<const double> periods, ffi::Span<const double> cutoff,
+                   ffi::Span<const double> table, ffi::Span<const double> log2,
+                   ffi::Span<const double> numbers) {
+  auto moved = results.get<ffi::AnyBuffer>(0);
+  auto first = results.get<ffi::AnyBuffer>(1);
+  auto second = results.get<ffi::AnyBuffer>(2);
+  auto weights = arguments.get<ffi::AnyBuffer>(12);
+  auto inner = arguments.get<ffi::AnyBuffer>(16);
+  if (!moved || !first || !second || !weights || !inner) return wrong("hopgym: operands are missing");
+  const auto shape = (*moved)->dimensions();
+  if (shape.size() < 2) return wrong("hopgym: a displacement has two dimensions");
+  const std::vector<int64_t> batch(shape.begin(), shape.end() - 2);
+  const int64_t n = shape[shape.size() - 2];
+  const auto averages = (*first)->dimensions();
+  const int64_t width = averages[averages.size() - 1];
+  const int64_t hidden = weights->dimensions().back();
+  const auto inner_shape = inner->dimensions();
+  const int64_t layers = inner_shape[batch.size()];
+
+  LearnedConstants constants{};
+  constants.features = int(features);
+  constants.kinds = int(kinds);
+  constants.decays = int(decays.size());
+  constants.periods = int(periods.size());
+  constants.cutoff_degree = int(cutoff.size()) - 1;
+  constants.etas = int(numbers[6]);
+  constants.degree = int(table.size()) / constants.etas - 1;
+  constants.decay = decays.begin();
+  constants.period = periods.begin();
+  constants.cutoff = cutoff.begin();
+  constants.table = table.begin();
+  constants.log2 = log2.begin();
+  constants.radius = numbers[0];
+  constants.epsilon = numbers[1];
+  constants.gradient_limit = numbers[2];
+  constants.direction_limit = numbers[3];
+  constants.atoms_unit = numbers[4];
+  constants.logarithms = numbers[5];
+  const int degree = sizeof(T) == 4 ? 7 : 15, cutoff_degree = sizeof(T) == 4 ? 9 : 18;
+  if (constants.degree != degree || constants.cutoff_degree != cutoff_degree ||
+      int64_t(log2.size()) != kLog2Degree + 1 || constants.periods > kMostPeriods ||
+      width < 3 * n)
+    return wrong("hopgym: constants of the learned step that the library was not made for");
+
+  auto bit = [&](int k) { return int64_t(features >> k & 1); };
+  const int64_t of_component =
+      2 * (bit(0) + bit(1) + 2 * constants.decays * (bit(2) + bit(3)));
+  const int64_t of_atom = (kinds == 2 ? 2 * bit(5) : 0) + 2 * kinds * constants.etas * bit(7);
+  const int64_t of_step = bit(4) + constants.periods * bit(6);
+
+  if (hidden > kMostInputs || of_component > kMostInputs || of_atom > kMostInputs)
+    return wrong("hopgym: more inputs or hidden units than the library was made for");
+
+  Operands next(arguments, batch);
+  LearnedStep<T> call{};
+  call.constants = &constants;
+  call.atoms = n;
+  call.components = width;
+  call.hidden = hidden;
+  call.inner_layers = layers;
+  call.periodic = periodic != 0;
+  call.gradient = next.next<T>("gradient", {n, 3});
+  call.positions = next.next<T>("positions", {n, 3});
+  call.first = next.next<T>("first", {constants.decays, width});
+  call.second = next.next<T>("second", {constants.decays, width});
+  call.step = next.next<int32_t>("step", {});
+  call.species = next.next<int32_t>("species", {n});
+  call.box = next.next<T>("box", {3});
+  call.length = next.next<T>("length", {});
+  call.energy = next.next<T>("energy", {});
+  call.log_alpha = next.next<T>("log_alpha", {});
+  call.beta = next.next<T>("beta", {});
+  call.gamma = next.next<T>("gamma", {});
+  call.of_component = next.next<T>("weights of components", {of_component, hidden});
+  call.of_atom = next.next<T>("weights of atoms", {of_atom, hidden});
+  call.of_step = next.next<T>("weights of the step", {of_step, hidden});
+  call.bias = next.next<T>("bias", {hidden});
+  call.inner = next.next<T>("inner weights", {layers, hidden, hidden});
+  call.inner_bias = next.next<T>("inner bias", {layers, hidden});
+  call.output = next.next<T>("output weights", {hidden, 2});
+  call.output_bias = next.next<T>("output bias", {2});
+  if (!next.problem().empty()) return wrong(next.problem());
+  call.moved = static_cast<T*>((*moved)->untyped_data());
+  call.next_first = static_cast<T*>((*first)->untyped_data());
+  call.next_second = static_cast<T*>((*second)->untyped_data());
+
+  const int64_t size = HOPGYM_DISPATCH(learned_scratch, call);
+  const int64_t piece = std::max<int64_t>(1, 400 / n);  // some 50 microseconds
+  share(pool, next.replicas(), piece, [&call, size](int64_t begin, int64_t end) {
+    HOPGYM_DISPATCH(learned_step, call, scratch<T>(size), begin, end);
+  });
+  return ffi::Error::Success();
+}
+
+template <class T>
+ffi::Error pairs_of(PairKind kind, int parameters, ffi::ThreadPool pool,
+                    const ffi::RemainingArgs& arguments, const ffi::RemainingRets& results,
+                    double position_limit) {
+  auto energy = results.get<ffi::AnyBuffer>(0);
+  auto gradient = results.get<ffi::AnyBuffer>(1);
+  if (!energy || !gradient || (*gradient)->dimensions().size() < 2)
+    return wrong("hopgym: results of pairs are missing");
+  const auto shape = (*gradient)->dimensions();
+  const std::vector<int64_t> batch(shape.begin(), shape.end() - 2);
+  Pairs<T> call{};
+  call.kind = kind;
+  call.atoms = shape[shape.size() - 2];
+  call.position_limit = position_limit;
+  call.count = parameters;
+  Operands next(arguments, batch);
+  call.positions = next.next<T>("positions", {call.atoms, 3});
+  for (int k = 0; k < parameters; ++k)
+    call.parameters[k] = next.next<T>("parameter of the potential", {});
+  if (!next.problem().empty()) return wrong(next.problem());
+  call.energy = static_cast<T*>((*energy)->untyped_data());
+  call.gradient = static_cast<T*>((*gradient)->untyped_data());
+  const int64_t size = HOPGYM_DISPATCH(pairs_scratch, call);
+  // Whole blocks of lanes, some 20 microseconds of work.
+  const int64_t piece = 16 * std::max<int64_t>(1, 20000 / (call.atoms * call.atoms));
+  share(pool, next.replicas(), piece, [&call, size](int64_t begin, int64_t end) {
+    HOPGYM_DISPATCH(pairs, call, scratch<T>(size), begin, end);
+  });
+  return ffi::Error::Success();
+}
+
+template <class T>
+ffi::Error lennard_jones(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
+                         const ffi::RemainingRets& results, double position_limit) {
+  return pairs_of<T>(PairKind::lennard_jones, 3, pool, arguments, results, position_limit);
+}
+
+template <class T>
+ffi::Error morse(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
+                 const ffi::RemainingRets& results, double position_limit) {
+  return pairs_of<T>(PairKind::morse, 4, pool, arguments, results, position_limit);
+}
+
+auto pairs_binding() {
+  return ffi::Ffi::Bind()
+      .Ctx<ffi::ThreadPool>()
+      .RemainingArgs()
+      .RemainingRets()
+      .Attr<double>("position_limit");
+}
+
+auto learned_binding() {
+  return ffi::Ffi::Bind()
+      .Ctx<ffi::ThreadPool>()
+      .RemainingArgs()
+      .RemainingRets()
+      .Attr<int64_t>("features")
+      .Attr<int64_t>("kinds")
+      .Attr<int64_t>("periodic")
+      .Attr<ffi::Span<const double>>("decays")
+      .Attr<ffi::Span<const double>>("periods")
+      .Attr<ffi::Span<const double>>("cutoff")
+      .Attr<ffi::Span<const double>>("table")
+      .Attr<ffi::Span<const double>>("log2")
+      .Attr<ffi::Span<const double>>("numbers");
+}
+
+}  // namespace
+}  // namespace hopgym
+
+#define HOPGYM_EXPORT extern "C" __attribute__((visibility("default")))
+
+// Of the interface the library was built for: one newer than that of the running jaxlib
+// takes the whole backend down, so it is asked for before anything is registered.
+HOPGYM_EXPORT int hopgym_ffi_major() { return XLA_FFI_API_MAJOR; }
+HOPGYM_EXPORT int hopgym_ffi_minor() { return XLA_FFI_API_MINOR; }
+
+// How many threads a call may use, the caller's among them.
+HOPGYM_EXPORT void hopgym_use_threads(int64_t count) { hopgym::threads = count; }
+
+// The instruction set in use; a name chooses a lesser one, for tests.
+HOPGYM_EXPORT const char* hopgym_isa(const char* wanted) {
+  using hopgym::Isa;
+  static const char* const names[] = {"baseline", "avx2", "avx512"};
+  if (wanted)
+    for (int k = 0; k <= int(hopgym::best_isa()); ++k)
+      if (!std::strcmp(wanted, names[k])) hopgym::isa = Isa(k);
+  return names[int(hopgym::isa)];
+}
+
+#define HOPGYM_HANDLERS(name, function, binding)                                          \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(hopgym_##name##_f32, hopgym::function<float>, binding);    \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(hopgym_##name##_f64, hopgym::function<double>, binding)
+
+#pragma GCC visibility push(default)
+HOPGYM_HANDLERS(lennard_jones, lennard_jones, hopgym::pairs_binding());
+HOPGYM_HANDLERS(morse, morse, hopgym::pairs_binding());
+HOPGYM_HANDLERS(learned_step, learned, hopgym::learned_binding());
+#pragma GCC visibility pop

@@ -1,0 +1,128 @@
+// Energy and gradient of pair potentials. Replicas are in lanes: each pair is computed
+// once, and nothing is summed across lanes.
+
+#include "kernels.h"
+
+namespace {
+
+using hopgym::Pairs;
+
+// hopgym/potentials/lennard_jones.py. Parameters: epsilon, d0, core.
+template <class T>
+struct LennardJones {
+  explicit LennardJones(const Vec<T>* parameters) : core2(parameters[2] * parameters[2]) {
+    edge = T(1) / core2;
+    slope = T(6) * edge * edge * (edge * edge * edge - T(1));
+  }
+
+  // Energy, and weight of the difference vector in the gradient, of squared distances.
+  HOPGYM_INLINE Vec<T> operator()(Vec<T> squared, Vec<T>& weight) const {
+    const Vec<T> outside = larger<T>(squared, core2);
+    const Vec<T> inverse = (T(2) - smaller<T>(squared, core2) * edge) / outside;
+    const Vec<T> r2 = smaller<T>(inverse, edge);
+    const Vec<T> r6 = r2 * r2 * r2;
+    weight = T(12) * (r6 - r6 * r6) * r2;
+    return r6 * (r6 - T(2)) + slope * larger<T>(inverse - edge, Vec<T>{});
+  }
+
+  Vec<T> core2, edge, slope;
+};
+
+// hopgym/potentials/morse.py. Parameters: epsilon, d0, core, rho.
+template <class T>
+struct Morse {
+  explicit Morse(const Vec<T>* parameters)
+      : core(parameters[2]), rho(parameters[3]), half(T(0.5) / parameters[2]) {}
+
+  HOPGYM_INLINE Vec<T> operator()(Vec<T> squared, Vec<T>& weight) const {
+    const Vec<T> inside = larger<T>(core * core - squared, Vec<T>{}) * half;
+    const Vec<T> distance = root(squared + inside * inside);
+    const Vec<T> bond = exponential(rho * (T(1) - distance));
+    weight = T(-2) * rho * bond * (bond - T(1)) / larger<T>(distance, core);
+    return bond * (bond - T(2));
+  }
+
+  Vec<T> core, rho, half;
+};
+
+// The replicas of a block, whose positions and gradient take 6 vectors for every atom.
+template <class T, template <class> class Pair>
+void pairs_of_block(const Pairs<T>& call, T* scratch, int64_t begin, int64_t count) {
+  const int64_t n = call.atoms;
+  T *x = scratch, *g = scratch + 3 * n * lanes<T>;
+  Vec<T> parameters[hopgym::kMostParameters];
+  for (int k = 0; k < hopgym::kMostParameters; ++k) parameters[k] = all<T>(T(1));
+  for (int l = 0; l < lanes<T>; ++l) {
+    const int64_t replica = begin + (l < count ? l : 0);
+    for (int k = 0; k < call.count; ++k) parameters[k][l] = *call.parameters[k].at(replica);
+    const T* from = call.positions.at(replica);
+    const T limit = T(call.position_limit), scale = T(1) / parameters[1][l];
+    for (int64_t k = 0; k < 3 * n; ++k) {
+      const T value = from[k] > limit ? limit : from[k] < -limit ? -limit : from[k];
+      x[k * lanes<T> + l] = value * scale;
+    }
+  }
+  const Pair<T> pair(parameters);
+  for (int64_t k = 0; k < 3 * n * lanes<T>; ++k) g[k] = 0;
+  Vec<T> energy{};
+  constexpr int64_t L = lanes<T>;
+  for (int64_t i = 0; i < n; ++i) {
+    const T* xi = x + 3 * i * L;
+    const Vec<T> x0 = load<T>(xi), x1 = load<T>(xi + L), x2 = load<T>(xi + 2 * L);
+    Vec<T> row{}, g0{}, g1{}, g2{};  // sums of sums lose less
+    for (int64_t j = 0; j < i; ++j) {
+      const T* xj = x + 3 * j * L;
+      T* gj = g + 3 * j * L;
+      const Vec<T> d0 = x0 - load<T>(xj), d1 = x1 - load<T>(xj + L), d2 = x2 - load<T>(xj + 2 * L);
+      Vec<T> weight;
+      row += pair(d0 * d0 + d1 * d1 + d2 * d2, weight);
+      const Vec<T> f0 = weight * d0, f1 = weight * d1, f2 = weight * d2;
+      g0 += f0;
+      g1 += f1;
+      g2 += f2;
+      store<T>(gj, load<T>(gj) - f0);
+      store<T>(gj + L, load<T>(gj + L) - f1);
+      store<T>(gj + 2 * L, load<T>(gj + 2 * L) - f2);
+    }
+    energy += row;
+    T* gi = g + 3 * i * L;
+    store<T>(gi, load<T>(gi) + g0);
+    store<T>(gi + L, load<T>(gi + L) + g1);
+    store<T>(gi + 2 * L, load<T>(gi + 2 * L) + g2);
+  }
+  const Vec<T> epsilon = parameters[0], scale = epsilon / parameters[1];
+  for (int l = 0; l < count; ++l) {
+    call.energy[begin + l] = epsilon[l] * energy[l];
+    T* to = call.gradient + (begin + l) * 3 * n;
+    for (int64_t k = 0; k < 3 * n; ++k) to[k] = g[k * L + l] * scale[l];
+  }
+}
+
+}  // namespace
+
+namespace hopgym {
+namespace HOPGYM_ISA {
+
+template <class T>
+int64_t pairs_scratch(const Pairs<T>& call) {
+  return 6 * call.atoms * lanes<T>;
+}
+
+template <class T>
+void pairs(const Pairs<T>& call, T* scratch, int64_t begin, int64_t end) {
+  for (int64_t r = begin; r < end; r += lanes<T>) {
+    const int64_t count = end - r < lanes<T> ? end - r : lanes<T>;
+    if (call.kind == PairKind::lennard_jones)
+      pairs_of_block<T, LennardJones>(call, scratch, r, count);
+    else
+      pairs_of_block<T, Morse>(call, scratch, r, count);
+  }
+}
+
+template int64_t pairs_scratch(const Pairs<float>&);
+template int64_t pairs_scratch(const Pairs<double>&);
+template void pairs(const Pairs<float>&, float*, int64_t, int64_t);
+template void pairs(const Pairs<double>&, double*, int64_t, int64_t);
+
+}  // namespace HOPGYM_ISA
+}  // namespace hopgym

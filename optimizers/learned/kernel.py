@@ -1,0 +1,74 @@
+"""A step of the learned optimizer by the kernel in C++ (native/learned_step.inl)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from hopgym import native
+from hopgym.optimizers.base import Context
+from hopgym.optimizers.learned import radial, scaling
+
+
+def step(
+    model: Any,
+    constants: dict[str, Any],
+    gradient: Array,
+    first: Array,
+    second: Array,
+    count: Array,
+    positions: Array,
+    context: Context,
+) -> tuple[Array, Array, Array]:
+    """Displacement and next averages.
+
+    **Arguments:**
+
+    - `model`: a [`hopgym.optimizers.Learn2Hop`][].
+    - `constants`: of its inputs, by the names that the kernel has for them.
+    - the others: as in its `update`.
+    """
+    dtype = positions.dtype
+    network = model.network
+    hidden = network.bias.shape[0]
+    inner = [weights for weights, _ in network.inner]
+    inner_bias = [bias for _, bias in network.inner]
+    none = jnp.zeros((0, hidden, hidden), dtype)
+    box = jnp.zeros(3, dtype) if context.box is None else context.box
+    results = [jax.ShapeDtypeStruct(x.shape, dtype) for x in (positions, first, second)]
+    cutoff, table = radial.polynomials(dtype)
+    moved, next_first, next_second = native.call(
+        "learned_step",
+        results,
+        gradient,
+        positions,
+        first,
+        second,
+        count,
+        context.species,
+        box,
+        context.length,
+        context.energy,
+        model.log_alpha,
+        model.beta,
+        model.gamma,
+        network.component,
+        network.atom,
+        network.step,
+        network.bias,
+        jnp.stack(inner) if inner else none,
+        jnp.stack(inner_bias) if inner else none[:, 0],
+        network.output,
+        network.output_bias,
+        kinds=np.int64(model.kinds),
+        periodic=np.int64(context.box is not None),
+        cutoff=cutoff,
+        table=table.ravel(),
+        log2=scaling.LOG2.coef,
+        **constants,
+    )
+    return moved, next_first, next_second

@@ -1,0 +1,352 @@
+"""Kernels in C++ against the formulas in JAX, and the switch between them."""
+
+import ctypes
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hopgym import Environment, get_system, native
+from hopgym.environment import follow
+from hopgym.optimizers import Learn2Hop
+
+library = native._library()[0]
+needs_kernels = pytest.mark.skipif(
+    library is None and os.environ.get("HOPGYM_KERNELS") != "1",
+    reason="hopgym was installed without kernels",
+)
+
+
+@pytest.fixture(params=[False, True], ids=["float32", "float64"])
+def x64(request):
+    with jax.enable_x64(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def backend():
+    """Chooses a backend; what was chosen before is chosen again at the end."""
+    before = native._chosen
+    yield native.use_backend
+    native.use_backend(before)
+
+
+def by_both(backend, compute):
+    """What a function computes by kernels and by formulas."""
+    found = []
+    for name in ("native", "xla"):
+        backend(name)
+        found.append(jax.tree.map(np.asarray, compute()))
+    return found
+
+
+def starts(system, count, key=0):
+    keys = jax.random.split(jax.random.key(key), count)
+    return jax.jit(jax.vmap(system.sample))(keys)
+
+
+# Pair potentials
+
+
+@needs_kernels
+@pytest.mark.parametrize("name", ["LJ-2", "LJ-13", "LJ-38", "Morse14-6"])
+def test_pairs(backend, x64, name):
+    system = get_system(name)
+    near = starts(system, 3)
+    overlap = near.at[:, 1].set(near[:, 0] + 1e-3)
+    where = jnp.concatenate([near, 0.3 * near, 20 * near, overlap, near + 100])
+
+    backend("native")
+    found = jax.vmap(system.energy_and_gradient)(where)
+    energy, gradient = map(np.asarray, found)
+    backend("xla")
+    with jax.enable_x64(True):
+        precise = get_system(name)
+        expected = jax.vmap(precise.energy_and_gradient)(np.asarray(where, np.float64))
+        e, g = map(np.asarray, expected)
+    tolerance = 1e-12 if x64 else 5e-6
+    np.testing.assert_allclose(energy, e, rtol=tolerance, atol=tolerance)
+    largest = np.abs(g).max(axis=(1, 2), keepdims=True)
+    # Rounding of a distance changes a force by its stiffness: 2 rho^2 for Morse.
+    floor = 2 * 14**2 / 16 if name.startswith("Morse") else 72 / 16
+    assert np.all(np.abs(gradient - g) <= tolerance * (largest + floor))
+
+
+@needs_kernels
+def test_coincident_atoms_are_high_and_finite(backend):
+    backend("native")
+    energy, gradient = get_system("LJ-4").energy_and_gradient(jnp.zeros((4, 3)))
+    assert energy > 1e12 and np.all(gradient == 0)
+
+
+@needs_kernels
+@pytest.mark.parametrize("count", [1, 7, 67])
+def test_replicas_do_not_depend_on_each_other(backend, x64, count):
+    backend("native")
+    system = get_system("LJ-13")
+    where = starts(system, 67)
+    everything = jax.vmap(system.energy_and_gradient)(where)
+    spoiled = where[:count].at[: count - 1 : 2].set(jnp.nan)
+    some = jax.vmap(system.energy_and_gradient)(spoiled)
+    last = count - 1
+    for whole, part in zip(everything, some, strict=True):
+        np.testing.assert_array_equal(whole[last], part[last])
+    alone = system.energy_and_gradient(where[last])
+    for whole, single in zip(everything, alone, strict=True):
+        np.testing.assert_array_equal(whole[last], single)
+
+
+@needs_kernels
+def test_parameters_may_differ_between_replicas(backend):
+    system = get_system("LJ-5")
+    where = starts(system, 9)
+    depths = jnp.linspace(0.5, 2.0, 9)
+
+    def one(positions, epsilon):
+        potential = system.potential
+        deeper = jax.tree.map(
+            lambda x: epsilon if x is potential.epsilon else x, potential
+        )
+        return deeper.energy_and_gradient(positions, system.species, None)
+
+    mine, formulas = by_both(backend, lambda: jax.vmap(one)(where, depths))
+    for a, b in zip(mine, formulas, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-5)
+
+
+@needs_kernels
+def test_derivatives(backend):
+    system = get_system("LJ-5")
+    with jax.enable_x64(True):
+        system = get_system("LJ-5")
+        where = starts(system, 1)[0]
+        backend("native")
+
+        def energy(positions):
+            return system.energy_and_gradient(positions)[0]
+
+        slope = jax.grad(energy)(where)
+        np.testing.assert_allclose(
+            slope, system.energy_and_gradient(where)[1], rtol=1e-10, atol=1e-10
+        )
+        curvature = jax.hessian(energy)(where)
+        backend("xla")
+        np.testing.assert_allclose(curvature, jax.hessian(energy)(where), rtol=1e-10)
+
+
+# The learned step
+
+
+def trained(**options):
+    """A network whose outputs are not zero."""
+    key = jax.random.key(0)
+    model = Learn2Hop(key, **options)
+    shape = model.network.output.shape
+    output = 0.05 * jax.random.normal(jax.random.key(1), shape)
+    return jax.tree.map(lambda x: output if x is model.network.output else x, model)
+
+
+def walked(system, model, where, steps=20):
+    """Positions and memory after some steps from each start."""
+    environment = Environment(system)
+    key = jax.random.key(0)
+
+    def begin(positions):
+        memory = model.init(positions, key=key, context=environment.context)
+        return environment.reset(key, positions), memory
+
+    def step(_, carry):
+        return jax.vmap(lambda c: follow(environment, model, *c))(carry)
+
+    @jax.jit
+    def run(where):
+        return jax.lax.fori_loop(0, steps, step, jax.vmap(begin)(where))
+
+    state, memory = run(where)
+    return state.positions, memory
+
+
+@needs_kernels
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("LJ-13", {"kinds": 1}),
+        ("LJ-13", {"depth": 3, "hidden": 30}),
+        ("Gupta-Ag2Au36", {}),
+        ("SW-Si8", {}),
+        ("LJ-4", {"features": ("gradients", "decays", "step"), "hidden": 5}),
+        ("LJ-4", {"features": ("adam", "radial", "singular")}),
+        ("LJ-4", {"features": ("positions",)}),
+    ],
+)
+def test_learned_trajectories(backend, x64, name, options):
+    system = get_system(name)
+    model = trained(**options)
+    where = starts(system, 3)
+    (last, memory), (expected, others) = by_both(
+        backend, lambda: walked(system, model, where)
+    )
+    assert np.abs(expected - where).max() > 1e-3 * float(system.length)
+    limit = (1e-10 if x64 else 1e-5) * float(system.length)
+    assert np.abs(last - expected).max() < limit
+    np.testing.assert_array_equal(memory.step, others.step)
+    for mine, other in ((memory.first, others.first), (memory.second, others.second)):
+        np.testing.assert_allclose(
+            mine, other, atol=(1e-9 if x64 else 1e-4) * np.abs(other).max()
+        )
+
+
+@needs_kernels
+def test_small_gradients_and_averages_are_inputs_as_by_the_formulas(backend, x64):
+    system = get_system("LJ-4")
+    context = Environment(system).context
+    model = trained()
+    where = starts(system, 1)[0]
+    memory = model.init(where, key=jax.random.key(0), context=context)
+    sizes = jnp.array([0.0, 1e-30, 1e-9, 1e-5, 1e-4, 1e-2, 1.0, 1e6])
+
+    def compute():
+        def one(size):
+            gradient = size * jnp.sin(jnp.arange(12.0)).reshape(4, 3)
+            value = jnp.zeros(())
+            return model.update(gradient, memory, where, value=value, context=context)
+
+        return jax.vmap(one)(sizes)[0]
+
+    mine, formulas = by_both(backend, compute)
+    np.testing.assert_allclose(mine, formulas, atol=1e-13 if x64 else 1e-7)
+
+
+@needs_kernels
+def test_steps_do_not_depend_on_batch_threads_or_who_shares_weights(backend):
+    backend("native")
+    system = get_system("LJ-13")
+    model = trained(kinds=1)
+    where = starts(system, 67)
+    together, _ = walked(system, model, where, 5)
+    alone, _ = walked(system, model, where[66:], 5)
+    np.testing.assert_array_equal(together[66:], alone)
+    library.hopgym_use_threads(ctypes.c_int64(1))
+    single, _ = walked(system, model, where, 5)
+    library.hopgym_use_threads(ctypes.c_int64(native._threads()))
+    np.testing.assert_array_equal(together, single)
+
+    context = Environment(system).context
+    memory = model.init(where[0], key=jax.random.key(0), context=context)
+
+    def moved(model, positions):
+        _, gradient = system.energy_and_gradient(positions)
+        value = jnp.zeros(())
+        return model.update(gradient, memory, positions, value=value, context=context)
+
+    own = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), model)
+    table = jax.vmap(jax.vmap(moved, (None, 0)), (0, None))(own, where[:3])[0]
+    for k, weights in enumerate((model, jax.tree.map(lambda x: 2 * x, model))):
+        expected = jax.vmap(moved, (None, 0))(weights, where[:3])[0]
+        np.testing.assert_array_equal(table[k], expected)
+
+
+@needs_kernels
+def test_instruction_sets_agree(backend):
+    backend("native")
+    system = get_system("LJ-13")
+    model = trained()
+    where = starts(system, 5)
+    best = native.instruction_set()
+    expected, _ = walked(system, model, where)
+    for name in (b"baseline", b"avx2"):
+        library.hopgym_isa(name)
+        found, _ = walked(system, model, where)
+        assert np.abs(found - expected).max() < 1e-5
+    library.hopgym_isa(best.encode())
+    assert native.instruction_set() == best
+
+
+@needs_kernels
+def test_derivatives_of_steps(backend):
+    with jax.enable_x64(True):
+        system = get_system("LJ-4")
+        context = Environment(system).context
+        model = trained()
+        where = starts(system, 1)[0]
+        memory = model.init(where, key=jax.random.key(0), context=context)
+
+        def size(beta):
+            steeper = jax.tree.map(lambda x: beta if x is model.beta else x, model)
+            moved, _ = steeper.update(
+                jnp.ones((4, 3)), memory, where, value=jnp.zeros(()), context=context
+            )
+            return jnp.sum(moved**2)
+
+        mine, formulas = by_both(backend, lambda: jax.grad(size)(jnp.asarray(1.5)))
+        np.testing.assert_allclose(mine, formulas, rtol=1e-9)
+        assert abs(formulas) > 1e-12
+
+
+# The library and the switch
+
+
+@needs_kernels
+def test_operands_that_do_not_fit(backend):
+    backend("native")
+    energy = jax.ShapeDtypeStruct((), jnp.float32)
+    gradient = jax.ShapeDtypeStruct((4, 3), jnp.float32)
+    one = jnp.ones(())
+
+    def call(positions, *parameters):
+        return native.call(
+            "lennard_jones",
+            (energy, gradient),
+            positions,
+            *parameters,
+            position_limit=np.float64(1e15),
+        )
+
+    for arguments, message in (
+        ((jnp.zeros((5, 3)), one, one, one), "operand positions has another shape"),
+        ((jnp.zeros((4, 3), int), one, one, one), "positions has another dtype"),
+        ((jnp.zeros((4, 3)), one, one), "parameter of the potential is missing"),
+        ((jnp.zeros((4, 3)), one, one, jnp.ones(2)), "parameter of the potential has"),
+    ):
+        with pytest.raises(jax.errors.JaxRuntimeError, match=message):
+            jax.block_until_ready(call(*arguments))
+
+
+def test_the_switch(backend, monkeypatch):
+    with pytest.raises(ValueError, match="a backend is one of"):
+        native.use_backend("cuda")
+    backend("xla")
+    assert native.backend() == "xla"
+    with native.using("auto"):
+        assert native._chosen == "auto"
+    assert native._chosen == "xla"
+    monkeypatch.setattr(native, "_chosen", "fast")
+    with pytest.raises(ValueError, match="HOPGYM_BACKEND must be one of"):
+        native.backend()
+
+
+def test_a_library_that_does_not_fit_is_not_loaded(monkeypatch, tmp_path):
+    load = native._library.__wrapped__
+    monkeypatch.setattr(native, "_path", lambda: None)
+    with pytest.warns(RuntimeWarning, match="installed without them"):
+        assert load()[0] is None
+    (tmp_path / "broken.so").write_text("no library")
+    monkeypatch.setattr(native, "_path", lambda: tmp_path / "broken.so")
+    with pytest.warns(RuntimeWarning, match="cannot be loaded"):
+        assert load()[0] is None
+    monkeypatch.setattr(native, "_library", lambda: (None, "no compiler"))
+    monkeypatch.setattr(native, "_chosen", "auto")
+    assert native.backend() == "xla"
+    with pytest.raises(RuntimeError, match="cannot be used: no compiler"):
+        native.use_backend("native")
+
+
+@needs_kernels
+def test_a_library_for_another_interface_is_not_loaded(monkeypatch):
+    load = native._library.__wrapped__
+    for running in ((0, 0), (9, 9), None):
+        monkeypatch.setattr(native, "_running_version", lambda found=running: found)
+        with pytest.warns(RuntimeWarning, match="built for XLA's interface"):
+            assert load()[0] is None
