@@ -101,7 +101,7 @@ def draw(path: Path, runs: dict[str, dict[int, dict[int, dict[str, Any]]]]) -> N
                 updates, low, high, color=line.get_color(), alpha=0.15, linewidth=0
             )
     losses.set_ylabel("meta-loss, held-out starts")
-    rates.set_ylabel("minimum found at the end")
+    rates.set_ylabel("hit rate")
     rates.set_ylim(-0.02, 1.02)
     rates.set_xlabel("meta-updates")
     losses.legend(fontsize="small")

@@ -42,6 +42,7 @@ WHAT = {  # systems and contenders by default, and how results are called
     ),
     "learned-step": ("LJ-13,LJ-38,LJ-75", "native,xla,naive", "learned step"),
 }
+KERNELS = ("LJ", "Morse")  # families of systems that have one
 TRAJECTORY = 50
 LEARNED_TRAJECTORY = 20
 STRIDE = 1e-3  # largest component of a step of a trajectory, in units of length
@@ -73,6 +74,8 @@ def by(backend: str, function: Callable) -> Callable:
 
 def native(system) -> Callable:
     """The potential of this package by kernels in C++."""
+    if system.name.split("-")[0].rstrip("0123456789") not in KERNELS:
+        raise Nonsense(f"there is no kernel for {system.name}")
     return by("native", system.energy_and_gradient)
 
 
@@ -170,6 +173,8 @@ def chosen(
     except (KeyError, ValueError) as error:
         raise Nonsense(error.args[0]) from None
     names = (options.contenders or usual_contenders).split(",")
+    if options.contenders is None and by_kernels.backend() != "native":
+        names.remove("native")
     known = list(CONTENDERS) if options.what == "energy" else ["native", "xla", "naive"]
     for name in names:
         if name not in known:
@@ -186,10 +191,17 @@ def chosen(
             f"contender {needed.pop()!r} needs the package jax-md: pip install jax-md, "
             "or leave it out with --contenders xla"
         )
-    return [
-        (system, {name: programs(options.what, name, system) for name in names})
-        for system in systems
-    ]
+    found = []
+    for system in systems:
+        made = {}
+        for name in names:
+            try:
+                made[name] = programs(options.what, name, system)
+            except Nonsense:
+                if name != "native" or options.contenders is not None:
+                    raise
+        found.append((system, made))
+    return found
 
 
 def prepare(path: Path) -> None:

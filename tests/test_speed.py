@@ -135,6 +135,9 @@ def test_no_counterpart(refused):
     pytest.importorskip("jax_md")
     said = refused("--systems", "LJ-4,Morse14-6")
     assert "jax-md has no counterpart of Morse14-6" in said
+    said = refused("--systems", "SW-Si8", "--contenders", "xla,native")
+    if native._library()[0] is not None:
+        assert "there is no kernel for SW-Si8" in said
 
 
 def test_without_jax_md(refused, monkeypatch):
