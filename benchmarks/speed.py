@@ -124,7 +124,7 @@ def programs(what: str, name: str, system) -> dict[str, Callable]:
 
     if not system.name.startswith("LJ-"):
         raise Nonsense(f"learned steps are compared on LJ clusters, not {system.name}")
-    made = speed_learned.programs(name, system, jax_md(system))
+    made = speed_learned.programs(name, system, xla(system), jax_md(system))
     return made if name == "naive" else {k: by(name, f) for k, f in made.items()}
 
 

@@ -20,53 +20,67 @@ from hopgym.optimizers import Learn2Hop
 SMALL = 0.03  # weights of the output, so that structures stay what they are
 
 
-def programs(name: str, system, reference: Callable) -> dict[str, Callable]:
+def programs(
+    name: str, system, forces: Callable, reference: Callable
+) -> dict[str, Callable]:
     """`first`, `walk` and `run` of a contender.
 
     **Arguments:**
 
     - `name`: `naive`, or how this package computes.
-    - `reference`: `positions -> energy, gradient` for `naive`.
+    - `forces`: `positions -> energy, gradient`, with which contenders are compared.
+    - `reference`: the same, with which `naive` is timed.
     """
     environment = Environment(system)
     context = environment.context
     model = network()
+    key = jax.random.key(0)
 
-    def begin(positions):
+    def memory_at(positions):
         if name == "naive":
-            return positions, naive.init(positions)
-        key = jax.random.key(0)
-        state = environment.reset(key, positions)
-        return state, model.init(positions, key=key, context=context)
+            return naive.init(positions)
+        return model.init(positions, key=key, context=context)
 
     def step(carry, evaluate):
+        positions, memory = carry
+        value, gradient = evaluate(positions)
         if name == "naive":
-            positions, memory = carry
-            _, gradient = evaluate(positions)
             moved, memory = naive.update(model, gradient, memory, positions, context)
-            return positions + moved, memory
-        return follow(environment, model, *carry)
+        else:
+            moved, memory = model.update(
+                gradient, memory, positions, value=value, context=context
+            )
+        return positions + moved, memory
 
-    def steps_with(evaluate):
+    def repeated(begin, step, last):
         @jax.jit
         def steps_of(positions, steps):
-            last, _ = jax.lax.fori_loop(
-                0,
-                steps,
-                lambda _, carry: jax.vmap(lambda c: step(c, evaluate))(carry),
-                jax.vmap(begin)(positions),
+            carry, _ = jax.lax.fori_loop(
+                0, steps, lambda _, c: jax.vmap(step)(c), jax.vmap(begin)(positions)
             )
-            return last if name == "naive" else last.positions
+            return last(carry)
 
         return steps_of
 
-    own = system.energy_and_gradient
-    walk = steps_with(own)
+    def start(positions):
+        return positions, memory_at(positions)
+
+    walk = repeated(start, lambda carry: step(carry, forces), lambda last: last)
 
     def first(positions):
         return walk(positions, 1) - positions
 
-    run = steps_with(reference) if name == "naive" else walk
+    if name == "naive":
+        run = repeated(start, lambda carry: step(carry, reference), lambda last: last)
+    else:
+        run = repeated(
+            lambda positions: (
+                environment.reset(key, positions),
+                memory_at(positions),
+            ),
+            lambda carry: follow(environment, model, *carry),
+            lambda state: state.positions,
+        )
     return {"first": first, "run": run, "walk": walk}
 
 
