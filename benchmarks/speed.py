@@ -34,19 +34,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from contenders import CONTENDERS, Nonsense, by, evaluations
+
 WHAT = {  # systems and contenders by default, and how results are called
     "energy": (
         "LJ-13,LJ-38,LJ-75,Gupta-Au55,SW-Si64",
         "native,xla,jax-md",
         "energy+gradient",
     ),
-    "learned-step": ("LJ-13,LJ-38,LJ-75", "native,xla,naive", "learned step"),
+    "learned-step": ("LJ-13,LJ-38,LJ-75", "xla,naive", "learned step"),
 }
-KERNELS = ("LJ", "Morse")  # families of systems that have one
 TRAJECTORY = 50
 LEARNED_TRAJECTORY = 20
-STRIDE = 1e-3  # largest component of a step of a trajectory, in units of length
-TINY = 1e-7  # keeps positions where they are while evaluations depend on each other
 # Largest difference, relative to the largest component, of forces and of the
 # displacements of a trajectory.
 AGREEMENT = {"float32": 1e-4, "float64": 1e-6}
@@ -55,59 +54,6 @@ AGREEMENT = {"float32": 1e-4, "float64": 1e-6}
 # vanishes its logarithm grows rounding until single precision parts trajectories;
 # double precision shows that all replicas compute the same.
 LEARNED_AGREEMENT = {"float32": (1e-5, 0.95), "float64": (1e-10, 1.0)}
-
-
-class Nonsense(Exception):
-    """The command cannot be carried out; the message says why."""
-
-
-def by(backend: str, function: Callable) -> Callable:
-    """A function of this package, traced for a backend."""
-    from hopgym import native
-
-    def compute(*operands):
-        with native.using(backend):
-            return function(*operands)
-
-    return compute
-
-
-def native(system) -> Callable:
-    """The potential of this package by kernels in C++."""
-    if system.name.split("-")[0].rstrip("0123456789") not in KERNELS:
-        raise Nonsense(f"there is no kernel for {system.name}")
-    return by("native", system.energy_and_gradient)
-
-
-def xla(system) -> Callable:
-    """The potential of this package by its formulas in JAX."""
-    return by("xla", system.energy_and_gradient)
-
-
-def jax_md(system) -> Callable:
-    """jax-md's energy of the same potential, and its gradient by JAX."""
-    import jax
-    from jax_md import energy, smap, space
-
-    family = system.name.split("-")[0]
-    if family == "SW" and system.name != "SW-Si8":
-        displacement, _ = space.periodic(system.box)
-        return jax.value_and_grad(energy.stillinger_weber(displacement))
-    displacement, _ = space.free()
-    if family == "LJ":
-        sigma = 2 ** (-1 / 6)
-        metric = space.metric(displacement)
-        pairs = smap.pair(energy.lennard_jones, metric, sigma=sigma, epsilon=1.0)
-        return jax.value_and_grad(pairs)
-    gold = family == "Gupta" and set(system.symbols) == {"Au"}
-    if gold and not system.name.endswith("table4"):
-        cutoff = 1e3  # angstrom, beyond any cluster
-        return jax.value_and_grad(energy.gupta_gold55(displacement, cutoff=cutoff))
-    raise Nonsense(f"jax-md has no counterpart of {system.name}")
-
-
-# Name: function of a system that gives `positions -> energy, gradient`.
-CONTENDERS: dict[str, Callable] = {"native": native, "xla": xla, "jax-md": jax_md}
 
 
 def programs(what: str, name: str, system) -> dict[str, Callable]:
@@ -119,13 +65,18 @@ def programs(what: str, name: str, system) -> dict[str, Callable]:
     **Raises:** `Nonsense` for a contender that cannot compute the system.
     """
     if what == "energy":
-        return _evaluations(CONTENDERS[name](system), float(system.length))
+        return evaluations(CONTENDERS[name](system), float(system.length))
     import speed_learned
 
     if not system.name.startswith("LJ-"):
         raise Nonsense(f"learned steps are compared on LJ clusters, not {system.name}")
-    made = speed_learned.programs(name, system, xla(system), jax_md(system))
-    return made if name == "naive" else {k: by(name, f) for k, f in made.items()}
+    forces = CONTENDERS["xla"](system)
+    reference = CONTENDERS["jax-md"](system)
+    made = speed_learned.programs(name, system, forces, reference)
+    if name == "naive":
+        return made
+    CONTENDERS[name](system)  # refuses what it cannot compute
+    return {what: by(name, function) for what, function in made.items()}
 
 
 class Parser(argparse.ArgumentParser):
@@ -163,7 +114,6 @@ def chosen(
     or if jax-md is not installed.
     """
     from hopgym import get_system
-    from hopgym import native as by_kernels
     from hopgym.names import unknown
 
     usual_systems, usual_contenders, _ = WHAT[options.what]
@@ -173,18 +123,10 @@ def chosen(
     except (KeyError, ValueError) as error:
         raise Nonsense(error.args[0]) from None
     names = (options.contenders or usual_contenders).split(",")
-    if options.contenders is None and by_kernels.backend() != "native":
-        names.remove("native")
     known = list(CONTENDERS) if options.what == "energy" else ["native", "xla", "naive"]
     for name in names:
         if name not in known:
             raise Nonsense(unknown("contender", name, known))
-    if "native" in names:
-        try:
-            with by_kernels.using("native"):
-                pass
-        except RuntimeError as error:
-            raise Nonsense(f"{error}; leave native out with --contenders") from None
     needed = {"jax-md", "naive"} & {*names}
     if needed and importlib.util.find_spec("jax_md") is None:
         raise Nonsense(
@@ -230,37 +172,6 @@ def pin(core: int | None) -> None:
         if core not in allowed:
             raise Nonsense(f"core {core} is not one of {allowed}")
         os.sched_setaffinity(0, {core})
-
-
-def _evaluations(evaluate: Callable, length: float) -> dict[str, Callable]:
-    """Programs of evaluations, one after the other."""
-    import jax
-    import jax.numpy as jnp
-
-    @jax.jit
-    def first(positions):
-        return jax.vmap(evaluate)(positions)[1]
-
-    @jax.jit
-    def run(positions, steps):
-        def step(_, carry):
-            positions, total = carry
-            energies, gradients = jax.vmap(evaluate)(positions)
-            return positions - TINY * gradients, total + energies
-
-        totals = jnp.zeros(positions.shape[0], positions.dtype)
-        return jax.lax.fori_loop(0, steps, step, (positions, totals))
-
-    @jax.jit
-    def walk(positions, steps):
-        def step(_, positions):
-            _, gradients = jax.vmap(evaluate)(positions)
-            largest = jnp.max(jnp.abs(gradients), axis=(1, 2), keepdims=True)
-            return positions - STRIDE * length * gradients / largest
-
-        return jax.lax.fori_loop(0, steps, step, positions)
-
-    return {"first": first, "run": run, "walk": walk}
 
 
 class Contender:

@@ -1,6 +1,6 @@
 """Kernels in C++ for CPUs, where they are installed: loading them, and the switch.
 
-The formulas in JAX are the reference; kernels compute the same, several times faster.
+The formulas in JAX are the reference; kernels compute the same, faster.
 They are built with the package where there is a C++ compiler. Everywhere else, and on
 GPUs, everything is done by JAX.
 """
@@ -14,7 +14,7 @@ import importlib.metadata
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,16 +75,33 @@ def backend() -> str:
         )
     if _chosen == "xla" or jax.default_backend() != "cpu":
         return "xla"
-    library, why = _library()
-    if library is None and _chosen == "native":
-        raise RuntimeError(f"backend 'native' cannot be used: {why}")
-    return "xla" if library is None else "native"
+    if _chosen == "native":
+        _require()
+    return "xla" if _library()[0] is None else "native"
 
 
 def instruction_set() -> str | None:
     """`"baseline"`, `"avx2"` or `"avx512"`; `None` without kernels."""
     library, _ = _library()
     return None if library is None else library.hopgym_isa(None).decode()
+
+
+def either(
+    kernel: Callable[..., Any], formulas: Callable[..., Any], *operands: Any
+) -> Any:
+    """`kernel(*operands)` where kernels are in use, else `formulas(*operands)`.
+
+    Derivatives are those of the formulas.
+
+    **Arguments:**
+
+    - `kernel`, `formulas`: compute the same, of pytrees of arrays.
+    """
+    if backend() == "xla":
+        return formulas(*operands)
+    function = jax.custom_jvp(kernel)
+    function.defjvp(lambda primals, tangents: jax.jvp(formulas, primals, tangents))
+    return function(*operands)
 
 
 def call(target: str, results: Any, *operands: Any, **constants: Any) -> Any:
@@ -114,9 +131,13 @@ def _check(name: str) -> None:
     if name not in BACKENDS:
         raise ValueError(f"a backend is one of {BACKENDS}, got {name!r}")
     if name == "native":
-        library, why = _library()
-        if library is None:
-            raise RuntimeError(f"backend 'native' cannot be used: {why}")
+        _require()
+
+
+def _require() -> None:
+    library, why = _library()
+    if library is None:
+        raise RuntimeError(f"backend 'native' cannot be used: {why}")
 
 
 @functools.cache

@@ -1,5 +1,4 @@
-// What the kernels are called with. One replica is one structure with its own state;
-// every operand has a stride from one replica to the next, zero if all share it.
+// What the kernels are called with. One replica is one structure with its own state.
 
 #pragma once
 
@@ -11,12 +10,21 @@ constexpr int kMostInputs = 256;  // of a component or an atom, and hidden units
 constexpr int kMostPeriods = 16;  // sines of the step
 constexpr int kLog2Degree = 8;    // of the polynomial for the logarithm
 
+// Degrees of the polynomials for the Gaussians of symmetry functions and their cutoff.
+template <class T>
+constexpr int kDegree = sizeof(T) == 4 ? 7 : 15;
+template <class T>
+constexpr int kCutoffDegree = sizeof(T) == 4 ? 9 : 18;
+
 template <class T>
 struct Operand {
   const T* data;
-  const int64_t* offsets;  // of every replica, or nullptr: none differs
+  int64_t stride;          // from one replica to the next, 0 if all share it
+  const int64_t* offsets;  // of every replica, where no stride gives them, or nullptr
 
-  const T* at(int64_t replica) const { return offsets ? data + offsets[replica] : data; }
+  const T* at(int64_t replica) const {
+    return data + (offsets ? offsets[replica] : replica * stride);
+  }
 };
 
 // Constants of the learned optimizer: the same in all calls.
@@ -26,8 +34,6 @@ struct LearnedConstants {
   int decays;
   int periods;
   int etas;
-  int cutoff_degree;
-  int degree;
   const double* decay;
   const double* period;
   const double* cutoff;  // coefficients of the cutoff function, lowest first

@@ -8,6 +8,8 @@ namespace {
 
 using hopgym::LearnedConstants;
 using hopgym::LearnedStep;
+using hopgym::kCutoffDegree;
+using hopgym::kDegree;
 using hopgym::kLog2Degree;
 using hopgym::kMostInputs;
 using hopgym::kMostPeriods;
@@ -53,19 +55,19 @@ class Learned {
         smallest_(std::exp(-T(c_.logarithms))),
         largest_(std::exp(T(c_.logarithms))),
         end_((3 * call.atoms + lanes<T> - 1) / lanes<T> * lanes<T>) {
-    of_atom_ = (has(kSpecies) && c_.kinds == 2 ? 2 : 0) +
-               (has(kRadial) ? 2 * c_.kinds * c_.etas : 0);
+    const int of_atom = (has(kSpecies) && c_.kinds == 2 ? 2 : 0) +
+                        (has(kRadial) ? 2 * c_.kinds * c_.etas : 0);
     if constexpr (sizeof(T) == 4)
       for (int k = 0; k <= kLog2Degree; ++k) log2_[k] = float(c_.log2[k]);
-    const int raw = has(kGradients) + has(kPositions) +
-                    2 * c_.decays * (has(kDecays) + has(kAdam));
+    raw_ = has(kGradients) + has(kPositions) +
+           2 * c_.decays * (has(kDecays) + has(kAdam));
     int64_t used = 0;
     auto take = [&](int64_t size) {
       T* taken = scratch ? scratch + used : nullptr;
       used += size;
       return taken;
     };
-    inputs_ = take(2 * raw * stride_);
+    inputs_ = take(2 * raw_ * stride_);
     merged_ = take(3 * c_.decays * filled(hidden_));
     logs_ = take(2 * stride_);
     first_ = take(stride_);
@@ -78,8 +80,8 @@ class Learned {
     shared_ = take(filled(hidden_));
     place_ = take(3 * atom_stride_);
     kind_ = take(atom_stride_);
-    atom_inputs_ = take(of_atom_ * atom_stride_);
-    moments_ = take((c_.degree + 1) * atom_stride_);
+    atom_inputs_ = take(of_atom * atom_stride_);
+    moments_ = take((kDegree<T> + 1) * atom_stride_);
     size = used;
   }
 
@@ -165,11 +167,10 @@ class Learned {
   }
 
   // Moving averages, and all inputs of components. The weights of an input's logarithm
-  // are in row `k`, those of its sign in row `raw + k`.
+  // are in row `k`, those of its sign in row `raw_ + k`.
   void averages(int64_t r) {
     const T* weights = call_.of_component.at(r);
     const int many = c_.decays;
-    const int raw = has(kGradients) + has(kPositions) + 2 * many * (has(kDecays) + has(kAdam));
     auto row = [&](int k) { return weights + k * hidden_; };
     rows_ = 0;
     int k = 0;
@@ -177,7 +178,7 @@ class Learned {
     for (const T* x : given) {
       if (!x) continue;
       T* size = input(row(k));
-      T* sign = input(row(raw + k));
+      T* sign = input(row(raw_ + k));
       for (int64_t at = 0; at < end_; at += lanes<T>) {
         store<T>(size + at, log_magnitude(load<T>(x + at)));
         store<T>(sign + at, direction(load<T>(x + at)));
@@ -189,14 +190,14 @@ class Learned {
       const int m = k + d, v = m + many;
       const int inverse = has(kDecays) ? v + many : m, quotient = inverse + many;
       if (ordinary && has(kDecays) && has(kAdam)) {
-        merge(row(m), row(v), row(inverse), row(quotient), row(raw + m), row(raw + v),
-              row(raw + inverse), row(raw + quotient), merged_ + 3 * d * filled(hidden_));
+        merge(row(m), row(v), row(inverse), row(quotient), row(raw_ + m), row(raw_ + v),
+              row(raw_ + inverse), row(raw_ + quotient), merged_ + 3 * d * filled(hidden_));
         continue;
       }
       const Vec<T> lowest = all<T>(T(-1));
       if (has(kDecays)) {
-        T *log_m = input(row(m)), *log_v = input(row(v)), *sign_m = input(row(raw + m)),
-          *sign_v = input(row(raw + v));
+        T *log_m = input(row(m)), *log_v = input(row(v)), *sign_m = input(row(raw_ + m)),
+          *sign_v = input(row(raw_ + v));
         for (int64_t at = 0; at < end_; at += lanes<T>) {
           const Vec<T> average = load<T>(first_ + at), square = load<T>(second_ + at);
           store<T>(log_m + at, larger<T>(load<T>(logs_ + at), lowest));
@@ -207,9 +208,9 @@ class Learned {
       }
       if (has(kAdam)) {
         T *log_inverse = input(row(inverse)), *log_quotient = input(row(quotient)),
-          *sign_quotient = input(row(raw + quotient));
+          *sign_quotient = input(row(raw_ + quotient));
         // The inverse root of a square that is bounded is never small.
-        add_to_bias(row(raw + inverse), T(1));
+        add_to_bias(row(raw_ + inverse), T(1));
         for (int64_t at = 0; at < end_; at += lanes<T>) {
           const Vec<T> log_m = load<T>(logs_ + at), log_v = load<T>(logs_ + stride_ + at);
           const Vec<T> root_v = root(load<T>(second_ + at) + T(c_.epsilon));
@@ -378,10 +379,10 @@ class Learned {
         if (kind == 0 || mixed_)
           sums(at, kind == 1);
         else
-          for (int k = 0; k <= c_.degree; ++k) store<T>(moments_ + k * atom_stride_ + at, Vec<T>{});
+          for (int k = 0; k <= kDegree<T>; ++k) store<T>(moments_ + k * atom_stride_ + at, Vec<T>{});
         for (int e = 0; e < c_.etas; ++e) {
           Vec<T> sum{};
-          for (int k = 0; k <= c_.degree; ++k)
+          for (int k = 0; k <= kDegree<T>; ++k)
             sum += T(c_.table[k * c_.etas + e]) * load<T>(moments_ + k * atom_stride_ + at);
           scale(rows, kind * c_.etas + e, c_.kinds * c_.etas, atom_stride_, at, sum);
         }
@@ -390,8 +391,7 @@ class Learned {
   }
 
   void sums(int64_t at, bool unlike) {
-    constexpr int degree = sizeof(T) == 4 ? 7 : 15;
-    constexpr int cutoff_degree = sizeof(T) == 4 ? 9 : 18;
+    constexpr int degree = kDegree<T>, cutoff_degree = kCutoffDegree<T>;
     const T factor = T(2 / (c_.radius * c_.radius));
     const Vec<T> x = load<T>(place_ + at), y = load<T>(place_ + atom_stride_ + at),
                  z = load<T>(place_ + 2 * atom_stride_ + at), own = load<T>(kind_ + at);
@@ -529,12 +529,12 @@ class Learned {
   const int64_t atoms_, atom_stride_, stride_, hidden_;
   const T smallest_, largest_;  // e^-p, e^p
   const int64_t end_;  // of the vectors that hold components
-  int of_atom_;
+  int raw_;  // inputs of a component before each becomes a logarithm and a sign
   int64_t rows_;                         // of the inputs of components
   const T* weights_[kMostInputs];        // of each of them
   const T* atom_weights_[kMostInputs];   // of each of the inputs of atoms
-  T *inputs_, *merged_, *logs_, *first_, *second_, *values_, *more_, *g_, *here_, *outputs_, *shared_, *place_, *kind_,
-      *atom_inputs_, *moments_;
+  T *inputs_, *merged_, *logs_, *first_, *second_, *values_, *more_, *g_, *here_, *outputs_,
+      *shared_, *place_, *kind_, *atom_inputs_, *moments_;
   T length_, edge_[3], sines_[kMostPeriods];
   bool mixed_, sines_known_ = false;
   float log2_[kLog2Degree + 1];

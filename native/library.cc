@@ -1,7 +1,6 @@
 // What the library offers to JAX: handlers of XLA's foreign function interface.
 
 #include <cstring>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -65,7 +64,8 @@ ffi::Error learned(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
   auto second = results.get<ffi::AnyBuffer>(2);
   auto weights = arguments.get<ffi::AnyBuffer>(12);
   auto inner = arguments.get<ffi::AnyBuffer>(16);
-  if (!moved || !first || !second || !weights || !inner) return wrong("hopgym: operands are missing");
+  if (!moved || !first || !second || !weights || !inner)
+    return wrong("hopgym: operands are missing");
   const auto shape = (*moved)->dimensions();
   if (shape.size() < 2) return wrong("hopgym: a displacement has two dimensions");
   const std::vector<int64_t> batch(shape.begin(), shape.end() - 2);
@@ -81,9 +81,7 @@ ffi::Error learned(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
   constants.kinds = int(kinds);
   constants.decays = int(decays.size());
   constants.periods = int(periods.size());
-  constants.cutoff_degree = int(cutoff.size()) - 1;
   constants.etas = int(numbers[6]);
-  constants.degree = int(table.size()) / constants.etas - 1;
   constants.decay = decays.begin();
   constants.period = periods.begin();
   constants.cutoff = cutoff.begin();
@@ -95,8 +93,8 @@ ffi::Error learned(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
   constants.direction_limit = numbers[3];
   constants.atoms_unit = numbers[4];
   constants.logarithms = numbers[5];
-  const int degree = sizeof(T) == 4 ? 7 : 15, cutoff_degree = sizeof(T) == 4 ? 9 : 18;
-  if (constants.degree != degree || constants.cutoff_degree != cutoff_degree ||
+  if (int64_t(table.size()) != (kDegree<T> + 1) * constants.etas ||
+      int64_t(cutoff.size()) != kCutoffDegree<T> + 1 ||
       int64_t(log2.size()) != kLog2Degree + 1 || constants.periods > kMostPeriods ||
       width < 3 * n)
     return wrong("hopgym: constants of the learned step that the library was not made for");

@@ -31,7 +31,7 @@ class Operands {
   // batch's or 1.
   template <class T>
   Operand<T> next(const char* name, std::vector<int64_t> core) {
-    Operand<T> operand{nullptr, nullptr};
+    Operand<T> operand{nullptr, 0, nullptr};
     auto found = arguments_.get<ffi::AnyBuffer>(index_++);
     if (!found) {
       refuse(name, "is missing");
@@ -63,6 +63,10 @@ class Operands {
     }
     operand.data = static_cast<const T*>(found->untyped_data());
     if (rows == 1) return operand;
+    if (rows == replicas_) {
+      operand.stride = size;
+      return operand;
+    }
     std::vector<int64_t>& offsets = offsets_.emplace_back(replicas_);
     for (int64_t r = 0; r < replicas_; ++r) {
       int64_t row = 0, rest = r, step = 1;

@@ -8,6 +8,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hopgym import native
 from hopgym.potentials import kernel
 from hopgym.potentials.base import (
     AbstractPotential,
@@ -68,12 +69,23 @@ class LennardJones(AbstractPotential):
     def energy_and_gradient(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
-        parameters = ("epsilon", "d0", "core")
-        return kernel.energy_and_gradient(
-            "lennard_jones", parameters, self, positions, species, box
+        return native.either(
+            LennardJones._by_kernel,
+            LennardJones._by_formulas,
+            self,
+            positions,
+            species,
+            box,
         )
 
-    def _formulas(
+    def _by_kernel(
+        self, positions: Positions, species: Species, box: Box | None
+    ) -> tuple[Energy, Positions]:
+        return kernel.pairs(
+            "lennard_jones", positions, self.epsilon, self.d0, self.core
+        )
+
+    def _by_formulas(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
         atoms = positions.shape[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hopgym import native
 from hopgym.potentials import kernel
 from hopgym.potentials.base import (
     AbstractPotential,
@@ -64,12 +65,18 @@ class Morse(AbstractPotential):
     def energy_and_gradient(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
-        parameters = ("epsilon", "d0", "core", "rho")
-        return kernel.energy_and_gradient(
-            "morse", parameters, self, positions, species, box
+        return native.either(
+            Morse._by_kernel, Morse._by_formulas, self, positions, species, box
         )
 
-    def _formulas(
+    def _by_kernel(
+        self, positions: Positions, species: Species, box: Box | None
+    ) -> tuple[Energy, Positions]:
+        return kernel.pairs(
+            "morse", positions, self.epsilon, self.d0, self.core, self.rho
+        )
+
+    def _by_formulas(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
         atoms = positions.shape[0]

@@ -18,8 +18,7 @@ def step(
     model: Any,
     constants: dict[str, Any],
     gradient: Array,
-    first: Array,
-    second: Array,
+    averages: tuple[Array, Array],
     count: Array,
     positions: Array,
     context: Context,
@@ -30,6 +29,7 @@ def step(
 
     - `model`: a [`hopgym.optimizers.Learn2Hop`][].
     - `constants`: of its inputs, by the names that the kernel has for them.
+    - `averages`, `count`: of its state.
     - the others: as in its `update`.
     """
     dtype = positions.dtype
@@ -39,15 +39,14 @@ def step(
     inner_bias = [bias for _, bias in network.inner]
     none = jnp.zeros((0, hidden, hidden), dtype)
     box = jnp.zeros(3, dtype) if context.box is None else context.box
-    results = [jax.ShapeDtypeStruct(x.shape, dtype) for x in (positions, first, second)]
+    results = [jax.ShapeDtypeStruct(x.shape, dtype) for x in (positions, *averages)]
     cutoff, table = radial.polynomials(dtype)
-    moved, next_first, next_second = native.call(
+    moved, first, second = native.call(
         "learned_step",
         results,
         gradient,
         positions,
-        first,
-        second,
+        *averages,
         count,
         context.species,
         box,
@@ -64,11 +63,10 @@ def step(
         jnp.stack(inner_bias) if inner else none[:, 0],
         network.output,
         network.output_bias,
-        kinds=np.int64(model.kinds),
         periodic=np.int64(context.box is not None),
         cutoff=cutoff,
         table=table.ravel(),
         log2=scaling.LOG2.coef,
         **constants,
     )
-    return moved, next_first, next_second
+    return moved, first, second

@@ -153,18 +153,33 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
         value: Float[Array, ""],
         context: Context,
     ) -> tuple[Float[Array, "atoms 3"], Learn2HopState]:
-        if native.backend() == "native":
-            moved, first, second = _by_kernel(
-                self,
-                gradient,
-                state.first,
-                state.second,
-                state.step,
-                positions,
-                context,
-            )
-            return moved, Learn2HopState(first, second, state.step + 1)
-        return self._by_formulas(gradient, state, positions, context)
+        return native.either(
+            Learn2Hop._by_kernel,
+            Learn2Hop._by_formulas,
+            self,
+            gradient,
+            state,
+            positions,
+            context,
+        )
+
+    def _by_kernel(
+        self, gradient: Array, state: Learn2HopState, positions: Array, context: Context
+    ) -> tuple[Array, Learn2HopState]:
+        present = (name in self.features for name in FEATURES)
+        numbers = (CUTOFF, EPSILON, GRADIENT_LIMIT, DIRECTION_LIMIT, ATOMS_UNIT, P)
+        constants = {
+            "features": np.int64(sum(1 << k for k, flag in enumerate(present) if flag)),
+            "kinds": np.int64(self.kinds),
+            "decays": np.array(DECAYS),
+            "periods": np.array(PERIODS, float),
+            "numbers": np.array([*numbers, len(ETAS)]),
+        }
+        averages = state.first, state.second
+        moved, first, second = kernel.step(
+            self, constants, gradient, averages, state.step, positions, context
+        )
+        return moved, Learn2HopState(first, second, state.step + 1)
 
     def _by_formulas(
         self, gradient: Array, state: Learn2HopState, positions: Array, context: Context
@@ -211,43 +226,6 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
         moved = moved * jax.nn.sigmoid(model.beta * magnitude + model.gamma)
         moved = moved[: positions.size].reshape(3, -1).T
         return moved.astype(dtype), Learn2HopState(first, second, state.step + 1)
-
-
-@jax.custom_jvp
-def _by_kernel(
-    model: Learn2Hop, gradient, first, second, step, positions, context
-) -> tuple[Array, Array, Array]:
-    """Displacement and averages by the kernel; derivatives by the formulas."""
-    present = sum(1 << k for k, name in enumerate(FEATURES) if name in model.features)
-    constants = {
-        "features": np.int64(present),
-        "decays": np.array(DECAYS),
-        "periods": np.array(PERIODS, float),
-        "numbers": np.array(
-            [
-                CUTOFF,
-                EPSILON,
-                GRADIENT_LIMIT,
-                DIRECTION_LIMIT,
-                ATOMS_UNIT,
-                P,
-                len(ETAS),
-            ]
-        ),
-    }
-    return kernel.step(
-        model, constants, gradient, first, second, step, positions, context
-    )
-
-
-@_by_kernel.defjvp
-def _by_kernel_jvp(primals, tangents):
-    def formulas(model, gradient, first, second, step, positions, context):
-        state = Learn2HopState(first, second, step)
-        moved, after = model._by_formulas(gradient, state, positions, context)
-        return moved, after.first, after.second
-
-    return jax.jvp(formulas, primals, tangents)
 
 
 def centred(
