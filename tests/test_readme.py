@@ -67,3 +67,18 @@ def test_speed_table_is_the_committed_result():
 def test_files_named_in_the_readme_exist():
     for link in re.findall(r"\]\(((?!https?:)[^)#]+)\)", README):
         assert (ROOT / link).exists(), link
+
+
+def test_trained_optimizers_are_there_outside_of_the_clone(tmp_path):
+    """As installed: not found in the working directory, as pytest finds the package."""
+    code = "import hopgym.optimizers as o; print(*o.trained()); o.load(o.trained()[0])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    shipped = sorted(path.stem for path in (ROOT / "optimizers/weights").glob("*.eqx"))
+    assert shipped and done.stdout.split() == shipped

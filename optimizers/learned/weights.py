@@ -130,7 +130,7 @@ def factory(name: str) -> Callable[[], AbstractOptimizer]:
 
 
 def _folder() -> Path:
-    return Path(str(importlib.resources.files("hopgym"))) / "optimizers" / "weights"
+    return Path(str(importlib.resources.files("hopgym") / "optimizers" / "weights"))
 
 
 def _path(name: str | Path) -> Path:
