@@ -76,7 +76,7 @@ def programs(what: str, name: str, system) -> dict[str, Callable]:
     if name == "naive":
         return made
     CONTENDERS[name](system)  # refuses what it cannot compute
-    return {what: by(name, function) for what, function in made.items()}
+    return {program: by(name, function) for program, function in made.items()}
 
 
 class Parser(argparse.ArgumentParser):

@@ -16,31 +16,33 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_example_runs():
-    """The twelve lines, with a shorter search."""
-    example = blocks("python")[0].replace("20_000", "200")
+def printed(*arguments, cwd=None):
+    """What Python prints, given arguments and run from a folder; it must succeed."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", example],
+        [sys.executable, *arguments],
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("[-")
+    return done.stdout
+
+
+def test_example_runs():
+    """The twelve lines, with a shorter search."""
+    example = blocks("python")[0].replace("20_000", "200")
+    assert printed("-W", "error", "-c", example).startswith("[-")
 
 
 def test_own_optimizer_runs(tmp_path):
     """The file of the README as a plug-in of the benchmark."""
     code = next(block for block in blocks("python") if "my_file.py" in block)
     (tmp_path / "my_file.py").write_text(code)
-    command = [sys.executable, str(ROOT / "benchmarks" / "run.py")]
+    command = [str(ROOT / "benchmarks" / "run.py")]
     command += ["--systems", "LJ-4", "--optimizers", "my_file.py:MyOptimizer"]
     command += ["--starts", "4", "--steps", "100", "--out", "out"]
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    assert "my_file:MyOptimizer" in done.stdout
+    assert "my_file:MyOptimizer" in printed(*command, cwd=tmp_path)
 
 
 @pytest.mark.parametrize("folder", ["paper", "yardstick"])
@@ -72,13 +74,5 @@ def test_files_named_in_the_readme_exist():
 def test_trained_optimizers_are_there_outside_of_the_clone(tmp_path):
     """As installed: not found in the working directory, as pytest finds the package."""
     code = "import hopgym.optimizers as o; print(*o.trained()); o.load(o.trained()[0])"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
     shipped = sorted(path.stem for path in (ROOT / "optimizers/weights").glob("*.eqx"))
-    assert shipped and done.stdout.split() == shipped
+    assert shipped and printed("-c", code, cwd=tmp_path).split() == shipped
