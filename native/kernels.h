@@ -81,18 +81,47 @@ struct Pairs {
   T* gradient;
 };
 
+template <class T>
+struct Gupta {
+  int64_t atoms;
+  int kinds;  // of species, 1 or 2
+  double position_limit;
+  double smallest_density;
+  Operand<T> positions;
+  Operand<int32_t> species;
+  Operand<T> log_a, p, log_xi, q;  // (kinds, kinds): exponents log_a - p r, log_xi - q r
+  Operand<T> core;
+  T* energy;
+  T* gradient;
+};
+
+constexpr int kSiliconParameters = 8;
+
+template <class T>
+struct StillingerWeber {
+  int64_t atoms;
+  double position_limit;
+  double cut;  // fraction of the cutoff at which bonds are cut
+  Operand<T> positions, box;
+  Operand<T> parameters[kSiliconParameters];  // in the order of the class in Python
+  T* energy;
+  T* gradient;
+};
+
 // Defined once for each instruction set: room for temporary numbers, and replicas from
 // `begin` to `end`.
+#define HOPGYM_KERNEL(name, Call)                                                      \
+  template <class T>                                                                   \
+  int64_t name##_scratch(const Call<T>& call);                                         \
+  template <class T>                                                                   \
+  void name(const Call<T>& call, T* scratch, int64_t begin, int64_t end);
+
 #define HOPGYM_DECLARE(isa)                                                            \
   namespace isa {                                                                      \
-  template <class T>                                                                   \
-  int64_t pairs_scratch(const Pairs<T>& call);                                         \
-  template <class T>                                                                   \
-  void pairs(const Pairs<T>& call, T* scratch, int64_t begin, int64_t end);            \
-  template <class T>                                                                   \
-  int64_t learned_scratch(const LearnedStep<T>& call);                                 \
-  template <class T>                                                                   \
-  void learned_step(const LearnedStep<T>& call, T* scratch, int64_t begin, int64_t end); \
+  HOPGYM_KERNEL(pairs, Pairs)                                                          \
+  HOPGYM_KERNEL(gupta, Gupta)                                                          \
+  HOPGYM_KERNEL(stillinger_weber, StillingerWeber)                                     \
+  HOPGYM_KERNEL(learned_step, LearnedStep)                                             \
   }
 
 HOPGYM_DECLARE(baseline)
@@ -100,5 +129,6 @@ HOPGYM_DECLARE(avx2)
 HOPGYM_DECLARE(avx512)
 
 #undef HOPGYM_DECLARE
+#undef HOPGYM_KERNEL
 
 }  // namespace hopgym

@@ -516,7 +516,7 @@ class Learned {
     for (int64_t at = 0; at < end_; at += lanes<T>) {
       const Vec<T> m = load<T>(outputs_ + at);
       const Vec<T> d = bounded<T>(load<T>(outputs_ + stride_ + at), T(c_.direction_limit));
-      const Vec<T> sigmoid = T(1) / (T(1) + exponential(-(beta * m + gamma)));
+      const Vec<T> sigmoid = T(1) / (T(1) + exponential<T>(-(beta * m + gamma)));
       store<T>(outputs_ + at, size * d * sigmoid);
     }
     T* moved = call_.moved + r * 3 * atoms_;
@@ -547,7 +547,7 @@ namespace hopgym {
 namespace HOPGYM_ISA {
 
 template <class T>
-int64_t learned_scratch(const LearnedStep<T>& call) {
+int64_t learned_step_scratch(const LearnedStep<T>& call) {
   return Learned<T>(call, nullptr).size;
 }
 
@@ -557,8 +557,8 @@ void learned_step(const LearnedStep<T>& call, T* scratch, int64_t begin, int64_t
   for (int64_t r = begin; r < end; ++r) step.replica(r);
 }
 
-template int64_t learned_scratch(const LearnedStep<float>&);
-template int64_t learned_scratch(const LearnedStep<double>&);
+template int64_t learned_step_scratch(const LearnedStep<float>&);
+template int64_t learned_step_scratch(const LearnedStep<double>&);
 template void learned_step(const LearnedStep<float>&, float*, int64_t, int64_t);
 template void learned_step(const LearnedStep<double>&, double*, int64_t, int64_t);
 

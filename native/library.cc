@@ -52,6 +52,15 @@ ffi::Error wrong(const std::string& problem) {
   return ffi::Error(ffi::ErrorCode::kInvalidArgument, problem);
 }
 
+// Shares the replicas of `call`, of which `next` has read the operands, over threads.
+#define HOPGYM_RUN(T, kernel, piece)                                                   \
+  do {                                                                                 \
+    const int64_t size = HOPGYM_DISPATCH(kernel##_scratch<T>, call);                   \
+    share(pool, next.replicas(), piece, [&call, size](int64_t begin, int64_t end) {    \
+      HOPGYM_DISPATCH(kernel<T>, call, scratch<T>(size), begin, end);                  \
+    });                                                                                \
+  } while (false)
+
 template <class T>
 ffi::Error learned(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
                    const ffi::RemainingRets& results, int64_t features, int64_t kinds,
@@ -141,42 +150,47 @@ ffi::Error learned(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
   call.next_first = static_cast<T*>((*first)->untyped_data());
   call.next_second = static_cast<T*>((*second)->untyped_data());
 
-  const int64_t size = HOPGYM_DISPATCH(learned_scratch, call);
-  const int64_t piece = std::max<int64_t>(1, 400 / n);  // some 50 microseconds
-  share(pool, next.replicas(), piece, [&call, size](int64_t begin, int64_t end) {
-    HOPGYM_DISPATCH(learned_step, call, scratch<T>(size), begin, end);
-  });
+  HOPGYM_RUN(T, learned_step, std::max<int64_t>(1, 400 / n));  // some 50 microseconds
   return ffi::Error::Success();
+}
+
+// Results of a potential, its first operand and the number of atoms; the batch.
+template <class Call>
+ffi::Error begin(Call& call, std::vector<int64_t>& batch, const ffi::RemainingRets& results,
+                 double position_limit) {
+  auto energy = results.get<ffi::AnyBuffer>(0);
+  auto gradient = results.get<ffi::AnyBuffer>(1);
+  if (!energy || !gradient || (*gradient)->dimensions().size() < 2)
+    return wrong("hopgym: results of a potential are missing");
+  const auto shape = (*gradient)->dimensions();
+  batch.assign(shape.begin(), shape.end() - 2);
+  call.atoms = shape[shape.size() - 2];
+  call.position_limit = position_limit;
+  call.energy = static_cast<decltype(call.energy)>((*energy)->untyped_data());
+  call.gradient = static_cast<decltype(call.gradient)>((*gradient)->untyped_data());
+  return ffi::Error::Success();
+}
+
+// Replicas that a thread takes at once: whole blocks of lanes, some 20 microseconds.
+int64_t piece(int64_t atoms, int64_t pairs) {
+  return 16 * std::max<int64_t>(1, pairs / (atoms * atoms));
 }
 
 template <class T>
 ffi::Error pairs_of(PairKind kind, int parameters, ffi::ThreadPool pool,
                     const ffi::RemainingArgs& arguments, const ffi::RemainingRets& results,
                     double position_limit) {
-  auto energy = results.get<ffi::AnyBuffer>(0);
-  auto gradient = results.get<ffi::AnyBuffer>(1);
-  if (!energy || !gradient || (*gradient)->dimensions().size() < 2)
-    return wrong("hopgym: results of pairs are missing");
-  const auto shape = (*gradient)->dimensions();
-  const std::vector<int64_t> batch(shape.begin(), shape.end() - 2);
   Pairs<T> call{};
+  std::vector<int64_t> batch;
+  if (auto error = begin(call, batch, results, position_limit); error.failure()) return error;
   call.kind = kind;
-  call.atoms = shape[shape.size() - 2];
-  call.position_limit = position_limit;
   call.count = parameters;
   Operands next(arguments, batch);
   call.positions = next.next<T>("positions", {call.atoms, 3});
   for (int k = 0; k < parameters; ++k)
     call.parameters[k] = next.next<T>("parameter of the potential", {});
   if (!next.problem().empty()) return wrong(next.problem());
-  call.energy = static_cast<T*>((*energy)->untyped_data());
-  call.gradient = static_cast<T*>((*gradient)->untyped_data());
-  const int64_t size = HOPGYM_DISPATCH(pairs_scratch, call);
-  // Whole blocks of lanes, some 20 microseconds of work.
-  const int64_t piece = 16 * std::max<int64_t>(1, 20000 / (call.atoms * call.atoms));
-  share(pool, next.replicas(), piece, [&call, size](int64_t begin, int64_t end) {
-    HOPGYM_DISPATCH(pairs, call, scratch<T>(size), begin, end);
-  });
+  HOPGYM_RUN(T, pairs, piece(call.atoms, 20000));
   return ffi::Error::Success();
 }
 
@@ -192,6 +206,48 @@ ffi::Error morse(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
   return pairs_of<T>(PairKind::morse, 4, pool, arguments, results, position_limit);
 }
 
+template <class T>
+ffi::Error gupta_of(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
+                    const ffi::RemainingRets& results, double position_limit,
+                    double smallest_density) {
+  Gupta<T> call{};
+  std::vector<int64_t> batch;
+  if (auto error = begin(call, batch, results, position_limit); error.failure()) return error;
+  call.smallest_density = smallest_density;
+  auto table = arguments.get<ffi::AnyBuffer>(2);
+  if (!table || table->dimensions().size() == 0)
+    return wrong("hopgym: operands are missing");
+  call.kinds = int(table->dimensions().back());
+  if (call.kinds != 1 && call.kinds != 2) return wrong("hopgym: Gupta has one or two metals");
+  Operands next(arguments, batch);
+  call.positions = next.next<T>("positions", {call.atoms, 3});
+  call.species = next.next<int32_t>("species", {call.atoms});
+  for (auto* of_pairs : {&call.log_a, &call.p, &call.log_xi, &call.q})
+    *of_pairs = next.next<T>("parameter of the potential", {call.kinds, call.kinds});
+  call.core = next.next<T>("core", {});
+  if (!next.problem().empty()) return wrong(next.problem());
+  HOPGYM_RUN(T, gupta, piece(call.atoms, 6000));
+  return ffi::Error::Success();
+}
+
+template <class T>
+ffi::Error stillinger_weber_of(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
+                               const ffi::RemainingRets& results, double position_limit,
+                               double cut) {
+  StillingerWeber<T> call{};
+  std::vector<int64_t> batch;
+  if (auto error = begin(call, batch, results, position_limit); error.failure()) return error;
+  call.cut = cut;
+  Operands next(arguments, batch);
+  call.positions = next.next<T>("positions", {call.atoms, 3});
+  call.box = next.next<T>("box", {3});
+  for (auto& parameter : call.parameters)
+    parameter = next.next<T>("parameter of the potential", {});
+  if (!next.problem().empty()) return wrong(next.problem());
+  HOPGYM_RUN(T, stillinger_weber, piece(call.atoms, 3000));
+  return ffi::Error::Success();
+}
+
 auto pairs_binding() {
   return ffi::Ffi::Bind()
       .Ctx<ffi::ThreadPool>()
@@ -199,6 +255,10 @@ auto pairs_binding() {
       .RemainingRets()
       .Attr<double>("position_limit");
 }
+
+auto gupta_binding() { return pairs_binding().Attr<double>("smallest_density"); }
+
+auto stillinger_weber_binding() { return pairs_binding().Attr<double>("cut"); }
 
 auto learned_binding() {
   return ffi::Ffi::Bind()
@@ -246,5 +306,7 @@ HOPGYM_EXPORT const char* hopgym_isa(const char* wanted) {
 #pragma GCC visibility push(default)
 HOPGYM_HANDLERS(lennard_jones, lennard_jones, hopgym::pairs_binding());
 HOPGYM_HANDLERS(morse, morse, hopgym::pairs_binding());
+HOPGYM_HANDLERS(gupta, gupta_of, hopgym::gupta_binding());
+HOPGYM_HANDLERS(stillinger_weber, stillinger_weber_of, hopgym::stillinger_weber_binding());
 HOPGYM_HANDLERS(learned_step, learned, hopgym::learned_binding());
 #pragma GCC visibility pop

@@ -37,7 +37,7 @@ struct Morse {
   HOPGYM_INLINE Vec<T> operator()(Vec<T> squared, Vec<T>& weight) const {
     const Vec<T> inside = larger<T>(core * core - squared, Vec<T>{}) * half;
     const Vec<T> distance = root(squared + inside * inside);
-    const Vec<T> bond = exponential(rho * (T(1) - distance));
+    const Vec<T> bond = exponential<T>(rho * (T(1) - distance));
     weight = T(-2) * rho * bond * (bond - T(1)) / larger<T>(distance, core);
     return bond * (bond - T(2));
   }
@@ -48,54 +48,34 @@ struct Morse {
 // The replicas of a block, whose positions and gradient take 6 vectors for every atom.
 template <class T, template <class> class Pair>
 void pairs_of_block(const Pairs<T>& call, T* scratch, int64_t begin, int64_t count) {
-  const int64_t n = call.atoms;
-  T *x = scratch, *g = scratch + 3 * n * lanes<T>;
-  Vec<T> parameters[hopgym::kMostParameters];
-  for (int k = 0; k < hopgym::kMostParameters; ++k) parameters[k] = all<T>(T(1));
-  for (int l = 0; l < lanes<T>; ++l) {
-    const int64_t replica = begin + (l < count ? l : 0);
-    for (int k = 0; k < call.count; ++k) parameters[k][l] = *call.parameters[k].at(replica);
-    const T* from = call.positions.at(replica);
-    const T limit = T(call.position_limit), scale = T(1) / parameters[1][l];
-    for (int64_t k = 0; k < 3 * n; ++k) {
-      const T value = from[k] > limit ? limit : from[k] < -limit ? -limit : from[k];
-      x[k * lanes<T> + l] = value * scale;
-    }
-  }
-  const Pair<T> pair(parameters);
-  for (int64_t k = 0; k < 3 * n * lanes<T>; ++k) g[k] = 0;
-  Vec<T> energy{};
   constexpr int64_t L = lanes<T>;
+  const int64_t n = call.atoms;
+  T *x = scratch, *g = scratch + 3 * n * L;
+  Vec<T> parameters[hopgym::kMostParameters];
+  for (int k = 0; k < hopgym::kMostParameters; ++k)
+    parameters[k] = k < call.count ? parameter(call.parameters[k], begin, count) : all<T>(T(1));
+  gather(call.positions, begin, count, 3 * n, T(call.position_limit), T(1) / parameters[1], x);
+  const Pair<T> pair(parameters);
+  for (int64_t k = 0; k < 3 * n * L; ++k) g[k] = 0;
+  Vec<T> energy{};
   for (int64_t i = 0; i < n; ++i) {
-    const T* xi = x + 3 * i * L;
-    const Vec<T> x0 = load<T>(xi), x1 = load<T>(xi + L), x2 = load<T>(xi + 2 * L);
-    Vec<T> row{}, g0{}, g1{}, g2{};  // sums of sums lose less
+    const Space<T> here = load_space(x + 3 * i * L);
+    Vec<T> row{};  // sums of sums lose less
+    Space<T> force{};
     for (int64_t j = 0; j < i; ++j) {
-      const T* xj = x + 3 * j * L;
-      T* gj = g + 3 * j * L;
-      const Vec<T> d0 = x0 - load<T>(xj), d1 = x1 - load<T>(xj + L), d2 = x2 - load<T>(xj + 2 * L);
+      const Space<T> d = here - load_space(x + 3 * j * L);
       Vec<T> weight;
-      row += pair(d0 * d0 + d1 * d1 + d2 * d2, weight);
-      const Vec<T> f0 = weight * d0, f1 = weight * d1, f2 = weight * d2;
-      g0 += f0;
-      g1 += f1;
-      g2 += f2;
-      store<T>(gj, load<T>(gj) - f0);
-      store<T>(gj + L, load<T>(gj + L) - f1);
-      store<T>(gj + 2 * L, load<T>(gj + 2 * L) - f2);
+      row += pair(dot(d, d), weight);
+      const Space<T> f = weight * d;
+      force = force + f;
+      subtract(g + 3 * j * L, f);
     }
     energy += row;
-    T* gi = g + 3 * i * L;
-    store<T>(gi, load<T>(gi) + g0);
-    store<T>(gi + L, load<T>(gi + L) + g1);
-    store<T>(gi + 2 * L, load<T>(gi + 2 * L) + g2);
+    add(g + 3 * i * L, force);
   }
-  const Vec<T> epsilon = parameters[0], scale = epsilon / parameters[1];
-  for (int l = 0; l < count; ++l) {
-    call.energy[begin + l] = epsilon[l] * energy[l];
-    T* to = call.gradient + (begin + l) * 3 * n;
-    for (int64_t k = 0; k < 3 * n; ++k) to[k] = g[k * L + l] * scale[l];
-  }
+  const Vec<T> epsilon = parameters[0];
+  for (int l = 0; l < count; ++l) call.energy[begin + l] = epsilon[l] * energy[l];
+  scatter(g, begin, count, 3 * n, epsilon / parameters[1], call.gradient);
 }
 
 }  // namespace

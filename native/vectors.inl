@@ -138,25 +138,60 @@ HOPGYM_INLINE Vec<double> logarithm(Vec<double> x, const float*) {
   return y;
 }
 
-// e^x; in single precision kept within 2^-126 .. 2^126.
-HOPGYM_INLINE Vec<float> exponential(Vec<float> x) {
-  // ln(2)^k / k!, for 2^f on [-1/2, 1/2].
-  constexpr float c[] = {1.0f,           0.693147181f,   0.240226507f,  0.0555041087f,
-                         0.00961812911f, 0.00133335581f, 0.000154035304f};
-  Vec<float> power = bounded<float>(x * 1.4426950408889634f, 126.0f);
-  Vec<float> whole = rounded<float>(power);
-  Vec<float> f = power - whole;
-  Vec<float> value = all<float>(c[6]);
+// ln(2)^k / k!, for 2^x on [-1/2, 1/2].
+template <class T>
+constexpr T kPowers[] = {
+    T(1),
+    T(0.693147180559945309),
+    T(0.240226506959100712),
+    T(0.0555041086648215800),
+    T(0.00961812910762847716),
+    T(0.00133335581464284434),
+    T(0.000154035303933816100),
+    T(0.0000152527338040598403),
+    T(1.32154867901443095e-6),
+    T(1.01780860092396997e-7),
+    T(7.05491162080112333e-9),
+    T(4.44553827187081150e-10),
+    T(2.56784359934882051e-11),
+    T(1.36914888539041289e-12),
+};
+
+// 2^x, kept within 2^-126 .. 2^126 in single precision, 2^-1022 .. 2^1022 in double.
+template <class T>
+HOPGYM_INLINE Vec<T> power_of_two(Vec<T> x) {
+  constexpr bool single = sizeof(T) == 4;
+  constexpr int degree = single ? 6 : 13, mantissa = single ? 23 : 52;
+  // What is added and taken away again leaves the nearest whole number in its last bits.
+  constexpr T magic = single ? T(12582912.0) : T(6755399441055744.0);
+  const Vec<T> power = bounded<T>(x, single ? T(126) : T(1022));
+  const Vec<T> shifted = power + magic;
+  const Vec<T> f = power - (shifted - magic);
+  Vec<T> value = all<T>(kPowers<T>[degree]);
   HOPGYM_UNROLL
-  for (int k = 5; k >= 0; --k) value = value * f + c[k];
-  Int<float> i = __builtin_convertvector(whole, Int<float>);
-  return value * number<float>((i + 127) << 23);
+  for (int k = degree - 1; k >= 0; --k) value = value * f + kPowers<T>[k];
+  // The exponent is added to that of the value, which is near 1.
+  return number<T>(bits<T>(value) + (bits<T>(shifted) << mantissa));
 }
 
-HOPGYM_INLINE Vec<double> exponential(Vec<double> x) {
-  Vec<double> y;
-  for (int l = 0; l < lanes<double>; ++l) y[l] = std::exp(x[l]);
-  return y;
+// e^x, within the limits of power_of_two.
+template <class T>
+HOPGYM_INLINE Vec<T> exponential(Vec<T> x) {
+  return power_of_two<T>(x * T(1.4426950408889634));
+}
+
+// Whether the mask is set in any lane.
+template <class T>
+HOPGYM_INLINE bool any(Int<T> mask) {
+#if HOPGYM_BYTES == 64
+  return _mm512_test_epi64_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif HOPGYM_BYTES == 32
+  return !_mm256_testz_si256((__m256i)mask, (__m256i)mask);
+#else
+  decltype(mask[0] + 0) found = 0;
+  for (int l = 0; l < lanes<T>; ++l) found |= mask[l];
+  return found != 0;
+#endif
 }
 
 }  // namespace

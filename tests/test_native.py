@@ -47,49 +47,83 @@ def starts(system, count, key=0):
     return jax.jit(jax.vmap(system.sample))(keys)
 
 
-# Pair potentials
+# Potentials
+
+# Stiffness of a bond, by which the rounding of a distance changes a force, in units of
+# energy and length.
+STIFFNESS = {"LJ": 72, "Morse14": 2 * 14**2, "Gupta": 72, "SW": 300}
 
 
 @needs_kernels
-@pytest.mark.parametrize("name", ["LJ-2", "LJ-13", "LJ-38", "Morse14-6"])
-def test_pairs(backend, x64, name):
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("LJ-2", "LJ-13", "LJ-38", "Morse14-6"),
+        *("Gupta-Au2", "Gupta-Au13", "Gupta-Ag3Au4", "SW-Si64"),
+    ],
+)
+def test_potentials(backend, x64, name):
     system = get_system(name)
     near = starts(system, 3)
-    overlap = near.at[:, 1].set(near[:, 0] + 1e-3)
-    where = jnp.concatenate([near, 0.3 * near, 20 * near, overlap, near + 100])
+    overlap = near.at[:, 1].set(near[:, 0] + 5e-3 * system.length)
+    # In a box nothing dissociates.
+    far = near + 100 if system.box is not None else 20 * near
+    where = jnp.concatenate([near, 0.3 * near, far, overlap, near + 100])
 
-    backend("native")
-    found = jax.vmap(system.energy_and_gradient)(where)
-    energy, gradient = map(np.asarray, found)
-    backend("xla")
+    def compute():
+        return jax.jit(jax.vmap(system.energy_and_gradient))(where)
+
+    (energy, gradient), (by_formulas, slope) = by_both(backend, compute)
     with jax.enable_x64(True):
-        precise = get_system(name)
-        expected = jax.vmap(precise.energy_and_gradient)(np.asarray(where, np.float64))
+        precise = jax.jit(jax.vmap(get_system(name).energy_and_gradient))
+        expected = precise(np.asarray(where, np.float64))
         e, g = map(np.asarray, expected)
     tolerance = 1e-12 if x64 else 5e-6
-    np.testing.assert_allclose(energy, e, rtol=tolerance, atol=tolerance)
+    unit = float(system.energy_unit) / float(system.length)
+    floor = STIFFNESS[name.partition("-")[0]] / 16 * unit
     largest = np.abs(g).max(axis=(1, 2), keepdims=True)
-    # Rounding of a distance changes a force by its stiffness: 2 rho^2 for Morse.
-    floor = 2 * 14**2 / 16 if name.startswith("Morse") else 72 / 16
-    assert np.all(np.abs(gradient - g) <= tolerance * (largest + floor))
+    # Positions that are rounded, in boxes and near overlaps, cost the formulas as much.
+    for found, formula, exact, scale in (
+        (energy, by_formulas, e, 1 + np.abs(e)),
+        (gradient, slope, g, largest + floor),
+    ):
+        rounding = np.abs(formula - exact).max(axis=tuple(range(1, exact.ndim)))
+        allowed = tolerance * scale + 2 * rounding.reshape(-1, *[1] * (exact.ndim - 1))
+        assert np.all(np.abs(found - exact) <= allowed)
 
 
 @needs_kernels
 def test_coincident_atoms_are_high_and_finite(backend):
     backend("native")
-    energy, gradient = get_system("LJ-4").energy_and_gradient(jnp.zeros((4, 3)))
-    assert energy > 1e12 and np.all(gradient == 0)
+    for name in ("LJ-4", "Gupta-Ag2Au2", "SW-Si64"):
+        system = get_system(name)
+        same = jnp.zeros((system.atoms, 3))
+        energy, gradient = system.energy_and_gradient(same)
+        assert np.isfinite(energy) and energy > 0 and np.all(gradient == 0)
 
 
 @needs_kernels
-@pytest.mark.parametrize("count", [1, 7, 67])
-def test_replicas_do_not_depend_on_each_other(backend, x64, count):
+def test_silicon_without_bonds(backend, x64):
     backend("native")
-    system = get_system("LJ-13")
+    system = get_system("SW-Si64")
+    potential = system.potential
+    two = 0.25 * system.box * jnp.array([[0.0], [2.0]])
+    species = jnp.zeros(2, int)
+    energy, gradient = potential.energy_and_gradient(two, species, system.box)
+    assert energy == 0 and np.all(gradient == 0)
+
+
+@needs_kernels
+@pytest.mark.parametrize("name", ["LJ-13", "Gupta-Ag2Au3", "SW-Si64"])
+@pytest.mark.parametrize("count", [1, 7, 67])
+def test_replicas_do_not_depend_on_each_other(backend, x64, name, count):
+    backend("native")
+    system = get_system(name)
     where = starts(system, 67)
-    everything = jax.vmap(system.energy_and_gradient)(where)
+    of_all = jax.jit(jax.vmap(system.energy_and_gradient))
+    everything = of_all(where)
     spoiled = where[:count].at[: count - 1 : 2].set(jnp.nan)
-    some = jax.vmap(system.energy_and_gradient)(spoiled)
+    some = of_all(spoiled)
     last = count - 1
     for whole, part in zip(everything, some, strict=True):
         np.testing.assert_array_equal(whole[last], part[last])
@@ -111,32 +145,47 @@ def test_parameters_may_differ_between_replicas(backend):
         )
         return deeper.energy_and_gradient(positions, system.species, None)
 
-    mine, formulas = by_both(backend, lambda: jax.vmap(one)(where, depths))
+    every = jax.jit(lambda: jax.vmap(one)(where, depths))
+    mine, formulas = by_both(backend, every)
     for a, b in zip(mine, formulas, strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-5)
 
 
 @needs_kernels
-def test_derivatives(backend):
+def test_metals_may_differ_between_replicas(backend):
+    system = get_system("Gupta-Ag4Au3")
+    where = starts(system, 1)[0]
+    species = jnp.array([[0] * 7, [1] * 7, [0, 1, 0, 1, 0, 1, 0], [1, 0] * 3 + [1]])
+
+    def compute():
+        one = system.potential.energy_and_gradient
+        return jax.jit(jax.vmap(lambda kinds: one(where, kinds, None)))(species)
+
+    mine, formulas = by_both(backend, compute)
+    assert len(set(mine[0].tolist())) == 4
+    for a, b in zip(mine, formulas, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-5)
+
+
+@needs_kernels
+@pytest.mark.parametrize("name", ["LJ-4", "Gupta-Ag2Au2", "SW-Si64"])
+def test_derivatives(backend, name):
     with jax.enable_x64(True):
-        system = get_system("LJ-4")
+        system = get_system(name)
         where = starts(system, 1)[0]
-        backend("native")
+        along = jnp.cos(jnp.arange(where.size)).reshape(where.shape)
 
         def energy(positions):
             return system.energy_and_gradient(positions)[0]
 
-        slope = jax.grad(energy)(where)
-        np.testing.assert_allclose(
-            slope, system.energy_and_gradient(where)[1], rtol=1e-10, atol=1e-10
-        )
-        along = jnp.cos(jnp.arange(12.0)).reshape(4, 3)
+        def compute():
+            slope = jax.grad(energy)
+            return jax.jit(lambda x: jax.jvp(slope, (x,), (along,)))(where)
 
-        def curvature():
-            return jax.jvp(jax.grad(energy), (where,), (along,))[1]
-
-        mine, formulas = by_both(backend, curvature)
-        np.testing.assert_allclose(mine, formulas, rtol=1e-9, atol=1e-9)
+        mine, formulas = by_both(backend, compute)
+        _, gradient = system.energy_and_gradient(where)
+        np.testing.assert_allclose(mine[0], gradient, rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(mine[1], formulas[1], rtol=1e-9, atol=1e-9)
 
 
 # The learned step
@@ -216,7 +265,7 @@ def test_small_gradients_and_averages_are_inputs_as_by_the_formulas(backend, x64
             value = jnp.zeros(())
             return model.update(gradient, memory, where, value=value, context=context)
 
-        return jax.vmap(one)(sizes)[0]
+        return jax.jit(jax.vmap(one))(sizes)[0]
 
     mine, formulas = by_both(backend, compute)
     np.testing.assert_allclose(mine, formulas, atol=1e-13 if x64 else 1e-7)
@@ -245,9 +294,10 @@ def test_steps_do_not_depend_on_batch_threads_or_who_shares_weights(backend):
         return model.update(gradient, memory, positions, value=value, context=context)
 
     own = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), model)
-    table = jax.vmap(jax.vmap(moved, (None, 0)), (0, None))(own, where[:3])[0]
+    of_starts = jax.vmap(moved, (None, 0))
+    table = jax.jit(jax.vmap(of_starts, (0, None)))(own, where[:3])[0]
     for k, weights in enumerate((model, jax.tree.map(lambda x: 2 * x, model))):
-        expected = jax.vmap(moved, (None, 0))(weights, where[:3])[0]
+        expected = jax.jit(of_starts)(weights, where[:3])[0]
         np.testing.assert_array_equal(table[k], expected)
 
 
@@ -283,7 +333,10 @@ def test_derivatives_of_steps(backend):
             )
             return jnp.sum(moved**2)
 
-        mine, formulas = by_both(backend, lambda: jax.grad(size)(jnp.asarray(1.5)))
+        def slope():
+            return jax.jit(jax.grad(size))(jnp.asarray(1.5))
+
+        mine, formulas = by_both(backend, slope)
         np.testing.assert_allclose(mine, formulas, rtol=1e-9)
         assert abs(formulas) > 1e-12
 

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hopgym import native
+from hopgym.potentials import kernel
 from hopgym.potentials.base import (
     AbstractPotential,
     Box,
@@ -68,6 +70,15 @@ class Gupta(AbstractPotential):
     def check_box(self, box: Box | None) -> None:
         check_free_space(self, box)
 
+    def _exponents(self) -> tuple[Table, Table, Table, Table]:
+        """Terms of both sums as exp(start - decay r): start and decay of each."""
+        p, q = self.p / self.d0, 2 * self.q / self.d0
+        return self.p + jnp.log(self.a), p, 2 * (self.q + jnp.log(self.xi)), q
+
+    @property
+    def _core_radius(self) -> Float[Array, ""]:
+        return self.core * jnp.min(self.d0)
+
     def _pairs(self, positions: Padded, species: Species):
         """Terms of both sums of all pairs, their decay rates and the distances."""
         atoms = species.shape[0]
@@ -79,11 +90,9 @@ class Gupta(AbstractPotential):
             return table[0, 0] if kinds == 1 else dot(dot(one_hot, table), one_hot.T)
 
         distances = cored_distances(
-            squared_distances(positions, atoms), self.core * jnp.min(self.d0)
+            squared_distances(positions, atoms), self._core_radius
         )
-        # Factors are taken into the exponents of two, species by species.
-        p, q = self.p / self.d0, 2 * self.q / self.d0
-        of_a, of_xi = self.p + jnp.log(self.a), 2 * (self.q + jnp.log(self.xi))
+        of_a, p, of_xi, q = self._exponents()
         bits = 1 / math.log(2)
         repulsion, density = (
             power_of_two(of_pairs(start * bits) - of_pairs(decay * bits) * distances)
@@ -100,13 +109,34 @@ class Gupta(AbstractPotential):
     def energy_and_gradient(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
+        if self.d0.shape[0] > 2:
+            return self._by_formulas(positions, species, box)
+        return native.either(
+            Gupta._by_kernel, Gupta._by_formulas, self, positions, species, box
+        )
+
+    def _by_kernel(
+        self, positions: Positions, species: Species, box: Box | None
+    ) -> tuple[Energy, Positions]:
+        return kernel.energy_and_gradient(
+            "gupta",
+            positions,
+            species,
+            *self._exponents(),
+            self._core_radius,
+            smallest_density=SMALLEST_DENSITY,
+        )
+
+    def _by_formulas(
+        self, positions: Positions, species: Species, box: Box | None
+    ) -> tuple[Energy, Positions]:
         atoms = positions.shape[0]
         about_mean = padded(centred(positions))
         repulsion, density, p, q, distances = self._pairs(about_mean, species)
         energies, roots = self._atoms(repulsion, density)
         half = 0.5 * roots
         slope = q * density * (half[:, None] + half) - 2 * p * repulsion
-        weights = slope / jnp.maximum(distances, self.core * jnp.min(self.d0))
+        weights = slope / jnp.maximum(distances, self._core_radius)
         gradient = central_gradient(weights, about_mean)[:atoms]
         return jnp.sum(energies[:atoms]), gradient
 

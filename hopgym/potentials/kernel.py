@@ -1,4 +1,4 @@
-"""Kernels of potentials in C++ (native/pairs.inl)."""
+"""Kernels of potentials in C++."""
 
 from __future__ import annotations
 
@@ -11,24 +11,29 @@ from hopgym import native
 from hopgym.potentials.base import POSITION_LIMIT, Energy, Positions
 
 
-def pairs(
-    target: str, positions: Positions, *parameters: Any
+def energy_and_gradient(
+    target: str, positions: Positions, *operands: Any, **constants: float
 ) -> tuple[Energy, Positions]:
-    """Energy and gradient of a pair potential.
+    """Energy and gradient of a potential.
 
     **Arguments:**
 
     - `target`: name of the kernel.
     - `positions`: in the potential's length unit.
-    - `parameters`: the arrays that the kernel takes, in its order.
+    - `operands`: the arrays that the kernel takes, in its order.
+    - `constants`: the numbers that it takes.
     """
     dtype = positions.dtype
     results = (
         jax.ShapeDtypeStruct((), dtype),
         jax.ShapeDtypeStruct(positions.shape, dtype),
     )
-    limit = np.float64(POSITION_LIMIT)
+    constants = {"position_limit": POSITION_LIMIT, **constants}
     energy, gradient = native.call(
-        target, results, positions, *parameters, position_limit=limit
+        target,
+        results,
+        positions,
+        *operands,
+        **{name: np.float64(value) for name, value in constants.items()},
     )
     return energy, gradient

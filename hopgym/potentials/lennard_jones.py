@@ -81,7 +81,7 @@ class LennardJones(AbstractPotential):
     def _by_kernel(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
-        return kernel.pairs(
+        return kernel.energy_and_gradient(
             "lennard_jones", positions, self.epsilon, self.d0, self.core
         )
 

@@ -72,7 +72,7 @@ class Morse(AbstractPotential):
     def _by_kernel(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
-        return kernel.pairs(
+        return kernel.energy_and_gradient(
             "morse", positions, self.epsilon, self.d0, self.core, self.rho
         )
 

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from hopgym import native
+from hopgym.potentials import kernel
 from hopgym.potentials.base import (
     FAR,
     POSITION_LIMIT,
@@ -166,6 +168,38 @@ class StillingerWeber(AbstractPotential):
         return 0.5 * (bonds + self.strength * moments)
 
     def energy_and_gradient(
+        self, positions: Positions, species: Species, box: Box | None
+    ) -> tuple[Energy, Positions]:
+        if self.images:
+            return self._by_formulas(positions, species, box)
+        return native.either(
+            StillingerWeber._by_kernel,
+            StillingerWeber._by_formulas,
+            self,
+            positions,
+            species,
+            box,
+        )
+
+    def _by_kernel(
+        self, positions: Positions, species: Species, box: Box | None
+    ) -> tuple[Energy, Positions]:
+        return kernel.energy_and_gradient(
+            "stillinger_weber",
+            positions,
+            box,
+            self.a,
+            self.big_a,
+            self.big_b,
+            self.epsilon,
+            self.sigma,
+            self.strength,
+            self.gamma,
+            self.core,
+            cut=CUT,
+        )
+
+    def _by_formulas(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
         units, distances, outside = self._bonds(positions, box)

@@ -1,0 +1,8 @@
+// All kernels, for the instruction set that HOPGYM_ISA and HOPGYM_BYTES say.
+
+#include "vectors.inl"
+#include "block.inl"
+#include "gupta.inl"
+#include "learned_step.inl"
+#include "pairs.inl"
+#include "stillinger_weber.inl"
