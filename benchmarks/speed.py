@@ -2,6 +2,7 @@
 
 python benchmarks/speed.py --systems LJ-75,Gupta-Au55 --contenders xla,jax-md
 python benchmarks/speed.py --what learned-step --systems LJ-13,LJ-38,LJ-75
+python benchmarks/speed.py --systems LJ-13,LJ-75 --batch 1280 --cores 2
 
 Writes DIR/speed.json and prints a table. Protocol:
 
@@ -15,13 +16,18 @@ Writes DIR/speed.json and prints a table. Protocol:
 - Before timing, forces of all contenders are compared and so is a trajectory of 50
   steps; of learned steps the first displacement, and 20 of them, for 95 of 100
   replicas in single precision. Contenders that disagree are not timed.
+- On several cores (`--cores`) kernels may use so many threads, the measure is wall
+  time, and the base is the same kernel on one thread; another row has its two halves
+  one after the other, which shows what the size of the batch does.
 - One precision for all contenders. Start: harmonic initialisation, a few steps down.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
+import itertools
 import json
 import math
 import os
@@ -34,6 +40,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import peers
 from contenders import CONTENDERS, Nonsense, by, evaluations
 
 WHAT = {  # systems and contenders by default, and how results are called
@@ -56,7 +63,7 @@ AGREEMENT = {"float32": 1e-4, "float64": 1e-6}
 LEARNED_AGREEMENT = {"float32": (1e-5, 0.95), "float64": (1e-10, 1.0)}
 
 
-def programs(what: str, name: str, system) -> dict[str, Callable]:
+def programs(what: str, name: str, system, dtype: str) -> dict[str, Callable]:
     """What is timed and compared, compiled.
 
     `first(positions)`, `walk(positions, steps)`: vectors and positions in which
@@ -64,6 +71,10 @@ def programs(what: str, name: str, system) -> dict[str, Callable]:
 
     **Raises:** `Nonsense` for a contender that cannot compute the system.
     """
+    if what == "energy" and name in peers.PEERS:
+        if dtype != "float64":
+            raise Nonsense(f"{name} computes in double precision: add --dtype float64")
+        return peers.evaluations(peers.PEERS[name](system), float(system.length))
     if what == "energy":
         return evaluations(CONTENDERS[name](system), float(system.length))
     import speed_learned
@@ -94,21 +105,23 @@ def parser() -> Parser:
     add("--systems", help="names, separated by commas")
     add(
         "--contenders",
-        help=f"{', '.join(CONTENDERS)}; of learned steps native, xla, naive",
+        help=f"{', '.join((*CONTENDERS, *peers.PEERS))}; of learned steps native, xla, "
+        "naive",
     )
     add("--rounds", type=int, default=5)
-    add("--batch", type=int, default=80, help="replicas")
+    add("--batch", default="80", metavar="N,N", help="replicas, default 80")
     add("--seconds", type=float, default=0.3, help="of each contender in a round")
     add("--dtype", choices=sorted(AGREEMENT), default="float32")
     add("--core", type=int, help="to be pinned to (default: the first allowed)")
+    add("--cores", type=int, default=1, help="that native may use, default 1")
     add("--out", type=Path, default=Path("results/speed"), metavar="DIR")
     return result
 
 
 def chosen(
     options: argparse.Namespace,
-) -> list[tuple[Any, dict[str, dict[str, Callable]]]]:
-    """Systems, and the programs that compute them, by the contender's name.
+) -> list[tuple[Any, dict[str, Callable[[], dict[str, Callable]]]]]:
+    """Systems, and who makes the programs that compute them, by the contender's name.
 
     **Raises:** `Nonsense` for unknown ones, if a contender cannot compute a system,
     or if jax-md is not installed.
@@ -122,8 +135,14 @@ def chosen(
         systems = [get_system(name) for name in listed]
     except (KeyError, ValueError) as error:
         raise Nonsense(error.args[0]) from None
+    if options.cores > 1:
+        options.contenders = options.contenders or "native"
+        if options.contenders != "native":
+            raise Nonsense("on several cores only native is measured")
     names = (options.contenders or usual_contenders).split(",")
-    known = list(CONTENDERS) if options.what == "energy" else ["native", "xla", "naive"]
+    known = ["native", "xla", "naive"]
+    if options.what == "energy":
+        known = [*CONTENDERS, *peers.PEERS]
     for name in names:
         if name not in known:
             raise Nonsense(unknown("contender", name, known))
@@ -135,13 +154,27 @@ def chosen(
         )
     found = []
     for system in systems:
-        made = {}
+        made: dict[str, Callable] = {}
         for name in names:
+            make = functools.partial(
+                programs, options.what, name, system, options.dtype
+            )
             try:
-                made[name] = programs(options.what, name, system)
+                make()  # refuses what it cannot compute
             except Nonsense:
                 if name != "native" or options.contenders is not None:
                     raise
+                continue
+            made[name] = make
+        if options.cores > 1:
+            kernel = made["native"]
+            made = {
+                "one core": lambda make=kernel: on_threads(make(), 1),
+                "one core, halves": lambda make=kernel: on_threads(make(), 1, 2),
+                f"{options.cores} cores": lambda make=kernel: on_threads(
+                    make(), options.cores
+                ),
+            }
         found.append((system, made))
     return found
 
@@ -161,17 +194,40 @@ def prepare(path: Path) -> None:
         raise Nonsense(f"cannot write {path}: it is a folder")
 
 
-def pin(core: int | None) -> None:
-    """Keep this process on one core, the first allowed unless given.
+def pin(core: int | None, count: int) -> None:
+    """Keep this process on `count` cores, from `core` on or the first allowed ones.
 
-    **Raises:** `Nonsense` for a core that is not allowed.
+    **Raises:** `Nonsense` for cores that are not allowed.
     """
     if hasattr(os, "sched_setaffinity"):
-        allowed = os.sched_getaffinity(0)
-        core = min(allowed) if core is None else core
-        if core not in allowed:
+        allowed = sorted(os.sched_getaffinity(0))
+        first = allowed[0] if core is None else core
+        if first not in allowed:
             raise Nonsense(f"core {core} is not one of {allowed}")
-        os.sched_setaffinity(0, {core})
+        chosen = allowed[allowed.index(first) :][:count]
+        if len(chosen) < count:
+            raise Nonsense(f"there are not {count} cores from {first} on: {allowed}")
+        os.sched_setaffinity(0, {*chosen})
+
+
+def on_threads(made: dict[str, Callable], count: int, parts: int = 1) -> dict:
+    """Programs whose kernels use so many threads, on parts of the batch by turns."""
+    import jax
+
+    from hopgym import native
+
+    def limited(program: Callable) -> Callable:
+        def call(positions, *more):
+            with native.threads(count):
+                done = [
+                    jax.block_until_ready(program(x, *more))
+                    for x in jax.numpy.array_split(positions, parts)
+                ]
+            return jax.tree.map(lambda *x: jax.numpy.concatenate(x), *done)
+
+        return call
+
+    return {name: limited(program) for name, program in made.items()}
 
 
 class Contender:
@@ -190,8 +246,8 @@ class Contender:
         """Choose the number of evaluations of a measurement."""
         self.measure(positions)
         self.steps = 3
-        cpu, _ = self.measure(positions)
-        self.steps = max(3, int(seconds / (cpu * positions.shape[0] * 1e-9)))
+        _, wall = self.measure(positions)
+        self.steps = max(3, int(seconds / (wall * positions.shape[0] * 1e-9)))
 
     def measure(self, positions) -> tuple[float, float]:
         """CPU and wall time in nanoseconds per replica and evaluation."""
@@ -230,9 +286,12 @@ def differences(
 
 
 def compare(
-    system, contest: dict[str, dict[str, Callable]], options: argparse.Namespace
+    system,
+    contest: dict[str, Callable[[], dict[str, Callable]]],
+    batch: int,
+    options: argparse.Namespace,
 ) -> list[dict[str, Any]]:
-    """Rows of one system.
+    """Rows of one system with so many replicas.
 
     **Raises:** `RuntimeError` if contenders compute different things.
     """
@@ -240,14 +299,13 @@ def compare(
     import jax.numpy as jnp
 
     dtype = jnp.dtype(options.dtype)
-    keys = jax.random.split(jax.random.key(0), options.batch)
+    keys = jax.random.split(jax.random.key(0), batch)
     positions = jnp.asarray(jax.jit(jax.vmap(lambda k: system.sample(k)))(keys), dtype)
     bases = [name for name in ("jax-md", "naive") if name in contest]
     base_name = bases[0] if bases else next(iter(contest))
-    field = [Contender(name, made) for name, made in contest.items()]
+    field = [Contender(name, make()) for name, make in contest.items()]
     base = next(contender for contender in field if contender.name == base_name)
-    again = programs(options.what, base_name, system)
-    field.append(Contender(f"{base_name} again", again))
+    field.append(Contender(f"{base_name} again", contest[base_name]()))
     steps, unit = LEARNED_TRAJECTORY, float(system.length)
     limit, share = LEARNED_AGREEMENT[options.dtype]
     if options.what == "energy":
@@ -272,20 +330,25 @@ def compare(
             contender.cpu.append(cpu)
             contender.wall.append(wall)
 
+    def times(contender: Contender) -> list[float]:
+        return contender.cpu if options.cores == 1 else contender.wall
+
     rows = []
     for contender in field:
-        ratios = [b / c for b, c in zip(base.cpu, contender.cpu, strict=True)]
+        taken = times(contender)
+        ratios = [b / c for b, c in zip(times(base), taken, strict=True)]
         rows.append(
             {
                 "what": WHAT[options.what][2],
                 "system": system.name,
-                "batch": options.batch,
+                "batch": batch,
+                "cores": options.cores,
                 "dtype": options.dtype,
                 "contender": contender.name,
                 "base": base.name,
-                "ns_per_replica": statistics.median(contender.cpu),
-                "ns_per_replica_min": min(contender.cpu),
-                "ns_per_replica_max": max(contender.cpu),
+                "ns_per_replica": statistics.median(taken),
+                "ns_per_replica_min": min(taken),
+                "ns_per_replica_max": max(taken),
                 "wall_ns_per_replica": statistics.median(contender.wall),
                 "cpu_per_wall": sum(contender.cpu) / sum(contender.wall),
                 "ratio": statistics.median(ratios),
@@ -299,11 +362,14 @@ def compare(
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows, to be read."""
-    titles = ("system", "contender", "ns/replica", "ratio", "(min", "max)", "CPU/wall")
-    lines = ["{:<14}{:<14}{:>12}{:>9}{:>9}{:>9}{:>10}".format(*titles)]
+    titles = ("system", "batch", "contender", "ns/replica", "ratio", "(min", "max)")
+    lines = [
+        "{:<14}{:>6}  {:<18}{:>12}{:>9}{:>9}{:>9}{:>10}".format(*titles, "CPU/wall")
+    ]
     for row in rows:
         lines.append(
-            f"{row['system']:<14}{row['contender']:<14}{row['ns_per_replica']:>12,.0f}"
+            f"{row['system']:<14}{row['batch']:>6}  {row['contender']:<18}"
+            f"{row['ns_per_replica']:>12,.0f}"
             f"{row['ratio']:>9.2f}{row['ratio_min']:>9.2f}{row['ratio_max']:>9.2f}"
             f"{row['cpu_per_wall']:>10.2f}"
         )
@@ -322,15 +388,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _batches(text: str) -> list[int]:
+    try:
+        found = [int(number) for number in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 1:
+        raise Nonsense(f"--batch must be positive numbers, got {text!r}")
+    return found
+
+
 def _main(arguments: Sequence[str] | None) -> int:
     options = parser().parse_args(arguments)
-    if min(options.rounds, options.batch) < 1:
-        raise Nonsense("--rounds and --batch must be positive")
+    batches = _batches(options.batch)
+    if min(options.rounds, options.cores) < 1:
+        raise Nonsense("--rounds and --cores must be positive")
     if not 0 < options.seconds < math.inf:
         raise Nonsense("--seconds must be positive and finite")
-    pin(options.core)
-    flags = os.environ.get("XLA_FLAGS", "")
-    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+    pin(options.core, options.cores)
+    if options.cores == 1:
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
     import jax
     from provenance import describe_host
 
@@ -343,8 +421,8 @@ def _main(arguments: Sequence[str] | None) -> int:
     path = options.out / "speed.json"
     prepare(path)
     rows: list[dict[str, Any]] = []
-    for system, contenders in contest:
-        fresh = compare(system, contenders, options)
+    for (system, contenders), batch in itertools.product(contest, batches):
+        fresh = compare(system, contenders, batch, options)
         print(table(fresh) if not rows else table(fresh).split("\n", 1)[1], flush=True)
         rows += fresh
     words = sys.argv[1:] if arguments is None else arguments

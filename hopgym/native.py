@@ -86,6 +86,27 @@ def instruction_set() -> str | None:
     return None if library is None else library.hopgym_isa(None).decode()
 
 
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Within it a call of a kernel uses at most so many threads of XLA's.
+
+    By default it may use as many as the process has cores.
+
+    **Raises:** `ValueError` for a number below 1.
+    """
+    if count < 1:
+        raise ValueError(f"a kernel needs at least one thread, got {count}")
+    library, _ = _library()
+    if library is None:
+        yield
+        return
+    library.hopgym_use_threads(count)
+    try:
+        yield
+    finally:
+        library.hopgym_use_threads(_threads())
+
+
 def either(
     kernel: Callable[..., Any], formulas: Callable[..., Any], *operands: Any
 ) -> Any:
@@ -160,7 +181,8 @@ def _library() -> tuple[Any, str]:
             f"they were built for XLA's interface {built}, and this jaxlib has "
             f"{running}: install hopgym again"
         )
-    library.hopgym_use_threads(ctypes.c_int64(_threads()))
+    library.hopgym_use_threads.argtypes = [ctypes.c_int64]
+    library.hopgym_use_threads(_threads())
     library.hopgym_isa.restype = ctypes.c_char_p
     library.hopgym_isa.argtypes = [ctypes.c_char_p]
     for target in TARGETS:

@@ -139,6 +139,7 @@ class Learned {
         here_[a * atoms_ + i] = place_[a * atom_stride_ + i] = moved * inverse;
       }
       edge_[a] = call_.periodic ? box[a] * inverse : T(0);
+      inverse_edge_[a] = call_.periodic ? T(1) / edge_[a] : T(0);
     }
     for (int64_t k = 3 * atoms_; k < stride_; ++k) g_[k] = here_[k] = 0;
     for (int a = 0; a < 3; ++a)
@@ -404,9 +405,9 @@ class Learned {
       Vec<T> dx = x - place_[j], dy = y - place_[atom_stride_ + j],
              dz = z - place_[2 * atom_stride_ + j];
       if (call_.periodic) {
-        dx -= edge_[0] * rounded<T>(dx / edge_[0]);
-        dy -= edge_[1] * rounded<T>(dy / edge_[1]);
-        dz -= edge_[2] * rounded<T>(dz / edge_[2]);
+        dx -= edge_[0] * rounded<T>(dx * inverse_edge_[0]);
+        dy -= edge_[1] * rounded<T>(dy * inverse_edge_[1]);
+        dz -= edge_[2] * rounded<T>(dz * inverse_edge_[2]);
       }
       const Vec<T> t = (dx * dx + dy * dy + dz * dz) * factor - T(1);
       Int<T> counts = (t < T(1)) & (lane != decltype(lane[0] + 0)(j));
@@ -535,7 +536,7 @@ class Learned {
   const T* atom_weights_[kMostInputs];   // of each of the inputs of atoms
   T *inputs_, *merged_, *logs_, *first_, *second_, *values_, *more_, *g_, *here_, *outputs_,
       *shared_, *place_, *kind_, *atom_inputs_, *moments_;
-  T length_, edge_[3], sines_[kMostPeriods];
+  T length_, edge_[3], inverse_edge_[3], sines_[kMostPeriods];
   bool mixed_, sines_known_ = false;
   float log2_[kLog2Degree + 1];
   int32_t last_step_;

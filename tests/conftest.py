@@ -1,4 +1,22 @@
-"""What any test can ask for."""
+"""What any test can ask for, and a cache of compiled programs that all share."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+# Before JAX is imported; workers and the commands under test inherit it. JAX compiles
+# the same small operations in each of them. What is loaded from the cache is compared
+# with the features of the machine that compiled it, and LLVM's own inventions among
+# these are reported on the standard error: only warnings of C++, which tests do not
+# expect, are hidden with that.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    compiled = tempfile.mkdtemp(prefix="hopgym-compiled-")
+    atexit.register(shutil.rmtree, compiled, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import jax
 import pytest

@@ -1,6 +1,5 @@
 """Kernels in C++ against the formulas in JAX, and the switch between them."""
 
-import ctypes
 import os
 
 import jax
@@ -280,9 +279,8 @@ def test_steps_do_not_depend_on_batch_threads_or_who_shares_weights(backend):
     together, _ = walked(system, model, where, 5)
     alone, _ = walked(system, model, where[66:], 5)
     np.testing.assert_array_equal(together[66:], alone)
-    library.hopgym_use_threads(ctypes.c_int64(1))
-    single, _ = walked(system, model, where, 5)
-    library.hopgym_use_threads(ctypes.c_int64(native._threads()))
+    with native.threads(1):
+        single, _ = walked(system, model, where, 5)
     np.testing.assert_array_equal(together, single)
 
     context = Environment(system).context
@@ -373,6 +371,8 @@ def test_operands_that_do_not_fit(backend):
 def test_the_switch(backend, monkeypatch):
     with pytest.raises(ValueError, match="a backend is one of"):
         native.use_backend("cuda")
+    with pytest.raises(ValueError, match="at least one thread"), native.threads(0):
+        pass
     backend("xla")
     assert native.backend() == "xla"
     with native.using("auto"):

@@ -110,9 +110,12 @@ def test_contenders_that_disagree_are_not_timed(speed, tmp_path, capsys, monkeyp
         (["--systems", "LJ13"], "unknown system 'LJ13'; did you mean 'LJ-13'"),
         (["--systems", "LJ-4,"], "unknown system ''"),
         (["--contenders", "xlb"], "unknown contender 'xlb'; did you mean 'xla'"),
-        (["--rounds", "0"], "--rounds and --batch must be positive"),
+        (["--rounds", "0"], "--rounds and --cores must be positive"),
+        (["--cores", "0"], "--rounds and --cores must be positive"),
+        (["--cores", "2"], "on several cores only native is measured"),
         (["--rounds", "many"], "argument --rounds: invalid int value: 'many'"),
-        (["--batch", "-4"], "--rounds and --batch must be positive"),
+        (["--batch", "-4"], "--batch must be positive numbers, got '-4'"),
+        (["--batch", "4,many"], "--batch must be positive numbers, got '4,many'"),
         (["--seconds", "0"], "--seconds must be positive"),
         (["--seconds", "nan"], "--seconds must be positive"),
         (["--seconds", "inf"], "--seconds must be positive"),
@@ -129,6 +132,7 @@ def test_bad_input(refused, arguments, message):
 @pytest.mark.skipif(not PINS, reason="processes cannot be pinned")
 def test_no_such_core(refused):
     assert "core -1 is not one of" in refused("--contenders", "xla", "--core", "-1")
+    assert "there are not 999 cores" in refused("--cores", "999")
 
 
 def test_no_counterpart(refused):
@@ -175,6 +179,43 @@ def test_kernels_take_part(speed, tmp_path, what):
     assert list(found) == ["native", "xla", "native again"]
     if what == "energy":  # two programs, and not one under two names
         assert max(found["xla"]["difference"].values()) > 0
+
+
+@pytest.mark.skipif(native._library()[0] is None, reason="there are no kernels")
+@pytest.mark.skipif(
+    not PINS or len(os.sched_getaffinity(0)) < 2, reason="there is one core"
+)
+def test_several_cores_against_one(speed, pinned, tmp_path):
+    arguments = [*TINY, "--cores", "2", "--batch", "4,6", "--out", str(tmp_path)]
+    assert speed.main(arguments) == 0
+    names = ["one core", "one core, halves", "2 cores", "one core again"]
+    found = rows(tmp_path)
+    assert [row["contender"] for row in found] == 2 * names
+    assert [row["batch"] for row in found] == [4] * 4 + [6] * 4
+    for row in found:
+        assert row["cores"] == 2 and row["base"] == "one core"
+        assert row["ns_per_replica"] == row["wall_ns_per_replica"]
+        assert row["difference"] == {"forces": 0, "trajectory": 0}
+    assert len(pinned[0]) == 2
+
+
+def test_peers_compute_the_same(speed, tmp_path):
+    pytest.importorskip("ase")
+    arguments = [*TINY, "--contenders", "xla,numpy,ase", "--dtype", "float64"]
+    assert speed.main([*arguments, "--out", str(tmp_path)]) == 0
+    found = {row["contender"]: row for row in rows(tmp_path)}
+    assert list(found) == ["xla", "numpy", "ase", "xla again"]
+    for name in ("numpy", "ase"):
+        assert 0 < found[name]["difference"]["forces"] < 1e-10
+
+
+def test_peers_that_cannot_take_part(refused, monkeypatch):
+    assert "add --dtype float64" in refused("--contenders", "xla,numpy")
+    monkeypatch.setitem(sys.modules, "pele.potentials", None)
+    double = ("--dtype", "float64", "--contenders")
+    assert "pip install pele" in refused(*double, "pele")
+    said = refused("--systems", "SW-Si8", *double, "numpy")
+    assert "compared on LJ clusters, not SW-Si8" in said
 
 
 def test_without_kernels(refused, monkeypatch):

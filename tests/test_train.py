@@ -22,23 +22,13 @@ TINY += ["--polish", 5, "--evaluation-starts", 4, "--evaluate-every", 2]
 TINY += ["--checkpoint-every", 0.001]
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    """Environment of processes that share what they compile."""
-    return {
-        **os.environ,
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-
-
 def command(*arguments):
     return [sys.executable, "-m", "hopgym.meta.train", *map(str, arguments)]
 
 
-def run(env, *arguments):
+def run(*arguments):
     return subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=300, env=env
+        command(*arguments), capture_output=True, text=True, timeout=300
     )
 
 
@@ -50,10 +40,10 @@ def metrics(folder):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, compiled):
+def whole(tmp_path_factory):
     """An uninterrupted run."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    done = run(compiled, *TINY, "--updates", 6, "--out", folder)
+    done = run(*TINY, "--updates", 6, "--out", folder)
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -80,12 +70,11 @@ def test_a_run_leaves_weights_metrics_and_a_figure(whole):
     assert header["versions"]["jax"] == jax.__version__
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(whole, compiled, tmp_path):
+def test_a_killed_run_goes_on_to_the_same_weights(whole, tmp_path):
     folder = tmp_path / "run"
     process = subprocess.Popen(
         command(*TINY, "--updates", 6, "--out", folder),
         stderr=subprocess.DEVNULL,
-        env=compiled,
     )
     deadline = time.time() + 300
     while time.time() < deadline:
@@ -96,17 +85,17 @@ def test_a_killed_run_goes_on_to_the_same_weights(whole, compiled, tmp_path):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = run(compiled, "--out", folder, "--resume")
+    done = run("--out", folder, "--resume")
     assert done.returncode == 0, done.stderr
     for name in ("weights.eqx", "best.eqx"):
         assert eqx.tree_equal(load(folder / name), load(whole[0] / name))
     assert metrics(folder) == metrics(whole[0])
 
 
-def test_a_time_limit_and_a_signal_end_cleanly(whole, compiled, tmp_path):
+def test_a_time_limit_and_a_signal_end_cleanly(whole, tmp_path):
     folder = tmp_path / "run"
     limit = ["--updates", 10**6, "--time-limit", 3]
-    done = run(compiled, *TINY, *limit, "--out", folder)
+    done = run(*TINY, *limit, "--out", folder)
     assert done.returncode == 1
     assert "time limit reached" in done.stderr and "--resume" in done.stderr
     before = Folder(folder).header()["update"]
@@ -114,7 +103,6 @@ def test_a_time_limit_and_a_signal_end_cleanly(whole, compiled, tmp_path):
         command("--out", folder, "--resume"),
         stderr=subprocess.PIPE,
         text=True,
-        env=compiled,
     )
     assert "going on after update" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
@@ -257,7 +245,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def together(env, folder, *arguments):
+def together(folder, *arguments):
     """Two processes that train together."""
     port = free_port()
     return [
@@ -276,27 +264,24 @@ def together(env, folder, *arguments):
             ),
             stderr=subprocess.PIPE,
             text=True,
-            env={**env, "JAX_PLATFORMS": "cpu"},
+            env={**os.environ, "JAX_PLATFORMS": "cpu"},
         )
         for k in range(2)
     ]
 
 
-def test_two_processes_give_what_one_gives(whole, compiled, tmp_path):
+def test_two_processes_give_what_one_gives(whole, tmp_path):
     folder = tmp_path / "run"
-    said = [
-        p.communicate(timeout=300)[1]
-        for p in together(compiled, folder, "--updates", 6)
-    ]
+    said = [p.communicate(timeout=300)[1] for p in together(folder, "--updates", 6)]
     assert "6 updates done" in said[0], said
     alone, both = (load(f / "weights.eqx") for f in (whole[0], folder))
     for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(both), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-3)
 
 
-def test_when_one_process_dies_the_other_ends_and_says_so(compiled, tmp_path):
+def test_when_one_process_dies_the_other_ends_and_says_so(tmp_path):
     folder = tmp_path / "run"
-    first, second = together(compiled, folder, "--updates", 10**6)
+    first, second = together(folder, "--updates", 10**6)
     log = folder / "metrics.jsonl"
     deadline = time.time() + 300
     while not (log.exists() and '"loss"' in log.read_text()):
@@ -307,5 +292,5 @@ def test_when_one_process_dies_the_other_ends_and_says_so(compiled, tmp_path):
     _, said = first.communicate(timeout=200)
     assert first.returncode != 0
     assert "another process" in said or "coordination service" in said.lower(), said
-    done = run(compiled, "--out", folder, "--resume", "--time-limit", 0.1)
+    done = run("--out", folder, "--resume", "--time-limit", 0.1)
     assert done.returncode == 1 and "go on with" in done.stderr

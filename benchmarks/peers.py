@@ -1,0 +1,108 @@
+"""Codes outside of JAX, for the benchmark of speed: LJ clusters, one after the other.
+
+A peer is a function of a system that gives `positions -> (energy, gradient)` of one
+replica in NumPy, or raises `Nonsense` if it is not installed. All compute in double
+precision.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from contenders import STRIDE, TINY, Nonsense
+
+SIGMA = 2 ** (-1 / 6)  # the minimum of the pair potential is at 1
+FAR = 1e3  # cutoff beyond any cluster, in units of length
+
+
+def _package(name: str, pip: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except (ImportError, OSError) as error:
+        raise Nonsense(
+            f"contender {pip!r} cannot be imported ({error}): pip install {pip}, or "
+            "leave it out with --contenders"
+        ) from None
+
+
+def _lennard_jones(system, name: str) -> None:
+    if not system.name.startswith("LJ-"):
+        raise Nonsense(f"{name} is compared on LJ clusters, not {system.name}")
+
+
+def numpy(system) -> Callable:
+    """The formula as one writes it."""
+    _lennard_jones(system, "numpy")
+    upper = np.triu_indices(system.atoms, 1)
+
+    def evaluate(positions):
+        difference = positions[:, None] - positions
+        squared = (difference**2).sum(axis=2)
+        np.fill_diagonal(squared, 1)
+        r6 = squared**-3
+        weights = 12 * (r6 - r6 * r6) / squared
+        np.fill_diagonal(weights, 0)
+        energy = (r6 * (r6 - 2))[upper].sum()
+        return energy, (weights[:, :, None] * difference).sum(axis=1)
+
+    return evaluate
+
+
+def pele(system) -> Callable:
+    """pele, in C++ (pele-python.github.io)."""
+    _lennard_jones(system, "pele")
+    potential = _package("pele.potentials", "pele").LJ(eps=1.0, sig=SIGMA)
+
+    def evaluate(positions):
+        energy, gradient = potential.getEnergyGradient(positions.ravel())
+        return energy, gradient.reshape(positions.shape)
+
+    return evaluate
+
+
+def ase(system) -> Callable:
+    """ASE's calculator (ase-lib.org)."""
+    _lennard_jones(system, "ase")
+    atoms = _package("ase", "ase").Atoms(f"Ar{system.atoms}")
+    calculator = _package("ase.calculators.lj", "ase").LennardJones
+    atoms.calc = calculator(sigma=SIGMA, epsilon=1.0, rc=FAR, smooth=False)
+
+    def evaluate(positions):
+        atoms.positions = positions
+        forces = atoms.get_forces()
+        return atoms.get_potential_energy(), -forces
+
+    return evaluate
+
+
+PEERS: dict[str, Callable] = {"pele": pele, "ase": ase, "numpy": numpy}
+
+
+def evaluations(evaluate: Callable, length: float) -> dict[str, Callable]:
+    """Programs of evaluations, one after the other."""
+
+    def first(positions):
+        return np.stack([evaluate(x)[1] for x in np.array(positions)])
+
+    def run(positions, steps):
+        totals = np.zeros(len(positions))
+        moving = np.array(positions)
+        for k, x in enumerate(moving):
+            for _ in range(int(steps)):
+                energy, gradient = evaluate(x)
+                x -= TINY * gradient
+                totals[k] += energy
+        return totals
+
+    def walk(positions, steps):
+        moving = np.array(positions)
+        for x in moving:
+            for _ in range(int(steps)):
+                _, gradient = evaluate(x)
+                x -= STRIDE * length * gradient / np.abs(gradient).max()
+        return moving
+
+    return {"first": first, "run": run, "walk": walk}
