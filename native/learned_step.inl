@@ -123,18 +123,19 @@ class Learned {
     const T unit = length_ / *call_.energy.at(r);
     const T limit = T(c_.gradient_limit);
     const T inverse = 1 / length_;
+    T mean[3] = {0, 0, 0};
+    if (!call_.periodic) {
+      for (int64_t i = 0; i < atoms_; ++i)
+        for (int a = 0; a < 3; ++a) mean[a] += positions[3 * i + a];
+      for (int a = 0; a < 3; ++a) mean[a] /= atoms_;
+    }
     for (int a = 0; a < 3; ++a) {
-      T mean = 0;
-      if (!call_.periodic) {
-        for (int64_t i = 0; i < atoms_; ++i) mean += positions[3 * i + a];
-        mean /= atoms_;
-      }
       for (int64_t i = 0; i < atoms_; ++i) {
         T g = gradient[3 * i + a] * unit;
         g = g < -limit ? -limit : g > limit ? limit : g;
         g_[a * atoms_ + i] = g;
         const T x = positions[3 * i + a];
-        T moved = x - mean;
+        T moved = x - mean[a];
         if (call_.periodic) moved = x - (std::floor(x / box[a]) + T(0.5)) * box[a];
         here_[a * atoms_ + i] = place_[a * atom_stride_ + i] = moved * inverse;
       }
@@ -234,6 +235,9 @@ class Learned {
     const T rate = T(c_.decay[d]), rest = T(1) - rate, p = T(1 / c_.logarithms);
     const Vec<T> tiny = all<T>(sizeof(T) == 4 ? T(1e-37) : T(1e-300));
     Vec<T> least = all<T>(T(0));
+    Int<T> lane;
+    for (int l = 0; l < lanes<T>; ++l) lane[l] = l;
+    const auto filled_lanes = decltype(lane[0] + 0)(3 * atoms_ - (end_ - lanes<T>));
     for (int64_t at = 0; at < end_; at += lanes<T>) {
       const Vec<T> g = load<T>(g_ + at);
       const Vec<T> m = rate * part(first, at, width) + rest * g;
@@ -246,15 +250,12 @@ class Learned {
       const Vec<T> log_v = p * logarithm(v + T(c_.epsilon), log2_);
       store<T>(logs_ + at, log_m);
       store<T>(logs_ + stride_ + at, log_v);
+      const Vec<T> lowest =
+          smaller<T>(smaller<T>(log_m, log_v), log_m - T(0.5) * log_v);
       if (at + lanes<T> <= 3 * atoms_)
-        least = smaller<T>(least, smaller<T>(smaller<T>(log_m, log_v), log_m - T(0.5) * log_v));
+        least = smaller<T>(least, lowest);
       else
-        for (int l = 0; at + l < 3 * atoms_; ++l) {
-          const T quotient = log_m[l] - T(0.5) * log_v[l];
-          const T lower = log_m[l] < log_v[l] ? log_m[l] : log_v[l];
-          const T lowest = lower < quotient ? lower : quotient;
-          least[0] = lowest < least[0] ? lowest : least[0];
-        }
+        least = smaller<T>(least, choose<T>(lane < filled_lanes, lowest, least));
     }
     // Rows of states may be longer than the vectors that hold components.
     for (int64_t k = end_; k < width; ++k) {
@@ -263,9 +264,7 @@ class Learned {
     }
     // In double precision epsilon shows beside any square.
     if (sizeof(T) == 8) return false;
-    for (int l = 0; l < lanes<T>; ++l)
-      if (!(least[l] > T(-1))) return false;
-    return true;
+    return !any<T>(!(least > T(-1)));
   }
 
   // Four logarithms that are sums of two, and four signs, as three inputs.
@@ -391,7 +390,26 @@ class Learned {
     }
   }
 
+  // Moments of the atoms from `at` on. No atom is its own neighbour.
   void sums(int64_t at, bool unlike) {
+    Vec<T> moment[kDegree<T> + 1] = {};
+    const int64_t end = at + lanes<T> < atoms_ ? at + lanes<T> : atoms_;
+    if (call_.periodic) {
+      sums<true, false>(at, 0, at, unlike, moment);
+      sums<true, true>(at, at, end, unlike, moment);
+      sums<true, false>(at, end, atoms_, unlike, moment);
+    } else {
+      sums<false, false>(at, 0, at, unlike, moment);
+      sums<false, true>(at, at, end, unlike, moment);
+      sums<false, false>(at, end, atoms_, unlike, moment);
+    }
+    HOPGYM_UNROLL
+    for (int k = 0; k <= kDegree<T>; ++k) store<T>(moments_ + k * atom_stride_ + at, moment[k]);
+  }
+
+  template <bool periodic, bool among>
+  HOPGYM_INLINE void sums(int64_t at, int64_t begin, int64_t end, bool unlike,
+                          Vec<T> (&moment)[kDegree<T> + 1]) {
     constexpr int degree = kDegree<T>, cutoff_degree = kCutoffDegree<T>;
     const T factor = T(2 / (c_.radius * c_.radius));
     const Vec<T> x = load<T>(place_ + at), y = load<T>(place_ + atom_stride_ + at),
@@ -400,32 +418,39 @@ class Learned {
     for (int l = 0; l < lanes<T>; ++l) lane[l] = at + l;
     T cutoff[cutoff_degree + 1];
     for (int k = 0; k <= cutoff_degree; ++k) cutoff[k] = T(c_.cutoff[k]);
-    Vec<T> moment[degree + 1] = {};
-    for (int64_t j = 0; j < atoms_; ++j) {
+    for (int64_t j = begin; j < end; ++j) {
       Vec<T> dx = x - place_[j], dy = y - place_[atom_stride_ + j],
              dz = z - place_[2 * atom_stride_ + j];
-      if (call_.periodic) {
+      if (periodic) {
         dx -= edge_[0] * rounded<T>(dx * inverse_edge_[0]);
         dy -= edge_[1] * rounded<T>(dy * inverse_edge_[1]);
         dz -= edge_[2] * rounded<T>(dz * inverse_edge_[2]);
       }
       const Vec<T> t = (dx * dx + dy * dy + dz * dz) * factor - T(1);
-      Int<T> counts = (t < T(1)) & (lane != decltype(lane[0] + 0)(j));
+      Int<T> counts = t < T(1);
+      if (among) counts &= lane != decltype(lane[0] + 0)(j);
       if (unlike) counts &= own != kind_[j];
-      const Vec<T> u = smaller<T>(t, all<T>(T(1)));
-      Vec<T> gamma = all<T>(cutoff[cutoff_degree]);
+      // In an order that leaves little to wait for: powers of u, and the cutoff function
+      // as four polynomials in u^4.
+      Vec<T> u[degree + 1];
+      u[1] = smaller<T>(t, all<T>(T(1)));
       HOPGYM_UNROLL
-      for (int k = cutoff_degree - 1; k >= 0; --k) gamma = gamma * u + cutoff[k];
-      Vec<T> power = choose<T>(counts, gamma, Vec<T>{});
-      moment[0] += power;
+      for (int k = 2; k <= degree; ++k) u[k] = u[k / 2] * u[k - k / 2];
+      Vec<T> part[4];
       HOPGYM_UNROLL
-      for (int k = 1; k <= degree; ++k) {
-        power *= u;
-        moment[k] += power;
+      for (int m = 0; m < 4; ++m) {
+        constexpr int last = cutoff_degree;
+        const int top = last - (last - m) % 4;
+        part[m] = all<T>(cutoff[top]);
+        HOPGYM_UNROLL
+        for (int k = top - 4; k >= 0; k -= 4) part[m] = part[m] * u[4] + cutoff[k];
       }
+      const Vec<T> low = part[1] * u[1] + part[0], high = part[3] * u[1] + part[2];
+      const Vec<T> gamma = choose<T>(counts, high * u[2] + low, Vec<T>{});
+      moment[0] += gamma;
+      HOPGYM_UNROLL
+      for (int k = 1; k <= degree; ++k) moment[k] += gamma * u[k];
     }
-    HOPGYM_UNROLL
-    for (int k = 0; k <= degree; ++k) store<T>(moments_ + k * atom_stride_ + at, moment[k]);
   }
 
   void network(int64_t r) {
