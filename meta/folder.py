@@ -13,6 +13,8 @@ from hopgym.optimizers.learned import files
 
 CHECKPOINT = "checkpoint.eqx"
 METRICS = "metrics.jsonl"
+# What the header of a checkpoint must tell to go on from it.
+HEADER = {"plan", "update", "evaluated", "best", "elapsed", "runs", "updates_planned"}
 
 
 class Folder:
@@ -53,11 +55,20 @@ class Folder:
     def header(self) -> dict[str, Any]:
         """Of the checkpoint: settings and progress.
 
-        **Raises:** `ValueError` if there is none or it is damaged.
+        **Raises:** `ValueError` if there is none, if it is damaged or if another
+        version of this package wrote it.
         """
         if not self.holds_a_run:
             raise ValueError(f"{self.path} holds no run to resume")
-        return files.read_header(self.path / CHECKPOINT)
+        header = files.read_header(self.path / CHECKPOINT)
+        missing = HEADER - header.keys()
+        if missing:
+            raise ValueError(
+                f"{self.path / CHECKPOINT} says nothing of "
+                f"{', '.join(sorted(missing))}: another version of hopgym wrote it, "
+                "which can go on from it"
+            )
+        return header
 
     def restore(self, like: PyTree) -> PyTree:
         """The arrays of the checkpoint.

@@ -228,7 +228,8 @@ def _about(folder: Folder, resume: bool, words: Sequence[str]) -> dict[str, Any]
     """What the headers of all files tell: command, versions, date, machine."""
     if resume:
         kept = ("command", "versions", "date", "devices", "backend", "updates_planned")
-        return {name: folder.header()[name] for name in kept}
+        header = folder.header()
+        return {name: header[name] for name in kept if name in header}
     packages = ("hopgym", "jax", "jaxlib", "equinox", "evosax", "optax")
     devices = jax.devices()
     return {

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -234,6 +235,18 @@ def test_a_damaged_checkpoint_is_refused_and_kept(whole, capsys, tmp_path):
     said = refused(capsys, "--out", tmp_path, "--resume")
     assert "not those of this architecture" in said
     assert path.read_bytes() == content.replace(b'"hidden": 4', b'"hidden": 5')
+    path.write_bytes(content.replace(b'"evaluated"', b'"looked_at"'))
+    said = refused(capsys, "--out", tmp_path, "--resume")
+    assert "says nothing of evaluated: another version of hopgym" in said
+
+
+def test_committed_checkpoints_can_be_gone_on_from():
+    """They have all that this version asks for."""
+    results = Path(__file__).parents[1] / "benchmarks/results"
+    found = list(results.rglob("checkpoint.eqx"))
+    assert found
+    for path in found:
+        assert Folder(path.parent).header()["update"] > 0
 
 
 # Several processes
