@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-SPEED = Path(__file__).resolve().parent / "results" / "speed" / "xeon"
+SPEED = Path(__file__).resolve().parent / "results" / "speed" / "2026-11-26"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import jax
 
+from hopgym import native
+
 PACKAGES = ("hopgym", "jax", "jaxlib", "equinox", "numpy")
 
 
@@ -23,6 +25,7 @@ def describe_host() -> dict[str, object]:
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "devices": f"{len(devices)} x {devices[0].device_kind}",
+        "kernels": native.instruction_set() if native.backend() == "native" else None,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

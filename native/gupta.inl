@@ -10,8 +10,8 @@ using hopgym::Gupta;
 
 // What a parameter is for pairs of alike and unlike atoms.
 template <class T>
-struct OfPair {
-  OfPair(const Operand<T>& table, int kinds, int64_t begin, int64_t count)
+struct OfBond {
+  OfBond(const Operand<T>& table, int kinds, int64_t begin, int64_t count)
       : first(parameter(table, begin, count)), unlike(first), second(first) {
     if (kinds == 1) return;
     unlike = parameter(table, begin, count, 1);
@@ -24,9 +24,9 @@ struct OfPair {
 // The same seen from an atom: for neighbours of the first and of the second kind.
 template <class T>
 struct OfNeighbour {
-  HOPGYM_INLINE OfNeighbour(const OfPair<T>& pair, Int<T> kind)
-      : first(choose<T>(kind, pair.unlike, pair.first)),
-        second(choose<T>(kind, pair.second, pair.unlike)) {}
+  HOPGYM_INLINE OfNeighbour(const OfBond<T>& bond, Int<T> kind)
+      : first(choose<T>(kind, bond.unlike, bond.first)),
+        second(choose<T>(kind, bond.second, bond.unlike)) {}
 
   template <bool mixed>
   HOPGYM_INLINE Vec<T> of(Int<T> kind) const {
@@ -49,7 +49,7 @@ void gupta_of_block(const Gupta<T>& call, T* scratch, int64_t begin, int64_t cou
       const int32_t* species = call.species.at(begin + (l < count ? l : 0));
       for (int64_t i = 0; i < n; ++i) kinds[i * L + l] = T(species[i]);
     }
-  const OfPair<T> log_a(call.log_a, call.kinds, begin, count),
+  const OfBond<T> log_a(call.log_a, call.kinds, begin, count),
       p(call.p, call.kinds, begin, count), log_xi(call.log_xi, call.kinds, begin, count),
       q(call.q, call.kinds, begin, count);
   const Vec<T> core = parameter(call.core, begin, count), core2 = core * core,
@@ -71,7 +71,8 @@ void gupta_of_block(const Gupta<T>& call, T* scratch, int64_t begin, int64_t cou
       const Vec<T> decay_a = of_p.template of<mixed>(other),
                    decay_xi = of_q.template of<mixed>(other);
       const Vec<T> squared = dot(d, d), inside = larger<T>(core2 - squared, Vec<T>{}) * half;
-      const Vec<T> distance = root(squared + inside * inside);
+      const Vec<T> softened = squared + inside * inside, closeness = inverse_root(softened);
+      const Vec<T> distance = softened * closeness;
       const Vec<T> repulsion =
           power_of_two<T>((of_a.template of<mixed>(other) - decay_a * distance) * log2e);
       const Vec<T> bond =
@@ -79,7 +80,7 @@ void gupta_of_block(const Gupta<T>& call, T* scratch, int64_t begin, int64_t cou
       row += repulsion;
       bonds += bond;
       store<T>(density + j * L, load<T>(density + j * L) + bond);
-      const Vec<T> inverse = smaller<T>(T(1) / distance, longest);
+      const Vec<T> inverse = smaller<T>(closeness, longest);
       store<T>(term, decay_a * repulsion * inverse);
       store<T>(term + L, decay_xi * bond * inverse);
     }
@@ -92,7 +93,7 @@ void gupta_of_block(const Gupta<T>& call, T* scratch, int64_t begin, int64_t cou
   const Vec<T> smallest = all<T>(T(call.smallest_density));
   for (int64_t i = 0; i < n; ++i) {
     const Vec<T> sum = load<T>(density + i * L);
-    const Vec<T> inverse = T(1) / root(larger<T>(sum, smallest));
+    const Vec<T> inverse = inverse_root(larger<T>(sum, smallest));
     energy -= sum * inverse;
     store<T>(density + i * L, T(0.5) * inverse);
   }

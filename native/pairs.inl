@@ -7,6 +7,13 @@ namespace {
 
 using hopgym::Pairs;
 
+// Energies of a pair in all lanes: `energy`, and `core`, which is 0 but for overlaps; and
+// the weight of the difference vector in the gradient.
+template <class T>
+struct OfPair {
+  Vec<T> energy, core, weight;
+};
+
 // hopgym/potentials/lennard_jones.py. Parameters: epsilon, d0, core.
 template <class T>
 struct LennardJones {
@@ -15,14 +22,16 @@ struct LennardJones {
     slope = T(6) * edge * edge * (edge * edge * edge - T(1));
   }
 
-  // Energy, and weight of the difference vector in the gradient, of squared distances.
-  HOPGYM_INLINE Vec<T> operator()(Vec<T> squared, Vec<T>& weight) const {
-    const Vec<T> outside = larger<T>(squared, core2);
-    const Vec<T> inverse = (T(2) - smaller<T>(squared, core2) * edge) / outside;
-    const Vec<T> r2 = smaller<T>(inverse, edge);
+  HOPGYM_INLINE OfPair<T> operator()(Vec<T> squared) const {
+    const Int<T> overlap = squared < core2;
+    Vec<T> r2 = reciprocal(squared), core{};
+    // Lanes are computed alike whether others overlap or not.
+    if (__builtin_expect(any<T>(overlap), false)) {
+      r2 = choose<T>(overlap, edge, r2);
+      core = choose<T>(overlap, slope * edge * (T(1) - squared * edge), core);
+    }
     const Vec<T> r6 = r2 * r2 * r2;
-    weight = T(12) * (r6 - r6 * r6) * r2;
-    return r6 * (r6 - T(2)) + slope * larger<T>(inverse - edge, Vec<T>{});
+    return {r6 * (r6 - T(2)), core, T(12) * (r6 - r6 * r6) * r2};
   }
 
   Vec<T> core2, edge, slope;
@@ -32,17 +41,21 @@ struct LennardJones {
 template <class T>
 struct Morse {
   explicit Morse(const Vec<T>* parameters)
-      : core(parameters[2]), rho(parameters[3]), half(T(0.5) / parameters[2]) {}
+      : core2(parameters[2] * parameters[2]),
+        rho(parameters[3]),
+        half(T(0.5) / parameters[2]),
+        longest(T(1) / parameters[2]) {}
 
-  HOPGYM_INLINE Vec<T> operator()(Vec<T> squared, Vec<T>& weight) const {
-    const Vec<T> inside = larger<T>(core * core - squared, Vec<T>{}) * half;
-    const Vec<T> distance = root(squared + inside * inside);
-    const Vec<T> bond = exponential<T>(rho * (T(1) - distance));
-    weight = T(-2) * rho * bond * (bond - T(1)) / larger<T>(distance, core);
-    return bond * (bond - T(2));
+  HOPGYM_INLINE OfPair<T> operator()(Vec<T> squared) const {
+    const Vec<T> inside = larger<T>(core2 - squared, Vec<T>{}) * half;
+    const Vec<T> softened = squared + inside * inside;
+    const Vec<T> inverse = inverse_root(softened);
+    const Vec<T> bond = exponential<T>(rho * (T(1) - softened * inverse));
+    const Vec<T> weight = T(-2) * rho * bond * (bond - T(1)) * smaller<T>(inverse, longest);
+    return {bond * (bond - T(2)), Vec<T>{}, weight};
   }
 
-  Vec<T> core, rho, half;
+  Vec<T> core2, rho, half, longest;
 };
 
 // The replicas of a block, whose positions and gradient take 6 vectors for every atom.
@@ -64,9 +77,10 @@ void pairs_of_block(const Pairs<T>& call, T* scratch, int64_t begin, int64_t cou
     Space<T> force{};
     for (int64_t j = 0; j < i; ++j) {
       const Space<T> d = here - load_space(x + 3 * j * L);
-      Vec<T> weight;
-      row += pair(dot(d, d), weight);
-      const Space<T> f = weight * d;
+      const OfPair<T> found = pair(dot(d, d));
+      row += found.energy;
+      row += found.core;
+      const Space<T> f = found.weight * d;
       force = force + f;
       subtract(g + 3 * j * L, f);
     }

@@ -91,10 +91,8 @@ void stillinger_weber_of_block(const StillingerWeber<T>& call, T* scratch, int64
       if (!any<T>(near)) continue;
       const Vec<T> reached = smaller<T>(squared, cut2);
       const Vec<T> inside = larger<T>(core2 - reached, Vec<T>{}) * half;
-      const Vec<T> distance = root(reached + inside * inside);
-      // 1 / distance and 1 / (distance - a) by one division.
-      const Vec<T> beyond = distance - a, both = T(1) / (distance * beyond);
-      const Vec<T> inverse = beyond * both, u = distance * both;
+      const Vec<T> softened = reached + inside * inside, inverse = inverse_root(softened);
+      const Vec<T> u = -reciprocal(a - softened * inverse);
       const Vec<T> f = choose<T>(near, exponential<T>(gamma * u), Vec<T>{});
       const Vec<T> tail = choose<T>(near, big_a * exponential<T>(u), Vec<T>{});
       const Vec<T> r2 = inverse * inverse, r4 = big_b * r2 * r2, u2 = u * u;

@@ -108,6 +108,34 @@ HOPGYM_INLINE V root(V x) {
 }
 #endif
 
+// 1 / x and 1 / sqrt(x) of positive numbers whose result is a normal number. Where the
+// division of vectors takes as long as ten multiplications: from 14 bits by a step of
+// Newton's method, to the last bit or the one before.
+#if HOPGYM_BYTES == 64
+HOPGYM_INLINE Vec<float> reciprocal(Vec<float> x) {
+  const Vec<float> y = (Vec<float>)_mm512_rcp14_ps((__m512)x);
+  return y + y * (1.0f - x * y);
+}
+
+HOPGYM_INLINE Vec<float> inverse_root(Vec<float> x) {
+  const Vec<float> y = (Vec<float>)_mm512_rsqrt14_ps((__m512)x);
+  return y + 0.5f * y * (1.0f - x * y * y);
+}
+
+HOPGYM_INLINE Vec<double> reciprocal(Vec<double> x) { return 1.0 / x; }
+HOPGYM_INLINE Vec<double> inverse_root(Vec<double> x) { return 1.0 / root(x); }
+#else
+template <class V>
+HOPGYM_INLINE V reciprocal(V x) {
+  return 1 / x;
+}
+
+template <class V>
+HOPGYM_INLINE V inverse_root(V x) {
+  return 1 / root(x);
+}
+#endif
+
 // To the nearest whole number, for |x| below 2^22 (2^51): adding and taking away a
 // number whose last bit is 1.
 template <class T>
