@@ -18,7 +18,7 @@ CLASSICAL = (
 )
 
 
-LEARNED = ("learn2hop-lj13-esmc", "learn2hop-lj13-ga")
+LEARNED = ("learn2hop-lj13-esmc", "learn2hop-lj13-ga", "learn2hop-lj-set")
 
 
 @dataclass(frozen=True)

@@ -227,3 +227,17 @@ def test_learned_steps_of_other_potentials_are_refused(refused):
     pytest.importorskip("jax_md")
     arguments = ["--what", "learned-step", "--systems", "SW-Si8"]
     assert "compared on LJ clusters, not SW-Si8" in refused(*arguments)
+
+
+def test_figure_of_cost(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    speed_figure = __import__("speed_figure")
+    days = sorted((BENCHMARKS / "results" / "speed").glob("*/sizes/speed.json"))
+    sizes = days[-1]
+    batches = sizes.parents[1] / "batches" / "speed.json"
+    out = tmp_path / "cost.png"
+    assert speed_figure.main([str(sizes), str(batches), str(out)]) == 0
+    assert out.read_bytes().startswith(b"\x89PNG")
+    assert speed_figure.main(["only one"]) == 2
+    assert speed_figure.main([str(tmp_path / "no.json"), str(batches), str(out)]) == 2
+    assert "no.json" in capsys.readouterr().err
