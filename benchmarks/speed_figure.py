@@ -37,8 +37,11 @@ def draw(by_size: list[dict], by_batch: list[dict]) -> Figure:
     left.set(
         xlabel="atoms",
         ylabel="ns per replica",
-        title=f"energy and gradient of Lennard-Jones, batch {batch}",
+        title=f"Lennard-Jones clusters, {batch} replicas",
     )
+    atoms = sorted({size for points in sizes.values() for size, _ in points})
+    left.set_xticks(atoms, [str(size) for size in atoms], minor=False)
+    left.set_xticks([], minor=True)
     batches: dict[tuple[str, str], list] = defaultdict(list)
     for row in by_batch:
         cell = row["system"], row["contender"]
@@ -50,7 +53,7 @@ def draw(by_size: list[dict], by_batch: list[dict]) -> Figure:
         right.loglog(
             *line, STYLES[contender], color=colour, label=f"{system} {contender}"
         )
-    right.set(xlabel="replicas in a batch", ylabel="ns per replica")
+    right.set(xlabel="replicas in a batch", title="energy and gradient, one core")
     for axes in (left, right):
         axes.legend(fontsize="small")
         axes.grid(alpha=0.3, which="both")

@@ -1,6 +1,5 @@
 """What the README says is so: its code runs, its numbers are committed results."""
 
-import json
 import re
 import subprocess
 import sys
