@@ -14,7 +14,7 @@ from hopgym.optimizers.learned import files
 CHECKPOINT = "checkpoint.eqx"
 METRICS = "metrics.jsonl"
 # What the header of a checkpoint must tell to go on from it.
-HEADER = {"plan", "update", "evaluated", "best", "elapsed", "runs", "updates_planned"}
+HEADER = {"plan", "update", "evaluated", "best", "elapsed", "runs"}
 
 
 class Folder:

@@ -20,6 +20,7 @@ from hopgym.meta.folder import Folder
 from hopgym.meta.options import check, parser, plan, resumed
 from hopgym.meta.trainer import Stopped, Trainer
 
+UPDATES = 1000  # the paper's
 DRAW_SECONDS = 20.0
 
 
@@ -40,9 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = resumed(folder, given) if resume else plan(given)
         words = sys.argv[1:] if arguments is None else arguments
         about = _about(folder, resume, words)
-        if not resume:
-            about["updates_planned"] = updates or 1000
-        target = updates or about["updates_planned"]
+        target = updates or about.get("updates_planned", UPDATES)
         trainer = Trainer(chosen, folder, about)
         if resume:
             trainer.restore()
