@@ -52,16 +52,20 @@ def rows(folder: str) -> list[dict]:
 
 
 def measured(goal: Goal) -> tuple[float, float, float] | None:
-    """Nanoseconds of ours and theirs, and their ratio; `None` if not measured."""
+    """Nanoseconds of ours and theirs, and the ratio as formed within rounds.
+
+    `None` if not measured.
+    """
     found = {
-        row["contender"]: row["ns_per_replica"]
+        row["contender"]: row
         for row in rows(goal.folder)
         if row["system"] == goal.system
     }
     if not {goal.ours, goal.theirs} <= found.keys():
         return None
     ours, theirs = found[goal.ours], found[goal.theirs]
-    return ours, theirs, theirs / ours
+    ratio = ours["ratio"] / theirs["ratio"]  # both are against the base
+    return ours["ns_per_replica"], theirs["ns_per_replica"], ratio
 
 
 def verdict(goal: Goal, ratio: float) -> str:

@@ -10,7 +10,6 @@ one.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -57,19 +56,19 @@ def validated(name: str, optimizer: Any, system: str) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Validate; the exit code: 0, or 2 for nonsense."""
+    from hopgym.console import Parser
+    from hopgym.names import unknown
     from hopgym.optimizers import load
 
-    options = argparse.ArgumentParser(
-        prog="validate.py", description=(__doc__ or "").splitlines()[0]
-    )
+    options = Parser(prog="validate.py", description=(__doc__ or "").splitlines()[0])
     options.add_argument("optimizers", nargs="+", help="names, or files of weights")
     options.add_argument("--systems", default=",".join(PLAN), help="of the plan")
     options.add_argument("--out", type=Path, help="file to append to")
     given = options.parse_args(arguments)
     systems = given.systems.split(",")
-    unknown = [name for name in systems if name not in PLAN]
-    if unknown:
-        options.error(f"unknown system {unknown[0]!r}: choose from {', '.join(PLAN)}")
+    for system in systems:
+        if system not in PLAN:
+            options.error(unknown("system", system, list(PLAN)))
     try:
         loaded = {name: load(name) for name in given.optimizers}
     except (OSError, KeyError, ValueError) as error:

@@ -154,7 +154,7 @@ ffi::Error learned(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
   return ffi::Error::Success();
 }
 
-// Results of a potential, its first operand and the number of atoms; the batch.
+// What all potentials have: results, the number of atoms, and the batch.
 template <class Call>
 ffi::Error begin(Call& call, std::vector<int64_t>& batch, const ffi::RemainingRets& results,
                  double position_limit) {

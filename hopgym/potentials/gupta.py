@@ -12,10 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hopgym import native
 from hopgym.potentials import kernel
 from hopgym.potentials.base import (
-    AbstractPotential,
     Box,
     Energy,
     Padded,
@@ -39,7 +37,7 @@ SMALLEST_DENSITY = 1e-20
 Table = Float[Array, "species species"]
 
 
-class Gupta(AbstractPotential):
+class Gupta(kernel.PotentialWithKernel):
     """sum_i { sum_j A exp[-p (r/d0 - 1)] - sqrt(sum_j xi^2 exp[-2 q (r/d0 - 1)]) }.
 
     Sums run over all j != i; A, xi, p, q and d0 depend on the species of i and j.
@@ -106,14 +104,9 @@ class Gupta(AbstractPotential):
         inverse_roots = jax.lax.rsqrt(jnp.maximum(densities, SMALLEST_DENSITY))
         return row_sums(repulsion) - densities * inverse_roots, inverse_roots
 
-    def energy_and_gradient(
-        self, positions: Positions, species: Species, box: Box | None
-    ) -> tuple[Energy, Positions]:
-        if self.d0.shape[0] > 2:
-            return self._by_formulas(positions, species, box)
-        return native.either(
-            Gupta._by_kernel, Gupta._by_formulas, self, positions, species, box
-        )
+    @property
+    def has_kernel(self) -> bool:
+        return self.d0.shape[0] <= 2
 
     def _by_kernel(
         self, positions: Positions, species: Species, box: Box | None

@@ -8,10 +8,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hopgym import native
 from hopgym.potentials import kernel
 from hopgym.potentials.base import (
-    AbstractPotential,
     Box,
     Energy,
     Padded,
@@ -26,7 +24,7 @@ from hopgym.potentials.base import (
 )
 
 
-class LennardJones(AbstractPotential):
+class LennardJones(kernel.PotentialWithKernel):
     """sum_{i<j} epsilon [(d0/r)^12 - 2 (d0/r)^6].
 
     Within `core * d0` a pair's energy is continued linearly in r^2, with the value
@@ -65,18 +63,6 @@ class LennardJones(AbstractPotential):
         slope = 6 * edge**2 * (edge**3 - 1)
         energies = r6 * (r6 - 2) + slope * jnp.maximum(inverse - edge, 0)
         return energies, 12 * (r6 - r6 * r6) * r2
-
-    def energy_and_gradient(
-        self, positions: Positions, species: Species, box: Box | None
-    ) -> tuple[Energy, Positions]:
-        return native.either(
-            LennardJones._by_kernel,
-            LennardJones._by_formulas,
-            self,
-            positions,
-            species,
-            box,
-        )
 
     def _by_kernel(
         self, positions: Positions, species: Species, box: Box | None

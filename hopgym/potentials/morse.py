@@ -8,10 +8,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hopgym import native
 from hopgym.potentials import kernel
 from hopgym.potentials.base import (
-    AbstractPotential,
     Box,
     Energy,
     Padded,
@@ -28,7 +26,7 @@ from hopgym.potentials.base import (
 )
 
 
-class Morse(AbstractPotential):
+class Morse(kernel.PotentialWithKernel):
     """sum_{i<j} epsilon b (b - 2) with b = exp[rho (1 - r/d0)].
 
     **Arguments:**
@@ -61,13 +59,6 @@ class Morse(AbstractPotential):
         bond = exponential(self.rho * (1 - distances))
         slope = -2 * self.rho * bond * (bond - 1)
         return bond * (bond - 2), slope / jnp.maximum(distances, self.core)
-
-    def energy_and_gradient(
-        self, positions: Positions, species: Species, box: Box | None
-    ) -> tuple[Energy, Positions]:
-        return native.either(
-            Morse._by_kernel, Morse._by_formulas, self, positions, species, box
-        )
 
     def _by_kernel(
         self, positions: Positions, species: Species, box: Box | None

@@ -14,12 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hopgym import native
 from hopgym.potentials import kernel
 from hopgym.potentials.base import (
     FAR,
     POSITION_LIMIT,
-    AbstractPotential,
     Box,
     Energy,
     Positions,
@@ -35,7 +33,7 @@ from hopgym.potentials.base import (
 CUT = 0.9995
 
 
-class StillingerWeber(AbstractPotential):
+class StillingerWeber(kernel.PotentialWithKernel):
     """sum_{i<j} theta_2 + sum_i sum_{j<k} theta_3, within the cutoff a * sigma.
 
     theta_2 = A epsilon [B (sigma/r)^4 - 1] exp[sigma / (r - a sigma)]
@@ -167,19 +165,9 @@ class StillingerWeber(AbstractPotential):
         moments = norm2 + 2 / 3 * norm1 + zeroth**2 / 9
         return 0.5 * (bonds + self.strength * moments)
 
-    def energy_and_gradient(
-        self, positions: Positions, species: Species, box: Box | None
-    ) -> tuple[Energy, Positions]:
-        if self.images:
-            return self._by_formulas(positions, species, box)
-        return native.either(
-            StillingerWeber._by_kernel,
-            StillingerWeber._by_formulas,
-            self,
-            positions,
-            species,
-            box,
-        )
+    @property
+    def has_kernel(self) -> bool:
+        return self.images == 0
 
     def _by_kernel(
         self, positions: Positions, species: Species, box: Box | None
