@@ -1,5 +1,5 @@
 // Energy and gradient of clusters of one or two metals (hopgym/potentials/gupta.py).
-// Replicas are in lanes. Terms of pairs are kept between the two passes that the square
+// Replicas are in lanes; of few replicas, atoms. Terms of pairs are kept between the two passes that the square
 // root of the density needs.
 
 #include "kernels.h"
@@ -36,12 +36,83 @@ struct OfNeighbour {
   Vec<T> first, second;
 };
 
+// The parameters of a block.
+template <class T>
+struct Metals {
+  static constexpr T kLog2e = T(1.4426950408889634);
+
+  Metals(const Gupta<T>& call, int64_t begin, int64_t count)
+      : log_a(call.log_a, call.kinds, begin, count),
+        p(call.p, call.kinds, begin, count),
+        log_xi(call.log_xi, call.kinds, begin, count),
+        q(call.q, call.kinds, begin, count),
+        core(parameter(call.core, begin, count)),
+        core2(core * core),
+        half(T(0.5) / core),
+        longest(T(1) / core),
+        smallest(all<T>(T(call.smallest_density))) {}
+
+  OfBond<T> log_a, p, log_xi, q;
+  Vec<T> core, core2, half, longest, smallest;
+};
+
+// An atom, and what the others that it meets add up to.
+template <class T, bool mixed>
+struct MetalAtom {
+  HOPGYM_INLINE MetalAtom(const Metals<T>& of, const Space<T>& where, Int<T> kind)
+      : a(of.log_a, kind), p(of.p, kind), xi(of.log_xi, kind), q(of.q, kind), here(where) {}
+
+  // Returns the density, and puts what the gradient needs into `term`.
+  HOPGYM_INLINE Vec<T> with(const Space<T>& other, Int<T> kind, const Metals<T>& of, T* term) {
+    const Space<T> d = here - other;
+    const Vec<T> decay_a = p.template of<mixed>(kind), decay_xi = q.template of<mixed>(kind);
+    const Vec<T> squared = dot(d, d), inside = larger<T>(of.core2 - squared, Vec<T>{}) * of.half;
+    const Vec<T> softened = squared + inside * inside, closeness = inverse_root(softened);
+    const Vec<T> distance = softened * closeness;
+    const Vec<T> repelled =
+        power_of_two<T>((a.template of<mixed>(kind) - decay_a * distance) * Metals<T>::kLog2e);
+    const Vec<T> bond =
+        power_of_two<T>((xi.template of<mixed>(kind) - decay_xi * distance) * Metals<T>::kLog2e);
+    repulsion += repelled;
+    density += bond;
+    const Vec<T> inverse = smaller<T>(closeness, of.longest);
+    store<T>(term, T(-2) * decay_a * repelled * inverse);
+    store<T>(term + lanes<T>, decay_xi * bond * inverse);
+    return bond;
+  }
+
+  OfNeighbour<T> a, p, xi, q;
+  Space<T> here;
+  Vec<T> repulsion{}, density{};
+};
+
+// Of an atom with this density. The product is rounded by itself, not within the sum over
+// atoms, whatever lanes these are in.
+template <class T>
+HOPGYM_INLINE Vec<T> embedding(Vec<T> density, Vec<T> inverse_root) {
+  return larger<T>(density * inverse_root, Vec<T>{});
+}
+
+// The atom again, when densities are known and replaced by half their inverse roots.
+template <class T>
+struct EmbeddedAtom {
+  HOPGYM_INLINE Space<T> with(const Space<T>& other, Vec<T> density, const T* term) {
+    const Vec<T> weight = load<T>(term + lanes<T>) * (own + density) + load<T>(term);
+    const Space<T> f = weight * (here - other);
+    force = force + f;
+    return f;
+  }
+
+  Space<T> here;
+  Vec<T> own;
+  Space<T> force{};
+};
+
 template <class T, bool mixed>
 void gupta_of_block(const Gupta<T>& call, T* scratch, int64_t begin, int64_t count) {
-  constexpr int64_t L = lanes<T>;
-  constexpr T log2e = T(1.4426950408889634);
+  constexpr int64_t L = lanes<T>, two = 2 * L, wide = 3 * L;
   const int64_t n = call.atoms;
-  T *x = scratch, *g = x + 3 * n * L, *density = g + 3 * n * L, *kinds = density + n * L,
+  T *x = scratch, *g = x + n * wide, *density = g + n * wide, *kinds = density + n * L,
     *terms = kinds + n * L;
   gather(call.positions, begin, count, 3 * n, T(call.position_limit), all<T>(T(1)), x);
   if (mixed)
@@ -49,71 +120,100 @@ void gupta_of_block(const Gupta<T>& call, T* scratch, int64_t begin, int64_t cou
       const int32_t* species = call.species.at(begin + (l < count ? l : 0));
       for (int64_t i = 0; i < n; ++i) kinds[i * L + l] = T(species[i]);
     }
-  const OfBond<T> log_a(call.log_a, call.kinds, begin, count),
-      p(call.p, call.kinds, begin, count), log_xi(call.log_xi, call.kinds, begin, count),
-      q(call.q, call.kinds, begin, count);
-  const Vec<T> core = parameter(call.core, begin, count), core2 = core * core,
-               half = T(0.5) / core, longest = T(1) / core;
-  auto kind_of = [&](int64_t i) -> Int<T> { return load<T>(kinds + i * L) > T(0.5); };
+  auto kind_of = [&](int64_t i) -> Int<T> {
+    return mixed ? load<T>(kinds + i * L) > T(0.5) : Int<T>{};
+  };
+  const Metals<T> of(call, begin, count);
 
-  for (int64_t k = 0; k < n * L; ++k) density[k] = 0;
-  for (int64_t k = 0; k < 3 * n * L; ++k) g[k] = 0;
   Vec<T> energy{};
   T* term = terms;
   for (int64_t i = 0; i < n; ++i) {
-    const Space<T> here = load_space(x + 3 * i * L);
-    const Int<T> kind = mixed ? kind_of(i) : Int<T>{};
-    const OfNeighbour<T> of_a(log_a, kind), of_p(p, kind), of_xi(log_xi, kind), of_q(q, kind);
-    Vec<T> row{}, bonds{};
-    for (int64_t j = 0; j < i; ++j, term += 2 * L) {
-      const Space<T> d = here - load_space(x + 3 * j * L);
-      const Int<T> other = mixed ? kind_of(j) : Int<T>{};
-      const Vec<T> decay_a = of_p.template of<mixed>(other),
-                   decay_xi = of_q.template of<mixed>(other);
-      const Vec<T> squared = dot(d, d), inside = larger<T>(core2 - squared, Vec<T>{}) * half;
-      const Vec<T> softened = squared + inside * inside, closeness = inverse_root(softened);
-      const Vec<T> distance = softened * closeness;
-      const Vec<T> repulsion =
-          power_of_two<T>((of_a.template of<mixed>(other) - decay_a * distance) * log2e);
-      const Vec<T> bond =
-          power_of_two<T>((of_xi.template of<mixed>(other) - decay_xi * distance) * log2e);
-      row += repulsion;
-      bonds += bond;
+    MetalAtom<T, mixed> atom(of, load_space(x + i * wide), kind_of(i));
+    for (int64_t j = 0; j < i; ++j, term += two) {
+      const Vec<T> bond = atom.with(load_space(x + j * wide), kind_of(j), of, term);
       store<T>(density + j * L, load<T>(density + j * L) + bond);
-      const Vec<T> inverse = smaller<T>(closeness, longest);
-      store<T>(term, decay_a * repulsion * inverse);
-      store<T>(term + L, decay_xi * bond * inverse);
     }
-    energy += row;
-    store<T>(density + i * L, load<T>(density + i * L) + bonds);
+    energy += atom.repulsion;
+    store<T>(density + i * L, atom.density);
   }
 
-  // From here on densities are half their inverse roots.
   energy *= T(2);
-  const Vec<T> smallest = all<T>(T(call.smallest_density));
   for (int64_t i = 0; i < n; ++i) {
     const Vec<T> sum = load<T>(density + i * L);
-    const Vec<T> inverse = inverse_root(larger<T>(sum, smallest));
-    energy -= sum * inverse;
+    const Vec<T> inverse = inverse_root(larger<T>(sum, of.smallest));
+    energy -= embedding<T>(sum, inverse);
     store<T>(density + i * L, T(0.5) * inverse);
   }
 
   term = terms;
   for (int64_t i = 0; i < n; ++i) {
-    const Space<T> here = load_space(x + 3 * i * L);
-    const Vec<T> own = load<T>(density + i * L);
-    Space<T> force{};
-    for (int64_t j = 0; j < i; ++j, term += 2 * L) {
-      const Vec<T> weight = load<T>(term + L) * (own + load<T>(density + j * L)) -
-                            T(2) * load<T>(term);
-      const Space<T> f = weight * (here - load_space(x + 3 * j * L));
-      force = force + f;
-      subtract(g + 3 * j * L, f);
+    EmbeddedAtom<T> atom{load_space(x + i * wide), load<T>(density + i * L)};
+    for (int64_t j = 0; j < i; ++j, term += two) {
+      const Space<T> f = atom.with(load_space(x + j * wide), load<T>(density + j * L), term);
+      store_space(g + j * wide, load_space(g + j * wide) - f);
     }
-    add(g + 3 * i * L, force);
+    store_space(g + i * wide, atom.force);
   }
   for (int l = 0; l < count; ++l) call.energy[begin + l] = energy[l];
   scatter(g, begin, count, 3 * n, all<T>(T(1)), call.gradient);
+}
+
+// The same sums in the same order, of one replica with its atoms in lanes.
+template <class T, bool mixed>
+void gupta_of_one(const Gupta<T>& call, T* scratch, int64_t replica) {
+  constexpr int64_t L = lanes<T>, two = 2 * L;
+  const int64_t n = call.atoms, stride = whole_vectors<T>(n);
+  T *kinds = scratch + 3 * stride, *density = kinds + stride, *terms = density + stride;
+  const Atoms<T> atoms(call.positions.at(replica), n, T(call.position_limit), all<T>(T(1)),
+                       scratch);
+  const int32_t* species = call.species.at(replica);
+  for (int64_t i = 0; i < stride; ++i) kinds[i] = i < n ? T(species[i]) : T(0);
+  auto kind_of = [&](int64_t j) -> Int<T> { return all<T>(kinds[j]) > T(0.5); };
+  const Metals<T> of(call, replica, 1);
+
+  T energy = 0;
+  T* term = terms;
+  atoms.by_vectors([&](int64_t at, int64_t end) {
+    MetalAtom<T, mixed> atom(of, atoms.from(at), load<T>(kinds + at) > T(0.5));
+    for (int64_t j = 0; j < at; ++j, term += two) atom.with(atoms.each(j), kind_of(j), of, term);
+    for (int64_t j = at; j < end; ++j, term += two) {
+      // An atom is not its own neighbour. It counts the repulsion of those before it.
+      const MetalAtom<T, mixed> before = atom;
+      atom.with(atoms.each(j), kind_of(j), of, term);
+      const Int<T> number = lane_numbers<T>();
+      atom.density = choose<T>(number == lane<T>(j - at), before.density, atom.density);
+      atom.repulsion = choose<T>(number > lane<T>(j - at), atom.repulsion, before.repulsion);
+    }
+    for (int64_t k = at; k < end; ++k) energy += atom.repulsion[k - at];
+    for (int64_t j = end; j < n; ++j, term += two) atom.with(atoms.each(j), kind_of(j), of, term);
+    store<T>(density + at, atom.density);
+  });
+
+  energy *= T(2);
+  atoms.by_vectors([&](int64_t at, int64_t end) {
+    const Vec<T> sum = load<T>(density + at);
+    const Vec<T> inverse = inverse_root(larger<T>(sum, of.smallest));
+    const Vec<T> own = embedding<T>(sum, inverse);
+    for (int64_t k = at; k < end; ++k) energy -= own[k - at];
+    store<T>(density + at, T(0.5) * inverse);
+  });
+
+  term = terms;
+  atoms.by_vectors([&](int64_t at, int64_t end) {
+    EmbeddedAtom<T> atom{atoms.from(at), load<T>(density + at)};
+    for (int64_t j = 0; j < n; ++j, term += two)
+      atom.with(atoms.each(j), all<T>(density[j]), term);
+    atoms.put(atom.force, at, end, call.gradient, replica);
+  });
+  call.energy[replica] = energy;
+}
+
+template <class T, bool mixed>
+void gupta_of(const Gupta<T>& call, T* scratch, int64_t begin, int64_t end) {
+  by_blocks<T>(
+      begin, end, call.atoms,
+      [&](int64_t r, int64_t count) { gupta_of_block<T, mixed>(call, scratch, r, count); },
+      [&](int64_t r) { gupta_of_one<T, mixed>(call, scratch, r); });
 }
 
 }  // namespace
@@ -121,6 +221,7 @@ void gupta_of_block(const Gupta<T>& call, T* scratch, int64_t begin, int64_t cou
 namespace hopgym {
 namespace HOPGYM_ISA {
 
+// Of a block: 8 vectors for every atom and 2 for every pair. One replica needs less.
 template <class T>
 int64_t gupta_scratch(const Gupta<T>& call) {
   return (8 + call.atoms - 1) * call.atoms * lanes<T>;
@@ -128,13 +229,10 @@ int64_t gupta_scratch(const Gupta<T>& call) {
 
 template <class T>
 void gupta(const Gupta<T>& call, T* scratch, int64_t begin, int64_t end) {
-  for (int64_t r = begin; r < end; r += lanes<T>) {
-    const int64_t count = end - r < lanes<T> ? end - r : lanes<T>;
-    if (call.kinds == 1)
-      gupta_of_block<T, false>(call, scratch, r, count);
-    else
-      gupta_of_block<T, true>(call, scratch, r, count);
-  }
+  if (call.kinds == 1)
+    gupta_of<T, false>(call, scratch, begin, end);
+  else
+    gupta_of<T, true>(call, scratch, begin, end);
 }
 
 template int64_t gupta_scratch(const Gupta<float>&);

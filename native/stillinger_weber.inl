@@ -1,7 +1,7 @@
 // Energy and gradient of silicon in a periodic box whose edges are at least twice the
-// cutoff (hopgym/potentials/stillinger_weber.py). Replicas are in lanes. Pairs that are
-// beyond the cutoff in all lanes are left out; terms of the others are kept between the
-// pass that sums the moments of atoms and the one that needs them.
+// cutoff (hopgym/potentials/stillinger_weber.py). Replicas are in lanes; of few replicas,
+// atoms. Pairs that are beyond the cutoff in all lanes are left out; terms of the others
+// are kept between the pass that sums the moments of atoms and the one that needs them.
 
 #include "kernels.h"
 
@@ -26,15 +26,22 @@ struct Moments {
     zz += first_.z * n.z;
   }
 
-  static HOPGYM_INLINE Moments load_from(const T* m) {
-    constexpr int64_t L = lanes<T>;
-    return {load<T>(m),         load_space(m + L),   load<T>(m + 4 * L), load<T>(m + 5 * L),
-            load<T>(m + 6 * L), load<T>(m + 7 * L), load<T>(m + 8 * L), load<T>(m + 9 * L)};
+  // From where each sum is `s` numbers after the one before, or one number in all lanes.
+  static HOPGYM_INLINE Moments load_from(const T* m, int64_t s) {
+    return read([=](int k) { return load<T>(m + k * s); });
+  }
+  static HOPGYM_INLINE Moments each(const T* m, int64_t s) {
+    return read([=](int k) { return all<T>(m[k * s]); });
   }
 
-  HOPGYM_INLINE void store_to(T* m) const {
+  template <class Get>
+  static HOPGYM_INLINE Moments read(Get get) {
+    return {get(0), {get(1), get(2), get(3)}, get(4), get(5), get(6), get(7), get(8), get(9)};
+  }
+
+  HOPGYM_INLINE void store_to(T* m, int64_t s) const {
     const Vec<T> values[] = {zeroth, first.x, first.y, first.z, xx, xy, xz, yy, yz, zz};
-    for (int k = 0; k < kCount; ++k) store<T>(m + k * lanes<T>, values[k]);
+    for (int k = 0; k < kCount; ++k) store<T>(m + k * s, values[k]);
   }
 
   // |M_2|^2 + 2/3 |M_1|^2 + M_0^2 / 9
@@ -48,120 +55,237 @@ struct Moments {
   Vec<T> xx{}, xy{}, xz{}, yy{}, yz{}, zz{};
 };
 
-// What is kept of a pair.
-enum Term { kUnit, kBond = 3, kBondSlope, kPairSlope, kInverse, kTerms };
+// The parameters of a block, and its box.
+template <class T>
+struct Silicon {
+  Silicon(const StillingerWeber<T>& call, int64_t begin, int64_t count)
+      : a(own(call, 0, begin, count)),
+        big_a(own(call, 1, begin, count)),
+        big_b(own(call, 2, begin, count)),
+        epsilon(own(call, 3, begin, count)),
+        sigma(own(call, 4, begin, count)),
+        strength(own(call, 5, begin, count)),
+        gamma(own(call, 6, begin, count)),
+        core(own(call, 7, begin, count)),
+        cut(T(call.cut) * a),
+        cut2(cut * cut),
+        core2(core * core),
+        half(T(0.5) / core),
+        longest(T(1) / core) {
+    for (int k = 0; k < 3; ++k) {
+      edge[k] = parameter(call.box, begin, count, k) / sigma;
+      inverse_edge[k] = T(1) / edge[k];
+    }
+  }
+
+  static Vec<T> own(const StillingerWeber<T>& call, int k, int64_t begin, int64_t count) {
+    return parameter(call.parameters[k], begin, count);
+  }
+
+  HOPGYM_INLINE Space<T> nearest_image(Space<T> d) const {
+    d.x -= edge[0] * rounded<T>(d.x * inverse_edge[0]);
+    d.y -= edge[1] * rounded<T>(d.y * inverse_edge[1]);
+    d.z -= edge[2] * rounded<T>(d.z * inverse_edge[2]);
+    return d;
+  }
+
+  Vec<T> a, big_a, big_b, epsilon, sigma, strength, gamma, core, cut, cut2, core2, half, longest;
+  Vec<T> edge[3], inverse_edge[3];
+};
+
+// A pair within the cutoff: unit vector, decay of the angular term, derivatives of this and
+// of the pair's energy, and the inverse of the distance.
+template <class T>
+struct Bond {
+  static constexpr int kCount = 7;
+
+  // Nothing in lanes that are not `near`. Its energy is added to `energy`.
+  HOPGYM_INLINE Bond(const Silicon<T>& of, const Space<T>& d, Vec<T> squared, Int<T> near,
+                     Vec<T>& energy) {
+    const Vec<T> reached = smaller<T>(squared, of.cut2);
+    const Vec<T> inside = larger<T>(of.core2 - reached, Vec<T>{}) * of.half;
+    const Vec<T> softened = reached + inside * inside, inverse = inverse_root(softened);
+    const Vec<T> u = -reciprocal(of.a - softened * inverse);
+    f = choose<T>(near, exponential<T>(of.gamma * u), Vec<T>{});
+    const Vec<T> tail = choose<T>(near, of.big_a * exponential<T>(u), Vec<T>{});
+    const Vec<T> r2 = inverse * inverse, r4 = of.big_b * r2 * r2, u2 = u * u;
+    const Vec<T> bond = (r4 - T(1)) * tail;
+    outside = smaller<T>(inverse, of.longest);
+    unit = outside * d;
+    const Vec<T> same = f * (dot(unit, unit) + T(1.0 / 3));
+    energy += bond - of.strength * same * same;
+    slope = -of.gamma * u2 * f;
+    pair_slope = T(-4) * r4 * inverse * tail - u2 * bond;
+  }
+
+  HOPGYM_INLINE explicit Bond(const T* from)
+      : unit(load_space(from)),
+        f(load<T>(from + 3 * lanes<T>)),
+        slope(load<T>(from + 4 * lanes<T>)),
+        pair_slope(load<T>(from + 5 * lanes<T>)),
+        outside(load<T>(from + 6 * lanes<T>)) {}
+
+  HOPGYM_INLINE void store_to(T* to) const {
+    const Vec<T> values[] = {unit.x, unit.y, unit.z, f, slope, pair_slope, outside};
+    for (int k = 0; k < kCount; ++k) store<T>(to + k * lanes<T>, values[k]);
+  }
+
+  // The force between atoms with these moments.
+  HOPGYM_INLINE Space<T> pull(const Silicon<T>& of, const Moments<T>& mine,
+                              const Moments<T>& other) const {
+    // Even moments of both ends add up, odd ones subtract.
+    const Vec<T> xy = mine.xy + other.xy, xz = mine.xz + other.xz, yz = mine.yz + other.yz;
+    const Space<T> turned = {
+        (mine.xx + other.xx) * unit.x + xy * unit.y + xz * unit.z,
+        xy * unit.x + (mine.yy + other.yy) * unit.y + yz * unit.z,
+        xz * unit.x + yz * unit.y + (mine.zz + other.zz) * unit.z,
+    };
+    const Space<T> shared = mine.first - other.first;
+    const Vec<T> quadratic = dot(turned, unit), linear = T(2.0 / 3) * dot(shared, unit),
+                 norm = dot(unit, unit), third = norm + T(1.0 / 3), same = f * third;
+    const Vec<T> by_f = quadratic + linear + T(1.0 / 9) * (mine.zeroth + other.zeroth) -
+                        T(2) * same * third;
+    // Outside the core a unit vector turns, but keeps its length.
+    const Vec<T> projection = choose<T>(
+        outside < of.longest, T(2) * quadratic + linear - T(4) * same * norm, Vec<T>{});
+    const Vec<T> across = of.strength * f * outside;
+    const Vec<T> along = of.strength * by_f * slope + pair_slope -
+                         across * (projection + T(4) * same);
+    return along * unit + (T(2) * across) * turned + (T(2.0 / 3) * across) * shared;
+  }
+
+  Space<T> unit;
+  Vec<T> f, slope, pair_slope, outside;
+};
+
+// Lists of neighbours: their number, and their numbers.
+class Lists {
+ public:
+  explicit Lists(int32_t* room) : next_(room) {}
+  void begin() { length_ = next_++, *length_ = 0; }
+  void add(int64_t j) { *next_++ = int32_t(j), ++*length_; }
+
+  template <class Visit>
+  HOPGYM_INLINE void visit(Visit visit) {
+    for (int32_t left = *next_++; left > 0; --left) visit(int64_t(*next_++));
+  }
+
+ private:
+  int32_t *next_, *length_ = nullptr;
+};
 
 template <class T>
 void stillinger_weber_of_block(const StillingerWeber<T>& call, T* scratch, int64_t begin,
                                int64_t count) {
-  constexpr int64_t L = lanes<T>;
-  constexpr int kMoments = Moments<T>::kCount;
+  constexpr int64_t L = lanes<T>, wide = 3 * L, of_atom = Moments<T>::kCount * L,
+                    of_pair = Bond<T>::kCount * L;
   const int64_t n = call.atoms, pairs = n * (n - 1) / 2;
-  T *x = scratch, *g = x + 3 * n * L, *moments = g + 3 * n * L,
-    *terms = moments + kMoments * n * L;
-  int32_t* neighbours = reinterpret_cast<int32_t*>(terms + kTerms * pairs * L);
-  auto own = [&](int k) { return parameter(call.parameters[k], begin, count); };
-  const Vec<T> a = own(0), big_a = own(1), big_b = own(2), epsilon = own(3), sigma = own(4),
-               strength = own(5), gamma = own(6), core = own(7);
-  const Vec<T> cut = T(call.cut) * a, cut2 = cut * cut, core2 = core * core,
-               half = T(0.5) / core, longest = T(1) / core;
-  Vec<T> edge[3], inverse_edge[3];
-  for (int k = 0; k < 3; ++k) {
-    edge[k] = parameter(call.box, begin, count, k) / sigma;
-    inverse_edge[k] = T(1) / edge[k];
-  }
-  gather(call.positions, begin, count, 3 * n, T(call.position_limit), T(1) / sigma, x);
-  for (int64_t k = 0; k < (3 + kMoments) * n * L; ++k) g[k] = 0;
+  T *x = scratch, *g = x + n * wide, *moments = g + n * wide, *bonds = moments + n * of_atom;
+  int32_t* const neighbours = reinterpret_cast<int32_t*>(bonds + pairs * of_pair);
+  const Silicon<T> of(call, begin, count);
+  gather(call.positions, begin, count, 3 * n, T(call.position_limit), T(1) / of.sigma, x);
 
   Vec<T> energy{};
-  T* term = terms;
-  int32_t* neighbour = neighbours;
+  T* bond = bonds;
+  Lists found(neighbours);
   for (int64_t i = 0; i < n; ++i) {
-    const Space<T> here = load_space(x + 3 * i * L);
+    const Space<T> here = load_space(x + i * wide);
     Vec<T> row{};
     Moments<T> sums;
-    int32_t* const length = neighbour++;
+    found.begin();
     for (int64_t j = 0; j < i; ++j) {
-      Space<T> d = here - load_space(x + 3 * j * L);
-      d.x -= edge[0] * rounded<T>(d.x * inverse_edge[0]);
-      d.y -= edge[1] * rounded<T>(d.y * inverse_edge[1]);
-      d.z -= edge[2] * rounded<T>(d.z * inverse_edge[2]);
+      const Space<T> d = of.nearest_image(here - load_space(x + j * wide));
       const Vec<T> squared = dot(d, d);
-      const Int<T> near = squared < cut2;
+      const Int<T> near = squared < of.cut2;
       if (!any<T>(near)) continue;
-      const Vec<T> reached = smaller<T>(squared, cut2);
-      const Vec<T> inside = larger<T>(core2 - reached, Vec<T>{}) * half;
-      const Vec<T> softened = reached + inside * inside, inverse = inverse_root(softened);
-      const Vec<T> u = -reciprocal(a - softened * inverse);
-      const Vec<T> f = choose<T>(near, exponential<T>(gamma * u), Vec<T>{});
-      const Vec<T> tail = choose<T>(near, big_a * exponential<T>(u), Vec<T>{});
-      const Vec<T> r2 = inverse * inverse, r4 = big_b * r2 * r2, u2 = u * u;
-      const Vec<T> bond = (r4 - T(1)) * tail;
-      const Vec<T> outside = smaller<T>(inverse, longest);
-      const Space<T> unit = outside * d;
-      const Vec<T> same = f * (dot(unit, unit) + T(1.0 / 3));
-      row += bond - strength * same * same;
-      sums.add(f, unit);
-      T* other = moments + kMoments * j * L;
-      Moments<T> of_other = Moments<T>::load_from(other);
-      of_other.add(f, all<T>(T(-1)) * unit);
-      of_other.store_to(other);
-      store<T>(term + kUnit * L, unit.x);
-      store<T>(term + (kUnit + 1) * L, unit.y);
-      store<T>(term + (kUnit + 2) * L, unit.z);
-      store<T>(term + kBond * L, f);
-      store<T>(term + kBondSlope * L, -gamma * u2 * f);
-      store<T>(term + kPairSlope * L, T(-4) * r4 * inverse * tail - u2 * bond);
-      store<T>(term + kInverse * L, outside);
-      term += kTerms * L;
-      *neighbour++ = int32_t(j);
+      const Bond<T> fresh(of, d, squared, near, row);
+      sums.add(fresh.f, fresh.unit);
+      T* other = moments + j * of_atom;
+      Moments<T> of_other = Moments<T>::load_from(other, L);
+      of_other.add(fresh.f, all<T>(T(-1)) * fresh.unit);
+      of_other.store_to(other, L);
+      fresh.store_to(bond);
+      bond += of_pair;
+      found.add(j);
     }
-    *length = int32_t(neighbour - length - 1);
     energy += row;
-    T* mine = moments + kMoments * i * L;
-    sums.store_to(mine);
+    sums.store_to(moments + i * of_atom, L);
   }
 
-  term = terms;
-  neighbour = neighbours;
+  bond = bonds;
+  Lists known(neighbours);
   Vec<T> angular{};
   for (int64_t i = 0; i < n; ++i) {
-    const Moments<T> mine = Moments<T>::load_from(moments + kMoments * i * L);
+    const Moments<T> mine = Moments<T>::load_from(moments + i * of_atom, L);
     angular += mine.energy();
     Space<T> force{};
-    for (int32_t left = *neighbour++; left > 0; --left, term += kTerms * L) {
-      const int64_t j = *neighbour++;
-      const Moments<T> other = Moments<T>::load_from(moments + kMoments * j * L);
-      const Space<T> unit = load_space(term + kUnit * L);
-      const Vec<T> f = load<T>(term + kBond * L), outside = load<T>(term + kInverse * L);
-      // Even moments of both ends add up, odd ones subtract.
-      const Vec<T> xy = mine.xy + other.xy, xz = mine.xz + other.xz, yz = mine.yz + other.yz;
-      const Space<T> turned = {
-          (mine.xx + other.xx) * unit.x + xy * unit.y + xz * unit.z,
-          xy * unit.x + (mine.yy + other.yy) * unit.y + yz * unit.z,
-          xz * unit.x + yz * unit.y + (mine.zz + other.zz) * unit.z,
-      };
-      const Space<T> shared = mine.first - other.first;
-      const Vec<T> quadratic = dot(turned, unit), linear = T(2.0 / 3) * dot(shared, unit),
-                   norm = dot(unit, unit), third = norm + T(1.0 / 3), same = f * third;
-      const Vec<T> by_f = quadratic + linear + T(1.0 / 9) * (mine.zeroth + other.zeroth) -
-                          T(2) * same * third;
-      // Outside the core a unit vector turns, but keeps its length.
-      const Vec<T> projection =
-          choose<T>(outside < longest, T(2) * quadratic + linear - T(4) * same * norm, Vec<T>{});
-      const Vec<T> across = strength * f * outside;
-      const Vec<T> along = strength * by_f * load<T>(term + kBondSlope * L) +
-                           load<T>(term + kPairSlope * L) - across * (projection + T(4) * same);
-      const Space<T> pull = along * unit + (T(2) * across) * turned +
-                            (T(2.0 / 3) * across) * shared;
+    known.visit([&](int64_t j) {
+      const Moments<T> other = Moments<T>::load_from(moments + j * of_atom, L);
+      const Space<T> pull = Bond<T>(bond).pull(of, mine, other);
+      bond += of_pair;
       force = force + pull;
-      subtract(g + 3 * j * L, pull);
-    }
-    add(g + 3 * i * L, force);
+      store_space(g + j * wide, load_space(g + j * wide) - pull);
+    });
+    store_space(g + i * wide, force);
   }
-  energy = epsilon * (energy + T(0.5) * strength * angular);
+  energy = of.epsilon * (energy + T(0.5) * of.strength * angular);
   for (int l = 0; l < count; ++l) call.energy[begin + l] = energy[l];
-  scatter(g, begin, count, 3 * n, epsilon / sigma, call.gradient);
+  scatter(g, begin, count, 3 * n, of.epsilon / of.sigma, call.gradient);
+}
+
+// The same sums in the same order, of one replica with its atoms in lanes.
+template <class T>
+void stillinger_weber_of_one(const StillingerWeber<T>& call, T* scratch, int64_t replica) {
+  constexpr int64_t L = lanes<T>, of_pair = Bond<T>::kCount * L;
+  const int64_t n = call.atoms, stride = whole_vectors<T>(n);
+  T *moments = scratch + 3 * stride, *bonds = moments + Moments<T>::kCount * stride;
+  int32_t* const neighbours = reinterpret_cast<int32_t*>(bonds + n * stride / L * of_pair);
+  const Silicon<T> of(call, replica, 1);
+  const Atoms<T> atoms(call.positions.at(replica), n, T(call.position_limit), T(1) / of.sigma,
+                       scratch);
+
+  Vec<T> energy{}, angular{};
+  T* bond = bonds;
+  Lists found(neighbours);
+  atoms.by_vectors([&](int64_t at, int64_t end) {
+    const Space<T> here = atoms.from(at);
+    Vec<T> row{};
+    Moments<T> sums;
+    found.begin();
+    for (int64_t j = 0; j < n; ++j) {
+      // An atom is not its own neighbour. It counts the energy with those before it.
+      const Int<T> number = lane_numbers<T>() + lane<T>(at);
+      const Space<T> d = of.nearest_image(here - atoms.each(j));
+      const Vec<T> squared = dot(d, d);
+      const Int<T> near = (squared < of.cut2) & (number != lane<T>(j));
+      if (!any<T>(near)) continue;
+      Vec<T> with = row;
+      const Bond<T> fresh(of, d, squared, near, with);
+      row = choose<T>(number > lane<T>(j), with, row);
+      sums.add(fresh.f, fresh.unit);
+      fresh.store_to(bond);
+      bond += of_pair;
+      found.add(j);
+    }
+    sums.store_to(moments + at, stride);
+    const Vec<T> own = sums.energy();
+    for (int64_t k = at; k < end; ++k) energy += row[k - at], angular += own[k - at];
+  });
+
+  bond = bonds;
+  Lists known(neighbours);
+  const Vec<T> unit = of.epsilon / of.sigma;
+  atoms.by_vectors([&](int64_t at, int64_t end) {
+    const Moments<T> mine = Moments<T>::load_from(moments + at, stride);
+    Space<T> force{};
+    known.visit([&](int64_t j) {
+      force = force + Bond<T>(bond).pull(of, mine, Moments<T>::each(moments + j, stride));
+      bond += of_pair;
+    });
+    atoms.put(unit * force, at, end, call.gradient, replica);
+  });
+  energy = of.epsilon * (energy + T(0.5) * of.strength * angular);
+  call.energy[replica] = energy[0];
 }
 
 }  // namespace
@@ -169,16 +293,21 @@ void stillinger_weber_of_block(const StillingerWeber<T>& call, T* scratch, int64
 namespace hopgym {
 namespace HOPGYM_ISA {
 
+// Of a block or of one replica.
 template <class T>
 int64_t stillinger_weber_scratch(const StillingerWeber<T>& call) {
-  const int64_t n = call.atoms, pairs = n * (n - 1) / 2;
-  return ((6 + Moments<T>::kCount) * n + kTerms * pairs) * lanes<T> + pairs + n;
+  constexpr int64_t of_atom = 6 + Moments<T>::kCount, L = lanes<T>;
+  const int64_t n = call.atoms, vectors = whole_vectors<T>(n) / L;
+  const int64_t bonds = Bond<T>::kCount * std::max(n * (n - 1) / 2, n * vectors);
+  return (of_atom * n + bonds) * L + n * (n + vectors);
 }
 
 template <class T>
 void stillinger_weber(const StillingerWeber<T>& call, T* scratch, int64_t begin, int64_t end) {
-  for (int64_t r = begin; r < end; r += lanes<T>)
-    stillinger_weber_of_block<T>(call, scratch, r, end - r < lanes<T> ? end - r : lanes<T>);
+  by_blocks<T>(
+      begin, end, call.atoms,
+      [&](int64_t r, int64_t count) { stillinger_weber_of_block<T>(call, scratch, r, count); },
+      [&](int64_t r) { stillinger_weber_of_one<T>(call, scratch, r); });
 }
 
 template int64_t stillinger_weber_scratch(const StillingerWeber<float>&);

@@ -1,9 +1,11 @@
 // Vectors of the width that HOPGYM_BYTES says, and the functions on them that the
 // kernels need. Included by files that are compiled once for each instruction set.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #if HOPGYM_BYTES > 16
 #include <immintrin.h>
@@ -208,6 +210,56 @@ HOPGYM_INLINE Vec<T> exponential(Vec<T> x) {
   return power_of_two<T>(x * T(1.4426950408889634));
 }
 
+// 0, 1, 2, ...
+template <class T>
+HOPGYM_INLINE Int<T> lane_numbers() {
+  Int<T> lane;
+  for (int l = 0; l < lanes<T>; ++l) lane[l] = l;
+  return lane;
+}
+
+// A number as lanes of whole numbers are.
+template <class T>
+HOPGYM_INLINE auto lane(int64_t number) {
+  return decltype(Int<T>{}[0] + 0)(number);
+}
+
+// The length of whole vectors that hold so many numbers.
+template <class T>
+constexpr int64_t whole_vectors(int64_t count) {
+  return (count + lanes<T> - 1) / lanes<T> * lanes<T>;
+}
+
+// Lanes of two vectors by turns: their first halves, or their second ones.
+template <class T, int half, std::size_t... k>
+HOPGYM_INLINE Vec<T> zipped(Vec<T> a, Vec<T> b, std::index_sequence<k...>) {
+  constexpr int L = lanes<T>;
+#if defined(__clang__) || __GNUC__ >= 12
+  return __builtin_shufflevector(a, b, (half * L / 2 + k / 2 + k % 2 * L)...);
+#else
+  return __builtin_shuffle(a, b, Int<T>{(half * L / 2 + int(k) / 2 + int(k) % 2 * L)...});
+#endif
+}
+
+// Lanes become vectors and vectors lanes: in every round the first bit of a lane's number
+// changes places with that of the vector's.
+template <class T>
+HOPGYM_INLINE void transpose(Vec<T> (&v)[lanes<T>]) {
+  constexpr int L = lanes<T>;
+  constexpr auto every = std::make_index_sequence<L>();
+  HOPGYM_UNROLL
+  for (int round = 1; round < L; round *= 2) {
+    Vec<T> next[L];
+    HOPGYM_UNROLL
+    for (int k = 0; k < L / 2; ++k) {
+      next[2 * k] = zipped<T, 0>(v[k], v[k + L / 2], every);
+      next[2 * k + 1] = zipped<T, 1>(v[k], v[k + L / 2], every);
+    }
+    HOPGYM_UNROLL
+    for (int k = 0; k < L; ++k) v[k] = next[k];
+  }
+}
+
 // Whether the mask is set in any lane.
 template <class T>
 HOPGYM_INLINE bool any(Int<T> mask) {
@@ -221,5 +273,18 @@ HOPGYM_INLINE bool any(Int<T> mask) {
   return found != 0;
 #endif
 }
+
+// Whether a is less than b in any lane.
+#if HOPGYM_BYTES == 64
+HOPGYM_INLINE bool any_below(Vec<float> a, Vec<float> b) {
+  return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ) != 0;
+}
+HOPGYM_INLINE bool any_below(Vec<double> a, Vec<double> b) {
+  return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_LT_OQ) != 0;
+}
+#else
+HOPGYM_INLINE bool any_below(Vec<float> a, Vec<float> b) { return any<float>(a < b); }
+HOPGYM_INLINE bool any_below(Vec<double> a, Vec<double> b) { return any<double>(a < b); }
+#endif
 
 }  // namespace

@@ -132,6 +132,33 @@ def test_replicas_do_not_depend_on_each_other(backend, x64, name, count):
         np.testing.assert_array_equal(whole[last], single)
 
 
+@pytest.fixture(params=["baseline", "avx2", "avx512"])
+def instruction_set(request):
+    """Each of those that the processor has, for one test."""
+    best = native.instruction_set()
+    library.hopgym_isa(request.param.encode())
+    chosen = native.instruction_set()
+    if chosen == request.param:
+        yield chosen
+    library.hopgym_isa(best.encode())
+    if chosen != request.param:
+        pytest.skip(f"the processor has no {request.param}")
+
+
+@needs_kernels
+@pytest.mark.parametrize("name", ["LJ-19", "Morse6-7", "Gupta-Ag9Au10", "SW-Si64"])
+def test_atoms_in_lanes_and_replicas_in_lanes(backend, x64, instruction_set, name):
+    backend("native")
+    system = get_system(name)
+    where = starts(system, 33)
+    where = where.at[32, 1].set(where[32, 0] + 1e-2 * system.length)
+    compute = jax.jit(jax.vmap(system.energy_and_gradient))
+    of_all = compute(where)
+    for k in (0, 32):
+        for whole, single in zip(of_all, compute(where[k : k + 1]), strict=True):
+            np.testing.assert_array_equal(whole[k], single[0])
+
+
 @needs_kernels
 def test_parameters_may_differ_between_replicas(backend):
     system = get_system("LJ-5")
