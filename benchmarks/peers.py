@@ -18,7 +18,11 @@ SIGMA = 2 ** (-1 / 6)  # the minimum of the pair potential is at 1
 FAR = 1e3  # cutoff beyond any cluster, in units of length
 
 
-def _package(name: str, pip: str) -> Any:
+def package(name: str, pip: str) -> Any:
+    """A module that need not be there.
+
+    **Raises:** `Nonsense` if it is not.
+    """
     try:
         return importlib.import_module(name)
     except (ImportError, OSError) as error:
@@ -54,7 +58,7 @@ def numpy(system) -> Callable:
 def pele(system) -> Callable:
     """pele, in C++ (pele-python.github.io)."""
     _lennard_jones(system, "pele")
-    potential = _package("pele.potentials", "pele").LJ(eps=1.0, sig=SIGMA)
+    potential = package("pele.potentials", "pele").LJ(eps=1.0, sig=SIGMA)
 
     def evaluate(positions):
         energy, gradient = potential.getEnergyGradient(positions.ravel())
@@ -66,8 +70,8 @@ def pele(system) -> Callable:
 def ase(system) -> Callable:
     """ASE's calculator (ase-lib.org)."""
     _lennard_jones(system, "ase")
-    atoms = _package("ase", "ase").Atoms(f"Ar{system.atoms}")
-    calculator = _package("ase.calculators.lj", "ase").LennardJones
+    atoms = package("ase", "ase").Atoms(f"Ar{system.atoms}")
+    calculator = package("ase.calculators.lj", "ase").LennardJones
     atoms.calc = calculator(sigma=SIGMA, epsilon=1.0, rc=FAR, smooth=False)
 
     def evaluate(positions):

@@ -14,7 +14,7 @@ constexpr int kLog2Degree = 8;    // of the polynomial for the logarithm
 template <class T>
 constexpr int kDegree = sizeof(T) == 4 ? 7 : 15;
 template <class T>
-constexpr int kCutoffDegree = sizeof(T) == 4 ? 9 : 18;
+constexpr int kCutoffDegree = sizeof(T) == 4 ? 7 : 18;
 
 template <class T>
 struct Operand {

@@ -21,8 +21,8 @@ constexpr int kWidest = 64 / sizeof(float);  // rows of scratch are a multiple o
 inline int64_t filled(int64_t n) { return (n + kWidest - 1) / kWidest * kWidest; }
 
 // Hidden units and vectors of components that are summed at once: what registers hold.
-constexpr int kUnits = HOPGYM_BYTES == 64 ? 6 : 4;
-constexpr int kVectors = HOPGYM_BYTES == 64 ? 4 : 3;
+constexpr int kUnits = HOPGYM_BYTES == 64 ? 8 : 4;
+constexpr int kVectors = 3;
 
 // sum += weights^T inputs for `units` hidden units and `vectors` vectors of columns.
 // `weights` has the weights of each row of inputs.
@@ -31,6 +31,7 @@ HOPGYM_INLINE void multiply(const T* const* weights, int64_t rows, int64_t first
                             const T* inputs, int64_t stride, Vec<T> (&sum)[units][vectors]) {
   for (int64_t k = 0; k < rows; ++k) {
     const T* w = weights[k] + first;
+    asm("" : "+r"(w));  // one address, not one for every hidden unit
     const T* x = inputs + k * stride;
     Vec<T> column[vectors];
     HOPGYM_UNROLL
@@ -235,9 +236,7 @@ class Learned {
     const T rate = T(c_.decay[d]), rest = T(1) - rate, p = T(1 / c_.logarithms);
     const Vec<T> tiny = all<T>(sizeof(T) == 4 ? T(1e-37) : T(1e-300));
     Vec<T> least = all<T>(T(0));
-    Int<T> lane;
-    for (int l = 0; l < lanes<T>; ++l) lane[l] = l;
-    const auto filled_lanes = decltype(lane[0] + 0)(3 * atoms_ - (end_ - lanes<T>));
+    const Int<T> filled_lanes = lane_numbers<T>() < lane<T>(3 * atoms_ - (end_ - lanes<T>));
     for (int64_t at = 0; at < end_; at += lanes<T>) {
       const Vec<T> g = load<T>(g_ + at);
       const Vec<T> m = rate * part(first, at, width) + rest * g;
@@ -255,7 +254,7 @@ class Learned {
       if (at + lanes<T> <= 3 * atoms_)
         least = smaller<T>(least, lowest);
       else
-        least = smaller<T>(least, choose<T>(lane < filled_lanes, lowest, least));
+        least = smaller<T>(least, choose<T>(filled_lanes, lowest, least));
     }
     // Rows of states may be longer than the vectors that hold components.
     for (int64_t k = end_; k < width; ++k) {
@@ -414,8 +413,7 @@ class Learned {
     const T factor = T(2 / (c_.radius * c_.radius));
     const Vec<T> x = load<T>(place_ + at), y = load<T>(place_ + atom_stride_ + at),
                  z = load<T>(place_ + 2 * atom_stride_ + at), own = load<T>(kind_ + at);
-    Int<T> lane;
-    for (int l = 0; l < lanes<T>; ++l) lane[l] = at + l;
+    const Int<T> number = lane_numbers<T>() + lane<T>(at);
     T cutoff[cutoff_degree + 1];
     for (int k = 0; k <= cutoff_degree; ++k) cutoff[k] = T(c_.cutoff[k]);
     for (int64_t j = begin; j < end; ++j) {
@@ -428,7 +426,7 @@ class Learned {
       }
       const Vec<T> t = (dx * dx + dy * dy + dz * dz) * factor - T(1);
       Int<T> counts = t < T(1);
-      if (among) counts &= lane != decltype(lane[0] + 0)(j);
+      if (among) counts &= number != lane<T>(j);
       if (unlike) counts &= own != kind_[j];
       // In an order that leaves little to wait for: powers of u, and the cutoff function
       // as four polynomials in u^4.
@@ -480,9 +478,6 @@ class Learned {
     int64_t at = 0;
     for (; at + kVectors * lanes<T> <= end_; at += kVectors * lanes<T>)
       columns<kVectors>(rows, inputs, start, to, output, output_bias, at);
-    if constexpr (kVectors > 3)
-      for (; at + 3 * lanes<T> <= end_; at += 3 * lanes<T>)
-        columns<3>(rows, inputs, start, to, output, output_bias, at);
     for (; at + 2 * lanes<T> <= end_; at += 2 * lanes<T>)
       columns<2>(rows, inputs, start, to, output, output_bias, at);
     for (; at < end_; at += lanes<T>)

@@ -33,7 +33,7 @@ def _polynomial(function, degree: int) -> np.ndarray:
 
 
 # Degrees of the polynomials for the cutoff and for the Gaussians, by precision.
-_DEGREES = {jnp.dtype(jnp.float32): (9, 7), jnp.dtype(jnp.float64): (18, 15)}
+_DEGREES = {jnp.dtype(jnp.float32): (7, 7), jnp.dtype(jnp.float64): (18, 15)}
 
 
 @functools.cache
