@@ -1,4 +1,4 @@
-"""What the kernels were meant to reach, and what was measured: a table in Markdown.
+"""What the kernels were meant to reach, and what was measured: tables in Markdown.
 
 python benchmarks/goals.py
 """
@@ -6,10 +6,11 @@ python benchmarks/goals.py
 from __future__ import annotations
 
 import json
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
-SPEED = Path(__file__).resolve().parent / "results" / "speed" / "2026-11-26"
+SPEED = Path(__file__).resolve().parent / "results" / "speed" / "2026-11-26-zen5"
 
 
 @dataclass(frozen=True)
@@ -96,5 +97,31 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def _seconds(row: dict) -> str:
+    """Of a search, until it finds the minimum."""
+    if row["hits"]:
+        return f"{row['cpu_seconds_per_hit']:.2g} s ({row['hits']}/{row['starts']})"
+    return f"none in {row['cpu_seconds']:.1f} s (0/{row['starts']})"
+
+
+def searches() -> str:
+    """CPU time of searches for each hit."""
+    found = json.loads((SPEED / "search" / "search.json").read_text())["rows"]
+    systems = list(dict.fromkeys(row["system"] for row in found))
+    lines = [f"| search | {' | '.join(systems)} |", "|---" * (len(systems) + 1) + "|"]
+    for name in dict.fromkeys(row["contender"] for row in found):
+        times = [_seconds(row) for row in found if row["contender"] == name]
+        lines.append(f"| `{name}` | {' | '.join(times)} |")
+    return "\n".join(lines)
+
+
+def update() -> float:
+    """Seconds of a meta-update: 240 unrolls of 10,000 steps of LJ-13, two cores."""
+    lines = (SPEED / "meta-update" / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    # The first ones are slowed down by compilation.
+    return statistics.median(row["seconds"] for row in rows if row["update"] > 3)
+
+
 if __name__ == "__main__":
-    print(table())
+    print(f"{table()}\n\n{searches()}\n\nmeta-update: {update():.2f} s")

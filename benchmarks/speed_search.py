@@ -2,15 +2,16 @@
 
 python benchmarks/speed_search.py --systems LJ-13,LJ-38 --out DIR
 
-Writes DIR/search.json and prints a table. Our searches run on many starts at a time, and
-pele's basin hopping (`pip install pele`) on one after the other, from random points, until
-each has found the minimum or has used its evaluations. The CPU time of all, without
-compilation, is divided by the number that found it.
+Writes DIR/search.json and prints a table. Our searches run on many starts at a time,
+and pele's basin hopping (`pip install pele`) on one after the other, from random
+points, until each has found the minimum or has used its evaluations. The CPU time of
+all, without compilation, is divided by the number that found it.
 
 - `shake`: basin hopping as pele does it: L-BFGS, all atoms displaced at random, step
   adapted, Metropolis acceptance.
 - `bh-lbfgs`, `bh-two-phase`: the zoo's, with moves and quenches that pele lacks.
-- `pele`: `pele.systems.LJCluster(n).get_basinhopping()` as it comes, in double precision.
+- `pele`: `pele.systems.LJCluster(n).get_basinhopping()` as it comes, in double
+  precision.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def of_zoo(name: str) -> Callable[[Any, int], Any]:
     return make
 
 
-def in_batch(make: Callable[[Any, int], Any], system, starts: int, steps: int, seed: int):
+def in_batch(
+    make: Callable[[Any, int], Any], system, starts: int, steps: int, seed: int
+):
     """CPU seconds, evaluations until the hits or the end, and hits, of our searches.
 
     A replica that has found the minimum goes on with the others, which is not charged.
@@ -111,9 +114,7 @@ CONTENDERS: dict[str, Callable] = {
 
 def parser() -> Parser:
     """The command line."""
-    result = Parser(
-        prog="speed_search.py", description=(__doc__ or "").splitlines()[0]
-    )
+    result = Parser(prog="speed_search.py", description=(__doc__ or "").splitlines()[0])
     add = result.add_argument
     add("--systems", default="LJ-13,LJ-38", help="Lennard-Jones clusters")
     add("--contenders", default=",".join(CONTENDERS), help=", ".join(CONTENDERS))

@@ -171,7 +171,7 @@ ffi::Error begin(Call& call, std::vector<int64_t>& batch, const ffi::RemainingRe
   return ffi::Error::Success();
 }
 
-// Replicas that a thread takes at once: whole blocks of lanes, some 20 microseconds.
+// Replicas that a thread takes at once: whole blocks of lanes, some 10 microseconds.
 int64_t piece(int64_t atoms, int64_t pairs) {
   return 16 * std::max<int64_t>(1, pairs / (atoms * atoms));
 }
@@ -190,7 +190,7 @@ ffi::Error pairs_of(PairKind kind, int parameters, ffi::ThreadPool pool,
   for (int k = 0; k < parameters; ++k)
     call.parameters[k] = next.next<T>("parameter of the potential", {});
   if (!next.problem().empty()) return wrong(next.problem());
-  HOPGYM_RUN(T, pairs, piece(call.atoms, 20000));
+  HOPGYM_RUN(T, pairs, piece(call.atoms, 4000));
   return ffi::Error::Success();
 }
 
@@ -226,7 +226,7 @@ ffi::Error gupta_of(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
     *of_pairs = next.next<T>("parameter of the potential", {call.kinds, call.kinds});
   call.core = next.next<T>("core", {});
   if (!next.problem().empty()) return wrong(next.problem());
-  HOPGYM_RUN(T, gupta, piece(call.atoms, 6000));
+  HOPGYM_RUN(T, gupta, piece(call.atoms, 3000));
   return ffi::Error::Success();
 }
 

@@ -58,6 +58,7 @@ def test_table_of_goals_is_the_committed_result(monkeypatch):
 
     table = goals.table()
     assert table in README and "not measured" not in table
+    assert goals.searches() in README and f"{goals.update():.2f} s" in README
 
 
 def test_files_named_in_the_readme_exist():

@@ -241,3 +241,31 @@ def test_figure_of_cost(monkeypatch, tmp_path, capsys):
     assert speed_figure.main(["only one"]) == 2
     assert speed_figure.main([str(tmp_path / "no.json"), str(batches), str(out)]) == 2
     assert "no.json" in capsys.readouterr().err
+
+
+def test_searches(speed, tmp_path, capsys):
+    import speed_search
+
+    arguments = ["--systems", "LJ-6", "--contenders", "shake", "--out", str(tmp_path)]
+    arguments += ["--starts", "4", "--steps", "2000"]
+    assert speed_search.main(arguments) == 0
+    (row,) = json.loads((tmp_path / "search.json").read_text())["rows"]
+    assert row["hits"] == 4 and 0 < row["evaluations"] < 8000
+    assert row["cpu_seconds_per_hit"] == row["cpu_seconds"] / 4 > 0
+    assert "4/4" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--systems", "SW-Si64"], "LJ clusters, not SW-Si64"),
+        (["--contenders", "shakes"], "did you mean 'shake'"),
+        (["--starts", "0"], "must be positive"),
+    ],
+)
+def test_searches_that_make_no_sense(speed, tmp_path, capsys, arguments, said):
+    import speed_search
+
+    rest = [] if "--contenders" in arguments else ["--contenders", "shake"]
+    assert speed_search.main([*arguments, *rest, "--out", str(tmp_path)]) == 2
+    assert said in capsys.readouterr().err and not list(tmp_path.iterdir())
