@@ -19,6 +19,8 @@ CLASSICAL = (
 
 
 LEARNED = ("learn2hop-lj13-esmc", "learn2hop-lj13-ga", "learn2hop-lj-set")
+# Classical ones whose hyper-parameters were learned (Learn2Hop, appendix C).
+REPARAMETRISED = ("adam4p-lj13", "fire6p-lj13", "bh-step-lj13")
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ PRESETS = {
             name: Budget(starts=150, steps=50_000)
             for name in ("LJ-13", "LJ-75", "Gupta-Au55", "SW-Si64")
         },
-        optimizers=CLASSICAL + LEARNED,
+        optimizers=CLASSICAL + REPARAMETRISED + LEARNED,
         budget=Budget(starts=150, steps=50_000),
     ),
 }
