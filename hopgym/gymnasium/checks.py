@@ -14,11 +14,10 @@ from hopgym.names import unknown
 from hopgym.systems import System
 
 
-def check_modes(render_mode, observation, array_backend) -> None:
+def check_modes(render_mode, array_backend) -> None:
     """Raise for a choice that there is not."""
     for what, value, known in (
         ("render_mode", render_mode, (None, *RENDER_MODES)),
-        ("observation", observation, ("flat", "dict")),
         ("array_backend", array_backend, ("numpy", "jax")),
     ):
         if value not in known:

@@ -39,13 +39,12 @@ class ClusterEnv(gymnasium.Env[Any, Any]):
     - `system`: name of a system, or a [`hopgym.System`][].
     - `render_mode`: `"rgb_array"` (a picture of 480 x 480), `"ansi"` (a line of
       text), or `None`.
-    - `max_displacement`, `terminate_on_success`, `reward`: see
-      [`hopgym.task.Task`][].
+    - `max_displacement`, `terminate_on_success`, `reward`, `action`, `quench_steps`,
+      `observation`, `neighbours`: see [`hopgym.task.Task`][].
     - `horizon`: length of an episode; the observed step fraction refers to it. The
       `max_episode_steps` of `gymnasium.make` (50,000 unless given) is the limit of
       its `TimeLimit` wrapper, which can end an episode earlier but is not seen here:
       for longer episodes give both.
-    - `observation`: `"flat"` or `"dict"`.
     - `array_backend`: `"numpy"`, or `"jax"` to get JAX arrays (then also pass
       `disable_env_checker=True` to `gymnasium.make`, whose checker wants NumPy).
 
@@ -60,11 +59,14 @@ class ClusterEnv(gymnasium.Env[Any, Any]):
         system: str | System,
         *,
         render_mode: str | None = None,
-        max_displacement: float = 0.1,
+        max_displacement: float | None = None,
         terminate_on_success: bool = False,
         reward: str = "best",
         horizon: int = STEP_LIMIT,
-        observation: Literal["flat", "dict"] = "flat",
+        action: Literal["step", "hop"] = "step",
+        quench_steps: int = 500,
+        observation: Literal["flat", "dict", "neighbours"] = "flat",
+        neighbours: int = 12,
         array_backend: Literal["numpy", "jax"] = "numpy",
     ):
         self.system = get_system(system) if isinstance(system, str) else system
@@ -74,14 +76,18 @@ class ClusterEnv(gymnasium.Env[Any, Any]):
             terminate_on_success=terminate_on_success,
             reward=reward,
             horizon=horizon,
+            action=action,
+            quench_steps=quench_steps,
+            observation=observation,
+            neighbours=neighbours,
         )
-        check_modes(render_mode, observation, array_backend)
+        check_modes(render_mode, array_backend)
         self.render_mode = render_mode
         self.metadata = self.metadata | {"jax": array_backend == "jax"}
-        self.observation_space = observation_space(self.task, observation)
+        self.observation_space = observation_space(self.task)
         self.action_space = action_space(self.system)
         self._numpy = array_backend == "numpy"
-        self._arrays, layout = split(self.task, observation, self._numpy)
+        self._arrays, layout = split(self.task, self._numpy)
         self._begin = jitted(begin, layout)
         self._advance = jitted(advance, layout)
         self._stream = None

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hopgym.environment import State
-from hopgym.task import Task, flat
+from hopgym.task import Task
 
 REALS = ("energy", "best_energy")
 INTEGERS = ("success", "first_hit", "step", "evaluations", "faults")
@@ -23,7 +23,6 @@ class Layout:
 
     structure: Any
     others: tuple[Any, ...]
-    dictionary: bool
     packed: bool
 
     def task(self, arrays) -> Task:
@@ -36,9 +35,7 @@ class Layout:
 
     def outputs(self, task: Task, state: State, reward, terminated, truncated) -> Any:
         """What a step returns, of one replica; packed for the host if asked for."""
-        observation = task.observe(state)
-        if not self.dictionary:
-            observation = flat(observation)
+        observation = task.view(state)
         info = task.info(state)
         if not self.packed:
             return observation, reward, terminated, truncated, info
@@ -51,7 +48,7 @@ class Layout:
         )
 
 
-def split(task: Task, observation: str, packed: bool) -> tuple[list, Layout]:
+def split(task: Task, packed: bool) -> tuple[list, Layout]:
     """The arrays of a task, and the rest, without names: systems that differ in
     nothing else share their compiled functions."""
     system = task.environment.system
@@ -62,7 +59,7 @@ def split(task: Task, observation: str, packed: bool) -> tuple[list, Layout]:
     leaves, structure = jax.tree.flatten(task)
     arrays = [leaf if eqx.is_array(leaf) else None for leaf in leaves]
     others = tuple(None if eqx.is_array(leaf) else leaf for leaf in leaves)
-    return arrays, Layout(structure, others, observation == "dict", packed)
+    return arrays, Layout(structure, others, packed)
 
 
 def unpacked(outputs) -> tuple[Any, Any, Any, Any, dict[str, Any]]:

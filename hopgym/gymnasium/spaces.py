@@ -5,18 +5,21 @@ from __future__ import annotations
 import numpy as np
 from gymnasium import spaces
 
+from hopgym.observations import in_order
 from hopgym.systems import System
-from hopgym.task import ENTRIES, Task
+from hopgym.task import Task
 
 
-def observation_space(task: Task, observation: str) -> spaces.Space:
-    boxes: dict[str, spaces.Space] = {
-        name: spaces.Box(-bound, bound, dtype=np.float32)
-        for name, bound in task.bounds().items()
-    }
-    if observation == "dict":
-        return spaces.Dict(boxes)
-    bound = np.concatenate([task.bounds()[name].ravel() for name in ENTRIES])
+def observation_space(task: Task) -> spaces.Space:
+    bounds = task.bounds()
+    if task.observation_kind == "dict":
+        return spaces.Dict(
+            {
+                name: spaces.Box(-bound, bound, dtype=np.float32)
+                for name, bound in bounds.items()
+            }
+        )
+    bound = np.concatenate([bound.ravel() for bound in in_order(bounds)])
     return spaces.Box(-bound, bound, dtype=np.float32)
 
 

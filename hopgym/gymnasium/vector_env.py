@@ -68,11 +68,14 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
         *,
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
-        max_displacement: float = 0.1,
+        max_displacement: float | None = None,
         terminate_on_success: bool = False,
         reward: str = "best",
         horizon: int = STEP_LIMIT,
-        observation: Literal["flat", "dict"] = "flat",
+        action: Literal["step", "hop"] = "step",
+        quench_steps: int = 500,
+        observation: Literal["flat", "dict", "neighbours"] = "flat",
+        neighbours: int = 12,
         array_backend: Literal["numpy", "jax"] = "numpy",
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     ):
@@ -85,9 +88,13 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
             terminate_on_success=terminate_on_success,
             reward=reward,
             horizon=horizon,
+            action=action,
+            quench_steps=quench_steps,
+            observation=observation,
+            neighbours=neighbours,
             step_limit=min(max_episode_steps or horizon, horizon),
         )
-        check_modes(render_mode, observation, array_backend)
+        check_modes(render_mode, array_backend)
         self.num_envs = num_envs
         self.render_mode = render_mode
         self.autoreset_mode = AutoresetMode(autoreset_mode)
@@ -95,12 +102,12 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
             "jax": array_backend == "jax",
             "autoreset_mode": self.autoreset_mode,
         }
-        self.single_observation_space = observation_space(self.task, observation)
+        self.single_observation_space = observation_space(self.task)
         self.single_action_space = action_space(self.system)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._numpy = array_backend == "numpy"
-        self._arrays, layout = split(self.task, observation, self._numpy)
+        self._arrays, layout = split(self.task, self._numpy)
         self._begin = jitted(begin_all, layout)
         self._advance = jitted(advance_all, layout, self.autoreset_mode)
         self._streams = None

@@ -1,0 +1,5 @@
+"""Environments for agents that are trained in JAX, the whole loop on the device."""
+
+from hopgym.rl.gymnax_environment import GymnaxEnvironment as GymnaxEnvironment
+from hopgym.rl.gymnax_environment import Parameters as Parameters
+from hopgym.rl.spaces import Box as Box
