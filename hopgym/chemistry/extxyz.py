@@ -1,0 +1,101 @@
+"""Files of structures in the extended XYZ format, which OVITO, VMD and ASE read."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from jaxtyping import Array, Float
+
+from hopgym import atomic
+from hopgym.chemistry.convert import to_ase
+from hopgym.rollout import Frames, Result
+from hopgym.systems import System
+
+Numbers = Float[Array | np.ndarray, "..."]
+
+
+def write_extxyz(
+    path: str | os.PathLike,
+    system: System,
+    structures: Numbers | Result | Frames,
+    energies: Numbers | None = None,
+    gradients: Numbers | None = None,
+    info: Sequence[dict[str, Any]] | None = None,
+) -> None:
+    """Write structures to a file, which is there whole or not at all.
+
+    **Arguments:**
+
+    - `path`: of the file.
+    - `system`: what the atoms are; see [`hopgym.chemistry.to_ase`][] for elements and
+      units.
+    - `structures`: positions `(atoms, 3)` or `(structures, atoms, 3)`; a
+      [`hopgym.Result`][], of which the best structure of every start is written; or
+      the `frames` of one, a trajectory for each start, one after the other.
+    - `energies`, `gradients`: one for each of the positions.
+    - `info`: more to write into the header of each structure.
+
+    **Raises:** `ValueError` for positions of another shape or that are not finite, or
+    if there is not one energy, gradient and info for each; `OSError` if the file cannot
+    be written.
+    """
+    images = list(_images(system, structures, energies, gradients))
+    if info is not None:
+        for atoms, more in zip(images, info, strict=True):
+            atoms.info.update(more)
+    text = io.StringIO()
+    ase.io.write(text, images, format="extxyz")
+    atomic.write(Path(path), text.getvalue())
+
+
+def read_extxyz(path: str | os.PathLike) -> list[Atoms]:
+    """All structures of a file, as `ase.Atoms` with what is known of them.
+
+    **Raises:** `ValueError` if it is not in this format or not whole; `OSError` if it
+    cannot be read.
+    """
+    try:
+        images = ase.io.read(os.fspath(path), index=":", format="extxyz")
+    except OSError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"{path} is no whole extended XYZ file ({reason})") from error
+    assert isinstance(images, list)
+    return images
+
+
+def _images(system, structures, energies, gradients) -> Iterator[Atoms]:
+    if isinstance(structures, Frames):
+        frames, starts = structures.energy.shape
+        for start in range(starts):
+            for frame in range(frames):
+                atoms = to_ase(
+                    system,
+                    structures.positions[frame, start],
+                    structures.energy[frame, start],
+                )
+                atoms.info.update(start=start, step=int(structures.step[frame]))
+                yield atoms
+        return
+    if isinstance(structures, Result):
+        state = structures.state
+        structures, energies = state.best_positions, state.best_energy
+    positions = np.asarray(structures, float).reshape(-1, *np.shape(structures)[-2:])
+    nothing = [None] * len(positions)
+    yield from (
+        to_ase(system, *structure)
+        for structure in zip(
+            positions,
+            nothing if energies is None else np.ravel(np.asarray(energies)),
+            nothing if gradients is None else np.reshape(gradients, positions.shape),
+            strict=True,
+        )
+    )

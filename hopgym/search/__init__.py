@@ -1,0 +1,1 @@
+"""Low minima from the command line: python -m hopgym.search --help."""
