@@ -8,6 +8,10 @@ from hopgym.optimizers.basin_hopping import BasinHopping as BasinHopping
 from hopgym.optimizers.basin_hopping import bh_lbfgs as bh_lbfgs
 from hopgym.optimizers.basin_hopping import bh_paper as bh_paper
 from hopgym.optimizers.basin_hopping import bh_two_phase as bh_two_phase
+from hopgym.optimizers.evolution import Evolution as Evolution
+from hopgym.optimizers.evolution import cma_es as cma_es
+from hopgym.optimizers.evolution import differential_evolution as differential_evolution
+from hopgym.optimizers.evolution import open_es as open_es
 from hopgym.optimizers.fire import Fire as Fire
 from hopgym.optimizers.fire_ase import FireAse as FireAse
 from hopgym.optimizers.fixed_length import FixedLength as FixedLength

@@ -19,6 +19,7 @@ from hopgym.names import unknown
 from hopgym.optimizers.annealing import Annealing
 from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.basin_hopping import bh_lbfgs, bh_paper, bh_two_phase
+from hopgym.optimizers.evolution import cma_es, differential_evolution, open_es
 from hopgym.optimizers.fire import fire
 from hopgym.optimizers.fire_ase import FireAse
 from hopgym.optimizers.gradient_descent import GradientDescent
@@ -39,6 +40,9 @@ ZOO: dict[str, Callable[..., AbstractOptimizer]] = {
     "bh-paper": bh_paper,
     "bh-lbfgs": bh_lbfgs,
     "bh-two-phase": bh_two_phase,
+    "cma-es": cma_es,
+    "open-es": open_es,
+    "de": differential_evolution,
     **{name: factory(name) for name in trained()},
 }
 

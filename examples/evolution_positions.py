@@ -1,0 +1,67 @@
+"""Evolution strategies of evosax on a cluster, all with the same number of energies.
+
+python examples/evolution_positions.py [SYSTEM] [EVALUATIONS]
+"""
+
+import sys
+
+import jax
+import jax.numpy as jnp
+import optax
+from evosax.algorithms import CMA_ES, DifferentialEvolution, Open_ES
+
+import hopgym
+from hopgym.evolution import ClusterProblem
+
+POPULATION = 32
+
+
+def search(strategy, problem: ClusterProblem, key: jax.Array, generations: int):
+    """Lowest energy found, and the number of energies computed."""
+    key, start_key, first_key = jax.random.split(key, 3)
+    start, state = problem.sample(start_key), problem.init(start_key)
+    params = strategy.default_params
+    if isinstance(strategy, DifferentialEvolution):
+        noise = 0.5 * jax.random.normal(first_key, (POPULATION, *start.shape))
+        fitness, state, _ = problem.eval(first_key, start + noise, state)
+        memory = strategy.init(first_key, start + noise, fitness, params)
+        generations -= 1
+    else:
+        if isinstance(strategy, CMA_ES):
+            params = params.replace(std_init=jnp.asarray(0.4))
+        memory = strategy.init(first_key, start, params)
+
+    def generation(carry, key):
+        memory, state = carry
+        population, memory = strategy.ask(key, memory, params)
+        fitness, state, _ = problem.eval(key, population, state)
+        memory, metrics = strategy.tell(key, population, fitness, memory, params)
+        return (memory, state), metrics["best_fitness"]
+
+    keys = jax.random.split(key, generations)
+    (_, state), best = jax.jit(jax.lax.scan, static_argnums=0)(
+        generation, (memory, state), keys
+    )
+    return float(best[-1]), int(state.evaluations)
+
+
+def main(name: str = "LJ-7", evaluations: int = 20_000) -> None:
+    """Compare three strategies."""
+    problem = ClusterProblem(name)
+    solution = jnp.zeros((problem.system.atoms, 3))
+    adam, width = optax.adam(0.01), optax.constant_schedule(0.05)
+    strategies = {
+        "CMA-ES": CMA_ES(POPULATION, solution),
+        "OpenES": Open_ES(POPULATION, solution, optimizer=adam, std_schedule=width),
+        "DE": DifferentialEvolution(POPULATION, solution),
+    }
+    lowest = float(hopgym.get_system(name).reference)
+    print(f"{name}, lowest known energy {lowest:.3f}")
+    for title, strategy in strategies.items():
+        generations = evaluations // POPULATION
+        best, used = search(strategy, problem, jax.random.key(0), generations)
+        print(f"{title:8} {best:10.3f}  after {used:,} evaluations")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2], *(int(number) for number in sys.argv[2:3]))

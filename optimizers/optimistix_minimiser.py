@@ -1,0 +1,93 @@
+"""Optimizers of hopgym as minimisers of Optimistix.
+
+It is an extra: `pip install "hopgym[optimistix]"`.
+
+J. Rader, T. Lyons and P. Kidger, arXiv:2402.09983 (Optimistix).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from hopgym.optimizers.base import AbstractOptimizer, Context
+
+try:
+    import optimistix
+except ImportError as error:
+    raise ImportError(
+        "hopgym.optimizers.optimistix_minimiser needs Optimistix: "
+        'pip install "hopgym[optimistix]"'
+    ) from error
+
+
+class MinimiserState(eqx.Module):
+    """The optimizer's own state and the lowest structure evaluated so far."""
+
+    memory: Any
+    best_positions: Float[Array, "atoms 3"]
+    best_energy: Float[Array, ""]
+    evaluations: Int[Array, ""]
+    finished: Bool[Array, ""]
+
+
+class Minimiser(optimistix.AbstractMinimiser):
+    """`optimistix.minimise(energy, Minimiser(...), positions)` for any optimizer.
+
+    Each step is one evaluation of the function and its gradient. The solution is the
+    lowest structure that was evaluated: an optimizer that hops does not end there, so
+    that `optimistix.OptaxMinimiser`, which returns the last one and stops at a short
+    step, is only for those that descend. `stats["evaluations"]` counts.
+
+    **Arguments:**
+
+    - `optimizer`: any optimizer of hopgym.
+    - `context`: of the system, `hopgym.Environment(system).context`.
+    - `key`: randomness of the optimizer.
+    - `force`: largest component of the gradient, in units of energy / length, at which
+      it stops; 0, the default, for searches, which only stop at `max_steps` (then
+      pass `throw=False`).
+    """
+
+    optimizer: AbstractOptimizer
+    context: Context
+    key: PRNGKeyArray
+    force: float = 0.0
+    rtol: float = 0.0  # required by Optimistix
+    atol: float = 0.0
+    norm: Any = optimistix.max_norm
+
+    def init(self, fn, y, args, options, f_struct, aux_struct, tags):
+        return MinimiserState(
+            memory=self.optimizer.init(y, key=self.key, context=self.context),
+            best_positions=y,
+            best_energy=jnp.asarray(jnp.inf, f_struct.dtype),
+            evaluations=jnp.zeros((), jnp.int32),
+            finished=jnp.asarray(False),
+        )
+
+    def step(self, fn, y, args, options, state, tags):
+        (energy, aux), gradient = eqx.filter_value_and_grad(fn, has_aux=True)(y, args)
+        update, memory = self.optimizer.update(
+            gradient, state.memory, y, value=energy, context=self.context
+        )
+        better = energy < state.best_energy
+        limit = self.force * self.context.energy / self.context.length
+        state = MinimiserState(
+            memory=memory,
+            best_positions=jnp.where(better, y, state.best_positions),
+            best_energy=jnp.where(better, energy, state.best_energy),
+            evaluations=state.evaluations + 1,
+            finished=jnp.max(jnp.abs(gradient)) < limit,
+        )
+        return y + update, state, aux
+
+    def terminate(self, fn, y, args, options, state, tags):
+        return state.finished, optimistix.RESULTS.successful
+
+    def postprocess(self, fn, y, aux, args, options, state, tags, result):
+        stats = {"evaluations": state.evaluations, "energy": state.best_energy}
+        return state.best_positions, aux, stats
