@@ -100,9 +100,7 @@ def neighbour_bounds(
     system: System, count: int
 ) -> dict[str, Float32[np.ndarray, "..."]]:
     """Bounds of what [`hopgym.observations.nearest`][] gives."""
-    bounds = {
-        "neighbours": np.full((system.atoms, count, 3), NEIGHBOUR_BOUND, np.float32)
-    }
-    if len(system.elements) > 1:
-        bounds["kinds"] = np.ones((system.atoms, count), np.float32)
-    return bounds
+    shape = (system.atoms, count)
+    bounds = {"neighbours": np.full((*shape, 3), NEIGHBOUR_BOUND, np.float32)}
+    kinds = {"kinds": np.ones(shape, np.float32)} if len(system.elements) > 1 else {}
+    return bounds | kinds

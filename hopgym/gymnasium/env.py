@@ -44,7 +44,8 @@ class ClusterEnv(gymnasium.Env[Any, Any]):
     - `horizon`: length of an episode; the observed step fraction refers to it. The
       `max_episode_steps` of `gymnasium.make` (50,000 unless given) is the limit of
       its `TimeLimit` wrapper, which can end an episode earlier but is not seen here:
-      for longer episodes give both.
+      for longer episodes give both, for shorter ones `horizon`, above all if
+      `reward="final"`, which is paid at that step.
     - `array_backend`: `"numpy"`, or `"jax"` to get JAX arrays (then also pass
       `disable_env_checker=True` to `gymnasium.make`, whose checker wants NumPy).
 

@@ -8,11 +8,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Float32, Int, Key, PRNGKeyArray
 
 from hopgym.environment import Environment, State
 from hopgym.lazily import lazily
-from hopgym.observations import in_order
+from hopgym.observations import flat, in_order
 from hopgym.rl.spaces import Box
 from hopgym.systems import System, get_system
 from hopgym.task import Task
@@ -111,7 +111,7 @@ class GymnaxEnvironment:
             state = params.task.reset(key)
         else:
             state = _one_of(key, params.starts)
-        return params.task.view(state), state
+        return flat(params.task.observe(state)), state
 
     def step(
         self,
@@ -137,7 +137,7 @@ class GymnaxEnvironment:
         after = task.step(state, action)
         terminated, truncated = task.terminated(after), task.truncated(after)
         done = terminated | truncated
-        last = task.view(after)
+        last = flat(task.observe(after))
         if params.starts is None:
             first = _renewed(task, key, done, after)
         else:
@@ -151,7 +151,7 @@ class GymnaxEnvironment:
         }
         reward = task.reward(state, after).astype(jnp.float32)
         ends = (done,) if self.outputs == 5 else (terminated, truncated)
-        return task.view(now), now, reward, *ends, info
+        return flat(task.observe(now)), now, reward, *ends, info
 
     def action_space(self, params: Parameters | None = None) -> Box:
         """The actions: `3 * atoms` components in [-1, 1]."""
@@ -167,7 +167,7 @@ class GymnaxEnvironment:
 
 
 @eqx.filter_jit
-def _first_states(task: Task, keys: PRNGKeyArray) -> State:
+def _first_states(task: Task, keys: Key[Array, " starts"]) -> State:
     return jax.vmap(task.reset)(keys)
 
 
