@@ -72,7 +72,7 @@ class AbstractPotential(eqx.Module):
     ) -> Float[Array, " atoms"]:
         """Energy of each atom; they sum to the total energy.
 
-        Arguments as in [`AbstractPotential.energy_and_gradient`][].
+        Arguments as in [`hopgym.potentials.AbstractPotential.energy_and_gradient`][].
         """
 
 

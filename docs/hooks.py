@@ -1,0 +1,25 @@
+"""Pictures of committed results as files of the documentation."""
+
+from pathlib import Path
+
+from mkdocs.structure.files import File
+
+RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
+PICTURES = {
+    "cost.png": "speed/2026-11-26-zen5/cost.png",
+    "curves-LJ-13.png": "paper/curves-LJ-13.png",
+    "curves-LJ-75.png": "paper/curves-LJ-75.png",
+    "minima-LJ-75.png": "paper/minima-LJ-75.png",
+    "minima-Gupta-Au55.png": "paper/minima-Gupta-Au55.png",
+    "figure3.png": "fig3/figure.png",
+}
+
+
+def on_files(files, config):
+    for name, source in PICTURES.items():
+        files.append(
+            File.generated(
+                config, f"results/{name}", abs_src_path=str(RESULTS / source)
+            )
+        )
+    return files
