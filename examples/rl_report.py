@@ -1,0 +1,49 @@
+"""A learning curve as a figure and in numbers."""
+
+import json
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from provenance import describe_host
+
+
+def summary(energies):
+    """Mean and its standard error over the last axis."""
+    error = np.std(energies, axis=-1, ddof=1) / np.shape(energies)[-1] ** 0.5
+    return {"mean": np.mean(energies, axis=-1).tolist(), "error": error.tolist()}
+
+
+def report(settings, steps, curve, rivals, **facts):
+    """Write and print best energies of episodes.
+
+    **Arguments:**
+
+    - `settings`: of the run, with `out`, `system` and `action`.
+    - `steps`, `curve`: how long the agent had learned, and what it then found
+      `(len(steps), episodes)`.
+    - `rivals`: what others found, by name.
+    - `facts`: what else is to be written.
+    """
+    found = {name: summary(energies) for name, energies in rivals.items()}
+    learned = {"steps": np.asarray(steps).tolist()} | summary(curve)
+    record = {"command": " ".join(["python", *sys.argv]), "settings": settings, **facts}
+    record |= {"PPO": learned, "rivals": found, "host": describe_host()}
+    path = Path(settings["out"], f"{settings['system']}-{settings['action']}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
+
+    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    axes.errorbar(learned["steps"], learned["mean"], learned["error"], label="PPO")
+    for i, (name, one) in enumerate(found.items(), 1):
+        low, high = (one["mean"] + sign * one["error"] for sign in (-1, 1))
+        axes.axhspan(low, high, color=f"C{i}", alpha=0.5, label=name)
+    axes.set_xlabel("steps of training")
+    axes.set_ylabel(f"best energy of an episode, {settings['system']}")
+    axes.legend()
+    figure.savefig(path.with_suffix(".png"), dpi=150)
+    last = {name: values[-1] for name, values in learned.items()}
+    print(json.dumps({"PPO": last, **found}, indent=1))
