@@ -1,0 +1,218 @@
+"""A search from the command line: python -m hopgym.search --help."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from hopgym import native
+from hopgym.console import clock
+from hopgym.search.folder import Folder
+from hopgym.search.options import Plan, check_extras, differences, parser, plan, resumed
+from hopgym.search.search import Search
+
+KEEP = 10
+SAVE_SECONDS = 5.0
+PAUSE = 10.0  # seconds between lines where there is no terminal
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Search; the exit code.
+
+    0: all steps are done. 1: stopped before, by the time limit or a signal, or an
+    error. 2: the command makes no sense; nothing was changed.
+    """
+    options = parser()
+    given = vars(options.parse_args(arguments))
+    resume = given.pop("resume", False)
+    keep, limit = given.pop("keep", KEEP), given.pop("time_limit", None)
+    try:
+        check_extras()
+        _devices()
+        path = given.pop("out", None)
+        chosen, folder = _chosen(given, path, resume)
+        words = sys.argv[1:] if arguments is None else arguments
+        search = Search(chosen, folder, _about(words))
+        if folder.holds_a_search:
+            search.restore()
+        else:
+            search.save()
+    except KeyError as error:
+        options.error(error.args[0])
+    except (ValueError, OSError) as error:
+        options.error(str(error).partition("\n")[0])
+    return Command(search, keep, limit).go()
+
+
+class Command:
+    """A search that runs until it is done or is stopped, and its report."""
+
+    def __init__(self, search: Search, keep: int, limit: float | None):
+        self.search = search
+        self.keep = keep
+        self.limit = limit
+        self.began = time.perf_counter()
+        self.first = search.done
+        self.compiled: float | None = None
+        self.signalled = False
+        self.live = sys.stderr.isatty()
+        self.shown = -1e9
+
+    def go(self) -> int:
+        """Search and report; the exit code."""
+        search = self.search
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, self._signal) for number in numbers]
+        try:
+            if self.first:
+                self._say(f"going on after step {self.first:,}")
+            self._run()
+            search.save()
+            if self.live:
+                sys.stderr.write("\r\x1b[K")
+            self._report()
+        except OSError as error:
+            self._say(f"error: cannot write to {search.folder.path}: {error}")
+            return 1
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+        if search.finished:
+            return 0
+        why = "stopped" if self.signalled else "time limit reached"
+        self._say(
+            f"{why} after step {search.done:,} of {search.plan.steps:,}; go on with: "
+            f"python -m hopgym.search --out {search.folder.path} --resume"
+        )
+        return 1
+
+    def _run(self) -> None:
+        saved = time.perf_counter()
+        while not self.search.finished and not self._stop():
+            self.search.advance()
+            now = time.perf_counter()
+            if self.compiled is None:
+                self.compiled, self.first = now, self.search.done
+            self._show(now)
+            if now - saved >= SAVE_SECONDS:
+                self.search.save()
+                saved = time.perf_counter()
+
+    def _report(self) -> None:
+        # Here and not above: they need packages that not everybody has installed.
+        from hopgym.search.output import refined, write
+
+        search = self.search
+        found = refined(search, self.keep)
+        write(search, found)
+        unit = search.unit
+        count = len(search.pool.minima)
+        self._say(
+            f"{search.system.name}: {count:,} distinct minima, {search.evaluations:,} "
+            f"search and {search.quench_evaluations:,} quench evaluations, "
+            f"{clock(search.seconds)}"
+        )
+        for rank, entry in enumerate(found.entries, 1):
+            print(
+                f"{rank:3}  {entry.energy:14.6f} {unit}  {entry.symmetry:8} "
+                f"{len(entry.starts):6,} of {search.plan.starts:,} starts"
+            )
+        sys.stdout.flush()
+        self._say(f"structures, tables and report.html in {search.folder.path}")
+
+    def _show(self, now: float) -> None:
+        if now - self.shown < (0.1 if self.live else PAUSE):
+            return
+        self.shown = now
+        search = self.search
+        left = "?"
+        if search.done > self.first and self.compiled is not None:
+            rate = (now - self.compiled) / (search.done - self.first)
+            seconds = rate * (search.plan.steps - search.done)
+            if self.limit is not None:
+                seconds = min(seconds, max(self.began + self.limit - now, 0))
+            left = clock(seconds)
+        best = (
+            f"{search.curve[-1][1]:.4f} {search.unit}" if search.curve else "none yet"
+        )
+        text = (
+            f"{search.system.name}  {search.done:,}/{search.plan.steps:,} steps  "
+            f"best {best}  {len(search.pool.minima):,} minima  {left} left"
+        )
+        sys.stderr.write(f"\r\x1b[K{text}" if self.live else f"{text}\n")
+        sys.stderr.flush()
+
+    def _stop(self) -> bool:
+        spent = time.perf_counter() - self.began
+        return self.signalled or (self.limit is not None and spent > self.limit)
+
+    def _signal(self, number: int, frame: Any) -> None:
+        if self.signalled:
+            raise KeyboardInterrupt
+        self.signalled = True
+
+    def _say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _chosen(
+    given: dict[str, Any], path: Path | None, resume: bool
+) -> tuple[Plan, Folder]:
+    """The plan, and the folder in which its search is or will be.
+
+    **Raises:** `ValueError` or `KeyError` for what makes no sense, among it a folder
+    with another search, or none to resume.
+    """
+    if path is None:
+        path = Path("searches") / plan(given).system
+    folder = Folder(path)
+    if not folder.holds_a_search:
+        if resume:
+            raise ValueError(f"{path} holds no search to resume")
+        return plan(given), folder
+    stored = folder.plan()
+    asked = resumed(given, stored) if resume else plan(given)
+    changed = differences(stored, asked)
+    if changed:
+        raise ValueError(
+            f"{path} holds another search ({changed}): choose another --out"
+        )
+    return stored, folder
+
+
+def _devices() -> None:
+    """A device for each core of this process."""
+    cores = (
+        len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
+    try:
+        jax.config.update("jax_num_cpu_devices", cores)
+    except RuntimeError:  # JAX is at work already, as in tests
+        return
+
+
+def _about(words: Sequence[str]) -> dict[str, Any]:
+    """Command, versions, machine and date."""
+    packages = ("hopgym", "jax", "jaxlib", "equinox", "numpy", "ase")
+    devices = jax.devices()
+    return {
+        "command": " ".join(["python -m hopgym.search", *words]),
+        "versions": {name: version(name) for name in packages},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "devices": f"{len(devices)} x {devices[0].device_kind}",
+        "kernels": native.instruction_set() if native.backend() == "native" else None,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

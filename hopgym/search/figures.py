@@ -1,0 +1,104 @@
+"""Charts of a search for Plotly."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from hopgym.search.search import Search
+
+INK, BLUE, ORANGE, GREY = "#2e3440", "#3b6ea8", "#d08342", "#9aa3b2"
+SHOWN = 0.95  # of the minima; the highest are far above all others
+BINS = 60
+
+
+def charts(search: Search) -> list[dict[str, Any]]:
+    """Histogram of the minima's energies, and the progress of the search."""
+    figures = [_histogram(search), _progress(search), _growth(search)]
+    return [json.loads(str(figure.to_json())) for figure in figures]
+
+
+def _reference(search: Search) -> float | None:
+    return float(search.system.reference) if search.system.has_reference else None
+
+
+def _histogram(search: Search) -> go.Figure:
+    energies = np.array([m.energy for m in search.pool.minima])
+    high = float(np.quantile(energies, SHOWN)) if len(energies) else 0.0
+    counts, edges = np.histogram(energies[energies <= high], bins=BINS)
+    figure = go.Figure(
+        go.Bar(
+            x=(edges[1:] + edges[:-1]) / 2,
+            y=counts,
+            width=np.diff(edges),
+            marker={"color": BLUE, "line": {"width": 0}},
+            hovertemplate="%{x:.3f}: %{y} minima<extra></extra>",
+        )
+    )
+    reference = _reference(search)
+    if reference is not None:
+        figure.add_vline(reference, line={"color": INK, "width": 1, "dash": "dash"})
+    _finish(figure, f"energy / {search.unit}", "distinct minima")
+    return figure
+
+
+def _progress(search: Search) -> go.Figure:
+    rows = np.array(search.curve, float).reshape(-1, 4)
+    figure = go.Figure()
+    for column, colour, name in (
+        (2, ORANGE, "mean of the starts"),
+        (1, BLUE, "lowest"),
+    ):
+        figure.add_scatter(
+            x=rows[:, 0],
+            y=rows[:, column],
+            name=name,
+            mode="lines",
+            line={"color": colour, "width": 2, "shape": "hv"},
+            hovertemplate="%{x:,} evaluations: %{y:.4f}<extra></extra>",
+        )
+    reference = _reference(search)
+    if reference is not None:
+        figure.add_hline(reference, line={"color": INK, "width": 1, "dash": "dash"})
+    _finish(figure, "search evaluations", f"energy / {search.unit}")
+    return figure
+
+
+def _growth(search: Search) -> go.Figure:
+    rows = np.array(search.curve, float).reshape(-1, 4)
+    figure = go.Figure(
+        go.Scatter(
+            x=rows[:, 0],
+            y=rows[:, 3],
+            mode="lines",
+            line={"color": BLUE, "width": 2},
+            hovertemplate="%{x:,} evaluations: %{y:,} minima<extra></extra>",
+        )
+    )
+    _finish(figure, "search evaluations", "distinct minima so far")
+    return figure
+
+
+def _finish(figure: go.Figure, x: str, y: str) -> None:
+    axis = {
+        "showgrid": True,
+        "gridcolor": "#eceff4",
+        "zeroline": False,
+        "linecolor": GREY,
+        "ticks": "outside",
+        "tickcolor": GREY,
+    }
+    figure.update_layout(
+        template="none",
+        font={"family": "system-ui, sans-serif", "size": 12, "color": INK},
+        margin={"l": 64, "r": 12, "t": 12, "b": 44},
+        height=280,
+        xaxis={**axis, "title": {"text": x}},
+        yaxis={**axis, "title": {"text": y}},
+        legend={"x": 1, "xanchor": "right", "y": 1, "bgcolor": "rgba(255,255,255,0.7)"},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+    )

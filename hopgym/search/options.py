@@ -1,0 +1,241 @@
+"""The command line of a search: what is asked for, checked before it is done."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib.util
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from hopgym.console import Parser
+from hopgym.names import unknown
+from hopgym.optimizers import ZOO, AbstractOptimizer, load, make_optimizer
+from hopgym.systems import System, get_system
+
+LARGEST = 2**31 - 2  # counters are 32-bit integers
+MOST_STARTS = 100_000  # of which all are in memory at once
+RARE_GASES = ("Ne", "Ar", "Kr", "Xe")
+POTENTIALS = ["lj", "morse3", "morse6", "morse10", "morse14", "gupta", "sw"]
+
+EXAMPLES = """\
+examples:
+  python -m hopgym.search Au55 --out au55/
+  python -m hopgym.search Ag19Au19 --potential gupta --optimizer bh-lbfgs --starts 100
+  python -m hopgym.search LJ38 --optimizer bh-two-phase --steps 20000
+  python -m hopgym.search Si64 --time-limit 600
+  python -m hopgym.search --out au55/ --resume
+The same command again, or --resume, goes on where an interrupted one stopped. Open
+report.html in the folder to look at what was found.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a search depends on.
+
+    **Attributes:**
+
+    - `system`: its name.
+    - `optimizer`: a name of the zoo, or a file.
+    - `starts`, `steps`, `seed`: number and length of walks, and their randomness.
+    - `chunk`: steps between harvests of minima.
+    """
+
+    system: str
+    optimizer: str
+    starts: int
+    steps: int
+    seed: int
+    chunk: int
+
+    def make_optimizer(self, system: System) -> AbstractOptimizer:
+        """The optimizer.
+
+        **Raises:** `KeyError` for an unknown name, `OSError` and `ValueError` for a
+        file that is not there or holds none.
+        """
+        if self.optimizer.endswith(".eqx"):
+            return load(self.optimizer)
+        return make_optimizer(self.optimizer, system=system, steps=self.steps)
+
+
+def parser() -> Parser:
+    """All options. Those that are not given are not in the result."""
+    options = Parser(
+        prog="hopgym.search",
+        description="Search for the lowest minima of a cluster or crystal.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    add = options.add_argument
+    add("target", nargs="?", metavar="FORMULA", help="such as Au55, or a system's name")
+    add(
+        "--potential",
+        metavar="NAME",
+        help=f"{', '.join(POTENTIALS)}, or a set of parameters as gupta-table4; "
+        "default: lj for LJ38 and rare gases, sw for silicon, else gupta",
+    )
+    add(
+        "--optimizer",
+        metavar="NAME",
+        help=f"{', '.join(ZOO)}, or a file of trained weights; default: bh-lbfgs",
+    )
+    add("--starts", type=_starts, metavar="N", help="random starts, default 100")
+    add(
+        "--steps",
+        type=_positive,
+        metavar="N",
+        help="energy evaluations of each start, default 50000",
+    )
+    add("--seed", type=_seed, help="of everything random, default 0")
+    add(
+        "--chunk",
+        type=_positive,
+        metavar="N",
+        help="steps between two harvests of minima; default 1000",
+    )
+    add("--time-limit", type=_seconds, metavar="S", help="stop after so many seconds")
+    add("--keep", type=_positive, metavar="N", help="minima to report, default 10")
+    add("--out", type=Path, metavar="DIR", help="default: searches/<system>")
+    add("--resume", action="store_true", help="go on with the search in DIR")
+    return options
+
+
+def plan(given: dict[str, Any]) -> Plan:
+    """The plan that options ask for.
+
+    **Raises:** `ValueError` or `KeyError` for what makes no sense.
+    """
+    if "target" not in given:
+        raise ValueError("say what to search: a formula such as Au55")
+    steps = given.get("steps", 50_000)
+    optimizer = given.get("optimizer", "bh-lbfgs")
+    if optimizer not in ZOO and not optimizer.endswith(".eqx"):
+        raise ValueError(unknown("optimizer", optimizer, list(ZOO)))
+    return Plan(
+        system=system_name(given["target"], given.get("potential")),
+        optimizer=optimizer,
+        starts=given.get("starts", 100),
+        steps=steps,
+        seed=given.get("seed", 0),
+        chunk=min(given.get("chunk", 1000), steps),
+    )
+
+
+def resumed(given: dict[str, Any], stored: Plan) -> Plan:
+    """The stored plan, changed as options ask for.
+
+    **Raises:** as `plan`.
+    """
+    kept = dataclasses.asdict(stored)
+    return plan({"target": kept.pop("system"), **kept, **given})
+
+
+def differences(stored: Plan, asked: Plan) -> str:
+    """What two plans differ in; empty if they agree."""
+    return "; ".join(
+        f"{field.name} is {getattr(stored, field.name)}, not "
+        f"{getattr(asked, field.name)}"
+        for field in dataclasses.fields(Plan)
+        if getattr(stored, field.name) != getattr(asked, field.name)
+    )
+
+
+def system_name(target: str, potential: str | None) -> str:
+    """Name of the system that a formula and a potential mean.
+
+    **Raises:** `ValueError` or `KeyError` for what is no formula, a potential that is
+    unknown or does not describe the elements, or a size that it has no system for.
+    """
+    if "-" in target:
+        if potential is not None:
+            raise ValueError(f"{target} names its potential: leave out --potential")
+        return get_system(target).name
+    lennard_jones = re.fullmatch(r"LJ(\d+)", target)
+    if lennard_jones is not None:
+        counts = {"X": int(lennard_jones[1])}
+    else:
+        counts = _counts(target)
+    if potential is None:
+        potential = _usual(list(counts))
+    morse = re.fullmatch(r"morse(\d+)", potential)
+    gupta = re.fullmatch(r"gupta(-\w+)?", potential)
+    if potential == "lj" or morse is not None:
+        if len(counts) > 1:
+            raise ValueError(f"{potential} is for one element, {target} has several")
+        family = f"Morse{morse[1]}" if morse is not None else "LJ"
+        return get_system(f"{family}-{sum(counts.values())}").name
+    if lennard_jones is not None:
+        raise ValueError(f"{target} has no elements for {potential}")
+    if gupta is not None:
+        formula = "".join(f"{element}{count}" for element, count in counts.items())
+        return get_system(f"Gupta-{formula}{gupta[1] or ''}").name
+    if potential == "sw":
+        if list(counts) != ["Si"]:
+            raise ValueError(f"sw is for silicon, not for {target}")
+        return get_system(f"SW-Si{counts['Si']}").name
+    raise ValueError(unknown("potential", potential, POTENTIALS))
+
+
+def check_extras() -> None:
+    """Raise `ValueError` if a package that reports need is not installed."""
+    for package in ("ase", "plotly"):
+        if importlib.util.find_spec(package) is None:
+            raise ValueError(
+                f'a search needs {package}: pip install "hopgym[chemistry]"'
+            )
+
+
+def _counts(formula: str) -> dict[str, int]:
+    parts = re.findall(r"([A-Z][a-z]?)(\d*)", formula)
+    if "".join(element + count for element, count in parts) != formula or not parts:
+        raise ValueError(f"{formula!r} is no formula such as Au55 or Ag19Au19")
+    counts: dict[str, int] = {}
+    for element, count in parts:
+        counts[element] = counts.get(element, 0) + int(count or 1)
+    return counts
+
+
+def _usual(elements: list[str]) -> str:
+    if elements in ([gas] for gas in ("X", *RARE_GASES)):
+        return "lj"
+    return "sw" if elements == ["Si"] else "gupta"
+
+
+def _starts(text: str) -> int:
+    return _integer(text, 1, MOST_STARTS)
+
+
+def _positive(text: str) -> int:
+    return _integer(text, 1, LARGEST)
+
+
+def _seed(text: str) -> int:
+    return _integer(text, 0, LARGEST)
+
+
+def _integer(text: str, least: int, most: int) -> int:
+    try:
+        value = int(text.replace("_", "").replace(",", ""))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(
+            f"must be between {least} and {most}, got {value}"
+        )
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if not (value > 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"must be positive, got {text}")
+    return value

@@ -1,0 +1,149 @@
+"""The report of a search: one page that needs nothing but a browser."""
+
+from __future__ import annotations
+
+import base64
+import html
+import importlib.resources
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from plotly.offline import get_plotlyjs
+
+from hopgym.console import clock
+from hopgym.rendering import COLOURS, RADII
+from hopgym.search.figures import charts
+from hopgym.search.search import Search
+
+
+def render(
+    search: Search,
+    meta: dict[str, Any],
+    rows: list[dict[str, Any]],
+    positions: Sequence[np.ndarray],
+    pictures: Sequence[Path],
+) -> str:
+    """The page.
+
+    **Arguments:**
+
+    - `search`: what was done.
+    - `meta`, `rows`: as in `minima.json`.
+    - `positions`, `pictures`: of the structures in `rows`.
+    """
+    template = importlib.resources.files("hopgym.search") / "report.html"
+    page = template.read_text()
+    data = {
+        "structures": _structures(search, rows, positions),
+        "charts": charts(search),
+    }
+    parts = {
+        "title": html.escape(search.system.name),
+        "facts": _facts(meta, rows),
+        "rows": _table(rows, pictures),
+        "provenance": _provenance(meta),
+        "unit": html.escape(meta["unit"]),
+        # A closing tag in the data would end the script that holds it.
+        "data": json.dumps(data).replace("</", "<\\/"),
+        "plotly": get_plotlyjs(),
+    }
+    for name, text in parts.items():
+        page = page.replace(f"@{name}@", text, 1)
+    return page
+
+
+def _structures(search, rows, positions) -> dict[str, Any]:
+    system = search.system
+    symbols = system.symbols
+    box = None if system.box is None else np.asarray(system.box, float)
+    half = float(system.length) / 2
+    places = []
+    for points in positions:
+        if box is not None:
+            points = points - np.floor(points / box) * box - box / 2
+        else:
+            points = points - points.mean(axis=0)
+        places.append(np.round(points, 4).tolist())
+    return {
+        "labels": [
+            f"{row['rank']}: {row['energy']:.6f} {search.unit}  {row['symmetry']}"
+            for row in rows
+        ],
+        "positions": places,
+        "colours": [f"#{COLOURS.get(symbol, COLOURS['X'])}" for symbol in symbols],
+        "radii": [RADII.get(symbol, half) for symbol in symbols],
+        "symbols": symbols,
+        "box": None if box is None else box.tolist(),
+    }
+
+
+def _facts(meta: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    unit = meta["unit"]
+    facts = []
+    if rows:
+        facts.append((f"{rows[0]['energy']:.6f} {unit}", "lowest energy found"))
+        hits = f"{rows[0]['hits']:,} of {meta['plan']['starts']:,}"
+        facts.append((hits, "starts that passed it"))
+    if rows and meta["reference"] is not None:
+        gap = rows[0]["energy"] - meta["reference"]
+        equal = abs(gap) < meta["tolerance"]
+        text = "reached" if equal else f"{gap:+.4f} {unit}"
+        facts.append((text, f"lowest known, {meta['reference']:.4f} {unit}"))
+    spent = meta["search_evaluations"] + meta["quench_evaluations"]
+    facts += [
+        (f"{meta['distinct']:,}", "distinct minima"),
+        (f"{spent + meta['refine_evaluations']:,}", "evaluations"),
+        (clock(meta["seconds"]), "time of the search"),
+    ]
+    return "\n".join(
+        f"<div><b>{html.escape(value)}</b><span>{html.escape(name)}</span></div>"
+        for value, name in facts
+    )
+
+
+def _table(rows: list[dict[str, Any]], pictures: Sequence[Path]) -> str:
+    lines = []
+    for row, picture in zip(rows, pictures, strict=True):
+        image = base64.b64encode(picture.read_bytes()).decode()
+        cells = [
+            str(row["rank"]),
+            f'<img alt="" src="data:image/png;base64,{image}">',
+            f"{row['energy']:.6f}",
+            f"{row['above']:.4f}",
+            html.escape(row["symmetry"]),
+            f"{row['hits']:,}",
+            f"{row['found']:,}",
+        ]
+        body = "".join(f"<td>{cell}</td>" for cell in cells)
+        lines.append(f'<tr tabindex="0">{body}</tr>')
+    return "\n".join(lines)
+
+
+def _provenance(meta: dict[str, Any]) -> str:
+    plan = meta["plan"]
+    done = f"{meta['steps_done']:,} of {plan['steps']:,}"
+    entries = {
+        "command": meta["command"],
+        "system": f"{meta['system']}, {meta['atoms']} atoms",
+        "optimizer": plan["optimizer"],
+        "walks": f"{plan['starts']:,} starts, {done} steps each, seed {plan['seed']}",
+        "evaluations": f"{meta['search_evaluations']:,} of energy and gradient in the "
+        f"search (its own quenches and the starts included), "
+        f"{meta['quench_evaluations']:,} in quenches, every {plan['chunk']:,} steps, "
+        "of the structure where each start is and of its best since the last time, "
+        f"{meta['refine_evaluations']:,} in quenches of the lowest minima in double "
+        "precision",
+        "not converged": f"{meta['unconverged_quenches']:,} quenches, left out",
+        "reference": meta["reference_source"] or "none known",
+        "software": ", ".join(f"{k} {v}" for k, v in meta["versions"].items()),
+        "machine": f"{meta['platform']}, {meta['devices']}, Python {meta['python']}, "
+        f"kernels: {meta['kernels'] or 'none'}",
+        "begun": meta["date"],
+    }
+    return "\n".join(
+        f"<dt>{name}</dt><dd>{html.escape(str(text))}</dd>"
+        for name, text in entries.items()
+    )
