@@ -2,8 +2,8 @@
 
 python examples/rl_rejax.py --system LJ-13 --steps 8000000 --out results/rl
 
-Draws what the agent reaches in an episode as it learns, beside a random agent and
-gradient descent with as many evaluations; all from starts that it has not seen.
+Draws what the agent reaches in an episode as it learns, by its mean actions, beside
+what others do with as many evaluations; all from starts that it has not seen.
 """
 
 import argparse
@@ -13,7 +13,8 @@ import jax
 from rejax import get_algo
 from rl_report import report
 
-import hopgym
+from hopgym import rollout
+from hopgym.optimizers import LBFGS, GradientDescent
 from hopgym.rl import GymnaxEnvironment, play
 
 TASK = {"system": "LJ-7", "action": "step", "observation": "flat", "reward": "energy"}
@@ -27,13 +28,12 @@ SIZE = {
 }
 parser = argparse.ArgumentParser()
 for name, value in (TASK | SIZE).items():
-    parser.add_argument("--" + name.replace("_", "-"), default=value, type=type(value))
+    parser.add_argument(f"--{name}", default=value, type=type(value))
 args = parser.parse_args()
 task = {name: getattr(args, name) for name in TASK}
 seen = GymnaxEnvironment(**task, starts=1024, seed=args.seed)
-unseen = GymnaxEnvironment(
-    **task, starts=args.episodes, seed=args.seed + 1
-).default_params
+other = GymnaxEnvironment(**task, starts=args.episodes, seed=args.seed + 1)
+unseen = other.default_params
 
 ppo = get_algo("ppo").create(
     env=seen,
@@ -44,38 +44,41 @@ ppo = get_algo("ppo").create(
     num_epochs=4,
     learning_rate=1e-3,
     max_grad_norm=0.5,
+    ent_coef=0.0,
     normalize_observations=True,
     normalize_rewards=True,
 )
-ppo = ppo.replace(
-    eval_callback=lambda ppo, learner, key: (
-        learner.global_step,
-        play(unseen, ppo.make_act(learner), key),
-    )
-)
+
+
+def mean_action(policy, seen):
+    return policy.action_mean(policy.features(seen))
+
+
+def evaluate(ppo, learner, key):
+    """Steps learned, and episodes of the mean and of the sampled actions."""
+
+    def act(seen, _):
+        batch = ppo.normalize_obs(learner.obs_rms_state, seen)[None]
+        return ppo.actor.apply(learner.actor_ts.params, batch, method=mean_action)[0]
+
+    sampled = play(unseen, ppo.make_act(learner), key)
+    return learner.global_step, play(unseen, act, key), sampled
+
+
+ppo = ppo.replace(eval_callback=evaluate)
 timer = time.perf_counter()
-learner, (steps, states) = jax.jit(ppo.train)(jax.random.PRNGKey(args.seed))
-jax.block_until_ready(learner)
+_, (steps, states, sampled) = jax.jit(ppo.train)(jax.random.PRNGKey(args.seed))
+evaluations = round(float(states.evaluations[-1].mean()))
 seconds = time.perf_counter() - timer
 
 key = jax.random.key(args.seed + 2)
 draw = seen.action_space().sample
-rivals = {"random actions": play(unseen, lambda _, key: draw(key), key).best_energy}
-evaluations = round(float(states.evaluations[-1].mean()))
-for rate in (1e-3, 3e-3, 6e-3):
-    descended = hopgym.rollout(
-        unseen.task.environment,
-        hopgym.optimizers.GradientDescent(rate),
-        key,
-        args.episodes,
-        evaluations,
-    )
-    rivals[f"gradient descent, rate {rate}"] = descended.state.best_energy
-report(
-    vars(args),
-    steps,
-    states.best_energy,
-    rivals,
-    evaluations=evaluations,
-    seconds=round(seconds, 1),
-)
+rivals = {"PPO, sampled": sampled.best_energy[-1]}
+rivals["random actions"] = play(unseen, lambda _, key: draw(key), key).best_energy
+others = {f"gd, rate {x}": GradientDescent(x) for x in (1e-3, 3e-3, 6e-3)}
+search = unseen.task.environment
+for name, optimizer in (others | {"L-BFGS": LBFGS()}).items():
+    ended = rollout(search, optimizer, key, args.episodes, evaluations).state
+    rivals[name] = ended.best_energy
+facts = {"evaluations": evaluations, "seconds": round(seconds, 1)}
+report(vars(args), steps, states.best_energy, rivals, **facts)
