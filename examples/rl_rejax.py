@@ -10,6 +10,7 @@ import argparse
 import time
 
 import jax
+import optax
 from rejax import get_algo
 from rl_report import report
 
@@ -35,14 +36,18 @@ seen = GymnaxEnvironment(**task, starts=1024, seed=args.seed)
 other = GymnaxEnvironment(**task, starts=args.episodes, seed=args.seed + 1)
 unseen = other.default_params
 
+length = -(-args.horizon // 2)
+epochs, minibatches = 4, 16
+updates = epochs * minibatches * args.steps // (args.envs * length)
 ppo = get_algo("ppo").create(
     env=seen,
     total_timesteps=args.steps,
     eval_freq=args.steps // 20,
     num_envs=args.envs,
-    num_steps=args.horizon // 2,
-    num_epochs=4,
-    learning_rate=1e-3,
+    num_steps=length,
+    num_epochs=epochs,
+    num_minibatches=minibatches,
+    learning_rate=optax.linear_schedule(1e-3, 0, updates),
     max_grad_norm=0.5,
     ent_coef=0.0,
     normalize_observations=True,

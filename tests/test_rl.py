@@ -156,6 +156,16 @@ def test_hops_are_capped():
     assert state.evaluations == 3 and after.evaluations == 6
 
 
+@pytest.mark.parametrize("factor", [0.0, 1e-3, 1e3, 1e15])
+def test_hops_from_anywhere_are_finite(factor):
+    task = make(LJ3, action="hop", quench_steps=50)
+    state = begin(task, factor * jnp.asarray(TRIANGLE))
+    after = step(task, state, jnp.linspace(-1, 1, 9))
+    for leaf in jax.tree.leaves((state, after)):
+        assert np.all(np.isfinite(leaf))
+    assert np.isfinite(task.reward(state, after)) and after.evaluations <= 100
+
+
 def test_hops_in_batches_are_those_of_one():
     task = make(LJ3, action="hop")
     starts = 1.3 * jnp.asarray(TRIANGLE) + jnp.stack(
