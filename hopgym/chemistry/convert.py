@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
+from typing import SupportsFloat
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ FAMILIES = ["lj", "morse3", "morse6", "morse10", "morse14", "gupta", "sw"]
 def to_ase(
     system: System,
     positions: Float[Array | np.ndarray, "..."],
-    energy: float | Float[Array | np.ndarray, ""] | None = None,
+    energy: SupportsFloat | None = None,
     gradient: Float[Array | np.ndarray, "atoms 3"] | None = None,
 ) -> Atoms:
     """A structure as `ase.Atoms`, with cell and periodicity.
@@ -67,7 +68,7 @@ def to_ase(
 
 
 def from_ase(
-    atoms: Atoms, potential: str, *, d0: float = 1.0, epsilon: float = 1.0
+    atoms: Atoms, potential: str, *, d0: float | int = 1.0, epsilon: float | int = 1.0
 ) -> tuple[System, Float[Array, "atoms 3"]]:
     """A system of these atoms, in their order, and their positions.
 
@@ -150,7 +151,9 @@ def _check_free(potential: str, box: Box | None) -> None:
         )
 
 
-def _pair_cluster(family: str, symbols: list[str], d0: float, epsilon: float) -> System:
+def _pair_cluster(
+    family: str, symbols: list[str], d0: float | int, epsilon: float | int
+) -> System:
     if not 0 < d0 < np.inf or not 0 < epsilon < np.inf:
         raise ValueError(f"d0 and epsilon must be positive, got {d0} and {epsilon}")
     kinds = sorted(set(symbols))

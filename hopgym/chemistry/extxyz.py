@@ -61,10 +61,10 @@ def read_extxyz(path: str | os.PathLike) -> list[Atoms]:
     **Raises:** `ValueError` if it is not in this format or not whole; `OSError` if it
     cannot be read.
     """
+    content = Path(path).read_bytes()
     try:
-        images = ase.io.read(os.fspath(path), index=":", format="extxyz")
-    except OSError:
-        raise
+        text = io.StringIO(content.decode())
+        images = ase.io.read(text, index=":", format="extxyz")
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"{path} is no whole extended XYZ file ({reason})") from error

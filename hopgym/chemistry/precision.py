@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PyTree
 
 
 def in_double(tree: PyTree) -> PyTree:
     """The tree with its real numbers in double precision.
 
-    Numbers that were rounded to single precision stay what they are.
+    One in single precision becomes the shortest decimal that rounds to it: a parameter
+    of at most six digits, such as 10.229, is what was written.
     """
     with jax.enable_x64(True):
-        return jax.tree.map(
-            lambda leaf: (
-                leaf.astype(jnp.float64) if eqx.is_inexact_array(leaf) else leaf
-            ),
-            tree,
-        )
+        return jax.tree.map(_in_double, tree)
+
+
+def _in_double(leaf: Any) -> Any:
+    if not eqx.is_inexact_array(leaf) or leaf.dtype == jnp.float64:
+        return leaf
+    return jnp.asarray(np.asarray(leaf).astype(str).astype(np.float64))

@@ -47,7 +47,7 @@ class Surroundings:
 
 
 def surroundings(
-    atoms: Atoms, length: float | None = None, energy: float | None = None
+    atoms: Atoms, length: float | int | None = None, energy: float | int | None = None
 ) -> Surroundings:
     """What is known about atoms, with defaults for the units that are not given.
 

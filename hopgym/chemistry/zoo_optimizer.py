@@ -50,6 +50,9 @@ class ZooOptimizer(Optimizer):
     a search when its steps are used up. Afterwards the atoms are where the optimizer
     is; the lowest structure evaluated is in `best_atoms`.
 
+    Learned optimizers expect attraction from afar: with calculators that end at a short
+    cutoff (EMT) begin with a compact structure, or fragments may drift apart.
+
     If the calculator fails its error is passed on; the atoms are back at the last
     structure evaluated, nothing found is lost, and `run` can be called again.
 
@@ -90,8 +93,8 @@ class ZooOptimizer(Optimizer):
         *,
         steps: int = 10_000,
         seed: int = 0,
-        length: float | None = None,
-        energy: float | None = None,
+        length: float | int | None = None,
+        energy: float | int | None = None,
         search: bool | None = None,
         **options: Any,
     ):
@@ -131,7 +134,7 @@ class ZooOptimizer(Optimizer):
         )
         return atoms
 
-    def run(self, fmax: float = 0.05, steps: int | None = None) -> bool:
+    def run(self, fmax: float | int = 0.05, steps: int | None = None) -> bool:
         """Whether it converged, after at most `steps` steps.
 
         **Arguments:**
@@ -143,7 +146,9 @@ class ZooOptimizer(Optimizer):
         *_, converged = self.irun(fmax, steps)
         return converged
 
-    def irun(self, fmax: float = 0.05, steps: int | None = None) -> Generator[bool]:
+    def irun(
+        self, fmax: float | int = 0.05, steps: int | None = None
+    ) -> Generator[bool]:
         """Like `run`, one step at a time."""
         self.fmax = fmax
         left = max(self._length - self.nsteps, 0)

@@ -97,8 +97,8 @@ def _finish(figure: go.Figure, x: str, y: str) -> None:
         margin={"l": 64, "r": 12, "t": 12, "b": 44},
         height=280,
         xaxis={**axis, "title": {"text": x}},
-        yaxis={**axis, "title": {"text": y}},
-        legend={"x": 1, "xanchor": "right", "y": 1, "bgcolor": "rgba(255,255,255,0.7)"},
+        yaxis={**axis, "title": {"text": y, "standoff": 10}, "automargin": True},
+        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
     )

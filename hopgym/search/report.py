@@ -6,6 +6,7 @@ import base64
 import html
 import importlib.resources
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,7 @@ def render(
         "data": json.dumps(data).replace("</", "<\\/"),
         "plotly": get_plotlyjs(),
     }
-    for name, text in parts.items():
-        page = page.replace(f"@{name}@", text, 1)
-    return page
+    return re.sub(r"@(\w+)@", lambda match: parts[match[1]], page)
 
 
 def _structures(search, rows, positions) -> dict[str, Any]:
