@@ -8,6 +8,7 @@ what others do with as many evaluations; all from starts that it has not seen.
 
 import argparse
 import time
+from importlib.metadata import version
 
 import jax
 import optax
@@ -86,4 +87,5 @@ for name, optimizer in (others | {"L-BFGS": LBFGS()}).items():
     ended = rollout(search, optimizer, key, args.episodes, evaluations).state
     rivals[name] = ended.best_energy
 facts = {"evaluations": evaluations, "seconds": round(seconds, 1)}
+facts["rejax"] = version("rejax")
 report(vars(args), steps, states.best_energy, rivals, **facts)
