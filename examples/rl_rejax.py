@@ -13,10 +13,8 @@ from importlib.metadata import version
 import jax
 import optax
 from rejax import get_algo
-from rl_report import report
+from rl_report import others, report
 
-from hopgym import rollout
-from hopgym.optimizers import LBFGS, GradientDescent
 from hopgym.rl import GymnaxEnvironment, play
 
 TASK = {"system": "LJ-7", "action": "step", "observation": "flat", "reward": "energy"}
@@ -37,8 +35,7 @@ seen = GymnaxEnvironment(**task, starts=1024, seed=args.seed)
 other = GymnaxEnvironment(**task, starts=args.episodes, seed=args.seed + 1)
 unseen = other.default_params
 
-length = -(-args.horizon // 2)
-epochs, minibatches = 4, 16
+length, epochs, minibatches = -(-args.horizon // 2), 4, 16
 updates = epochs * minibatches * args.steps // (args.envs * length)
 ppo = get_algo("ppo").create(
     env=seen,
@@ -75,17 +72,9 @@ ppo = ppo.replace(eval_callback=evaluate)
 timer = time.perf_counter()
 _, (steps, states, sampled) = jax.jit(ppo.train)(jax.random.PRNGKey(args.seed))
 evaluations = round(float(states.evaluations[-1].mean()))
-seconds = time.perf_counter() - timer
+seconds = round(time.perf_counter() - timer, 1)
 
-key = jax.random.key(args.seed + 2)
-draw = seen.action_space().sample
 rivals = {"PPO, sampled": sampled.best_energy[-1]}
-rivals["random actions"] = play(unseen, lambda _, key: draw(key), key).best_energy
-others = {f"gd, rate {x}": GradientDescent(x) for x in (1e-3, 3e-3, 6e-3)}
-search = unseen.task.environment
-for name, optimizer in (others | {"L-BFGS": LBFGS()}).items():
-    ended = rollout(search, optimizer, key, args.episodes, evaluations).state
-    rivals[name] = ended.best_energy
-facts = {"evaluations": evaluations, "seconds": round(seconds, 1)}
-facts["rejax"] = version("rejax")
+rivals |= others(unseen, jax.random.key(args.seed + 2), evaluations)
+facts = {"evaluations": evaluations, "seconds": seconds, "rejax": version("rejax")}
 report(vars(args), steps, states.best_energy, rivals, **facts)

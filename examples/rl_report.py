@@ -1,14 +1,34 @@
-"""A learning curve as a figure and in numbers."""
+"""A learning curve as a figure and in numbers, and what others find."""
 
 import json
 import sys
 from pathlib import Path
 
+import jax
 import matplotlib.pyplot as plt
 import numpy as np
 
+from hopgym import rollout
+from hopgym.optimizers import LBFGS, GradientDescent
+from hopgym.rl import play
+
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 from provenance import describe_host
+
+
+def others(params, key, evaluations):
+    """What random actions, gradient descent and L-BFGS find, from as many starts."""
+    task, starts = params.task, params.starts.energy.shape[0]
+
+    def draw(_, key):
+        return jax.random.uniform(key, (3 * task.environment.system.atoms,), minval=-1)
+
+    found = {"random actions": play(params, draw, key).best_energy}
+    optimizers = {f"gd, rate {x}": GradientDescent(x) for x in (1e-3, 3e-3, 6e-3)}
+    for name, optimizer in (optimizers | {"L-BFGS": LBFGS()}).items():
+        ended = rollout(task.environment, optimizer, key, starts, evaluations).state
+        found[name] = ended.best_energy
+    return found
 
 
 def summary(energies):
