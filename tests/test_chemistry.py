@@ -1,7 +1,9 @@
 """Structures of ASE, files and the calculator."""
 
+import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import ase
 import ase.build
@@ -291,3 +293,18 @@ def test_importing_hopgym_does_not_import_ase():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("words", "printed"),
+    [
+        (["chemistry_ase.py", "10"], "Gupta-Au13: -40.669"),
+        (["chemistry_search.py", "Au4", "60"], "angstrom across"),
+    ],
+)
+def test_examples_run(words, printed, monkeypatch, capsys):
+    jax.devices()  # a search asks for more devices where none are in use yet
+    monkeypatch.setattr(sys, "argv", words)
+    path = Path(__file__).parents[1] / "examples" / words[0]
+    runpy.run_path(str(path), run_name="__main__")
+    assert printed in capsys.readouterr().out

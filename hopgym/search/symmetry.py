@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 
 import numpy as np
 from jaxtyping import Float
@@ -29,12 +30,15 @@ def symmetry(system: System, positions: Float[np.ndarray, "atoms 3"]) -> str:
     # pymatgen knows no atoms in reduced units.
     symbols = ["Ar" if symbol == "X" else symbol for symbol in system.symbols]
     try:
-        if system.box is not None:
-            lattice = Lattice.orthorhombic(*np.asarray(system.box, float))
-            crystal = Structure(lattice, symbols, positions, coords_are_cartesian=True)
-            return SpacegroupAnalyzer(crystal, TOLERANCE).get_space_group_symbol()
-        scaled = positions * (BOND / float(system.length))
-        analyzer = PointGroupAnalyzer(Molecule(symbols, scaled), TOLERANCE)
-        return analyzer.sch_symbol
-    except Exception:  # whatever it stumbles over, a search does not end for it
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # spglib's, of how pymatgen calls it
+            if system.box is not None:
+                lattice = Lattice.orthorhombic(*np.asarray(system.box, float))
+                crystal = Structure(
+                    lattice, symbols, positions, coords_are_cartesian=True
+                )
+                return SpacegroupAnalyzer(crystal, TOLERANCE).get_space_group_symbol()
+            scaled = positions * (BOND / float(system.length))
+            return PointGroupAnalyzer(Molecule(symbols, scaled), TOLERANCE).sch_symbol
+    except (ArithmeticError, LookupError, ValueError):
         return UNKNOWN
