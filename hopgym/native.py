@@ -24,7 +24,10 @@ import numpy as np
 
 LIBRARY = "libhopgym.so"
 BACKENDS = ("auto", "native", "xla")
-TARGETS = ("lennard_jones", "morse", "gupta", "stillinger_weber", "learned_step")
+TARGETS = (
+    *("lennard_jones", "morse", "gupta", "stillinger_weber"),
+    *("learned_step", "lbfgs"),
+)
 _SUFFIX = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 
 _chosen = os.environ.get("HOPGYM_BACKEND", "auto")

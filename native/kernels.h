@@ -108,6 +108,18 @@ struct StillingerWeber {
   T* gradient;
 };
 
+// History and direction of L-BFGS.
+template <class T>
+struct Lbfgs {
+  int64_t coordinates, memory;
+  Operand<T> gradient, positions, last_gradient, last_positions;
+  Operand<T> pairs;  // (2 memory, coordinates): steps, then changes of the gradient
+  Operand<T> sy, yy, inverse;
+  Operand<T> first;        // H before there is a history
+  Operand<int32_t> keep;   // whether the last step may be remembered
+  T *step, *next_pairs, *next_sy, *next_yy, *next_inverse;
+};
+
 // Defined once for each instruction set: room for temporary numbers, and replicas from
 // `begin` to `end`.
 #define HOPGYM_KERNEL(name, Call)                                                      \
@@ -122,6 +134,7 @@ struct StillingerWeber {
   HOPGYM_KERNEL(gupta, Gupta)                                                          \
   HOPGYM_KERNEL(stillinger_weber, StillingerWeber)                                     \
   HOPGYM_KERNEL(learned_step, LearnedStep)                                             \
+  HOPGYM_KERNEL(lbfgs, Lbfgs)                                                          \
   }
 
 HOPGYM_DECLARE(baseline)

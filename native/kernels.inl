@@ -3,6 +3,7 @@
 #include "vectors.inl"
 #include "block.inl"
 #include "gupta.inl"
+#include "lbfgs.inl"
 #include "learned_step.inl"
 #include "pairs.inl"
 #include "stillinger_weber.inl"

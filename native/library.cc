@@ -154,6 +154,43 @@ ffi::Error learned(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
   return ffi::Error::Success();
 }
 
+template <class T>
+ffi::Error lbfgs_of(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
+                    const ffi::RemainingRets& results) {
+  auto step = results.get<ffi::AnyBuffer>(0);
+  auto inverse = results.get<ffi::AnyBuffer>(4);
+  if (!step || !inverse || (*step)->dimensions().size() < 2 ||
+      (*inverse)->dimensions().size() < 1)
+    return wrong("hopgym: results of L-BFGS are missing");
+  const auto shape = (*step)->dimensions();
+  const std::vector<int64_t> batch(shape.begin(), shape.end() - 2);
+  const int64_t n = shape[shape.size() - 2];
+  Lbfgs<T> call{};
+  call.coordinates = 3 * n;
+  const int64_t m = call.memory = (*inverse)->dimensions().back();
+  Operands next(arguments, batch);
+  call.gradient = next.next<T>("gradient", {n, 3});
+  call.positions = next.next<T>("positions", {n, 3});
+  call.last_gradient = next.next<T>("last gradient", {n, 3});
+  call.last_positions = next.next<T>("last positions", {n, 3});
+  call.pairs = next.next<T>("pairs", {2 * m, 3 * n});
+  call.sy = next.next<T>("sy", {m, m});
+  call.yy = next.next<T>("yy", {m, m});
+  call.inverse = next.next<T>("inverse", {m});
+  call.first = next.next<T>("first", {});
+  call.keep = next.next<int32_t>("keep", {});
+  if (!next.problem().empty()) return wrong(next.problem());
+  T** const where[] = {&call.step, &call.next_pairs, &call.next_sy, &call.next_yy,
+                       &call.next_inverse};
+  for (int k = 0; k < 5; ++k) {
+    auto result = results.get<ffi::AnyBuffer>(k);
+    if (!result) return wrong("hopgym: results of L-BFGS are missing");
+    *where[k] = static_cast<T*>((*result)->untyped_data());
+  }
+  HOPGYM_RUN(T, lbfgs, std::max<int64_t>(1, 4000 / n));  // some 20 microseconds
+  return ffi::Error::Success();
+}
+
 // What all potentials have: results, the number of atoms, and the batch.
 template <class Call>
 ffi::Error begin(Call& call, std::vector<int64_t>& batch, const ffi::RemainingRets& results,
@@ -260,6 +297,10 @@ auto gupta_binding() { return pairs_binding().Attr<double>("smallest_density"); 
 
 auto stillinger_weber_binding() { return pairs_binding().Attr<double>("cut"); }
 
+auto lbfgs_binding() {
+  return ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().RemainingArgs().RemainingRets();
+}
+
 auto learned_binding() {
   return ffi::Ffi::Bind()
       .Ctx<ffi::ThreadPool>()
@@ -308,5 +349,6 @@ HOPGYM_HANDLERS(lennard_jones, lennard_jones, hopgym::pairs_binding());
 HOPGYM_HANDLERS(morse, morse, hopgym::pairs_binding());
 HOPGYM_HANDLERS(gupta, gupta_of, hopgym::gupta_binding());
 HOPGYM_HANDLERS(stillinger_weber, stillinger_weber_of, hopgym::stillinger_weber_binding());
+HOPGYM_HANDLERS(lbfgs, lbfgs_of, hopgym::lbfgs_binding());
 HOPGYM_HANDLERS(learned_step, learned, hopgym::learned_binding());
 #pragma GCC visibility pop

@@ -13,7 +13,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from hopgym import native
 from hopgym.optimizers.base import AbstractLocalOptimizer, Context, real
+
+HISTORY = ("pairs", "sy", "yy", "inverse")  # in the state
 
 
 class LBFGSState(eqx.Module):
@@ -135,8 +138,8 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
         # After ten shortenings the trial is no longer than rounding: take it.
         accept = state.fresh | ~rose | (state.shortened >= 10)
 
-        history = self._remember(gradient, state, positions, accept)
-        step = self._bounded(self._direction(gradient, history, context), context)
+        step, history = self._history(gradient, state, positions, accept, context)
+        step = self._bounded(step, context)
         trial = jnp.where(accept, step, 0.1 * state.trial)
         origin = jnp.where(accept, positions, state.positions)
 
@@ -158,65 +161,94 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
             finished=finished,
         )
 
-    def _remember(self, gradient, state, positions, accept) -> dict[str, Array]:
-        """History with the last step in front, where it was accepted."""
-        s = (positions - state.positions).ravel()
-        y = (gradient - state.gradient).ravel()
-        sy, yy = jnp.sum(s * y), jnp.sum(y * y)
-        # Where the curvature is not positive the pair would spoil H.
-        useful = accept & ~state.fresh & (sy > 1e-8 * jnp.sqrt(yy * jnp.sum(s * s)))
-
-        m = self.memory
-        shifted = jnp.concatenate(
-            [s[None], state.pairs[: m - 1], y[None], state.pairs[m : 2 * m - 1]]
-        )
-        pairs = jnp.where(useful, shifted, state.pairs)
-        basis = jnp.stack([pairs[0], pairs[m]], axis=1)
-        products = jnp.matmul(pairs, basis, precision=jax.lax.Precision.HIGHEST)
-        sy_table = _framed(state.sy, products[m:, 0], products[:m, 1])
-        yy_table = _framed(state.yy, products[m:, 1], products[m:, 1])
-        inverses = jnp.concatenate(
-            [(1 / jnp.where(useful, sy, 1))[None], state.inverse]
-        )
-        return {
-            "pairs": pairs,
-            "sy": jnp.where(useful, sy_table, state.sy),
-            "yy": jnp.where(useful, yy_table, state.yy),
-            "inverse": jnp.where(useful, inverses[:m], state.inverse),
-        }
-
-    def _direction(self, gradient, history, context) -> Array:
-        """-H g by the two-loop recursion on inner products."""
-        m = self.memory
-        pairs, sy, yy = history["pairs"], history["sy"], history["yy"]
-        inverse = history["inverse"]
-        flat = gradient.ravel()
-        products = jnp.matmul(pairs, flat, precision=jax.lax.Precision.HIGHEST)
-        sg, yg = products[:m], products[m:]
+    def _history(
+        self, gradient, state, positions, accept, context
+    ) -> tuple[Array, dict[str, Array]]:
+        """-H g, and the history it comes from: with the last step if accepted."""
         first = self.first * context.length**2 / context.energy
-        scale = jnp.where(inverse[0] > 0, sy[0, 0] / _nonzero(yy[0, 0]), first)
-
-        alpha = jnp.zeros_like(inverse)
-        for i in range(m):
-            a = inverse[i] * (sg[i] - jnp.sum(alpha[:i] * sy[i, :i]))
-            alpha = alpha.at[i].set(a)
-        forward = scale * (yg - jnp.sum(yy * alpha, axis=1))
-        c = jnp.zeros_like(inverse)
-        for i in reversed(range(m)):
-            b = inverse[i] * (forward[i] + jnp.sum(c[i + 1 :] * sy[i + 1 :, i]))
-            c = c.at[i].set(alpha[i] - b)
-        weights = jnp.concatenate([c, -scale * alpha])
-        step = scale * flat + jnp.matmul(
-            weights, pairs, precision=jax.lax.Precision.HIGHEST
-        )
-        uphill = jnp.sum(step * flat) < 0
-        return jnp.where(uphill, step, -step).reshape(gradient.shape)
+        known = {name: getattr(state, name) for name in HISTORY}
+        last = (state.gradient, state.positions)
+        operands = (gradient, positions, last, known, first, accept & ~state.fresh)
+        return native.either(_by_kernel, _by_formulas, *operands)
 
     def _bounded(self, step, context) -> Array:
         """The step scaled so that no atom moves further than `max_step`."""
         longest = jnp.sqrt(jnp.max(jnp.sum(step**2, axis=1)))
         limit = self.max_step * context.length
         return step * (limit / jnp.maximum(longest, limit))
+
+
+def _by_kernel(gradient, positions, last, known, first, keep):
+    """By the kernel in C++ (native/lbfgs.inl)."""
+    like = (gradient, *(known[name] for name in HISTORY))
+    results = [jax.ShapeDtypeStruct(x.shape, positions.dtype) for x in like]
+    history = [known[name] for name in HISTORY]
+    keep = keep.astype(jnp.int32)
+    step, *history = native.call(
+        "lbfgs", results, gradient, positions, *last, *history, first, keep
+    )
+    return step, dict(zip(HISTORY, history, strict=True))
+
+
+def _by_formulas(gradient, positions, last, known, first, keep):
+    history = _remember(gradient, positions, last, known, keep)
+    return _direction(gradient, history, first), history
+
+
+def _remember(gradient, positions, last, known, keep) -> dict[str, Array]:
+    """History with the last step in front, where it may be kept and is of use."""
+    last_gradient, last_positions = last
+    s = (positions - last_positions).ravel()
+    y = (gradient - last_gradient).ravel()
+    sy, yy = jnp.sum(s * y), jnp.sum(y * y)
+    # Where the curvature is not positive the pair would spoil H.
+    useful = keep & (sy > 1e-8 * jnp.sqrt(yy * jnp.sum(s * s)))
+
+    m = known["inverse"].shape[0]
+    before = known["pairs"]
+    shifted = jnp.concatenate(
+        [s[None], before[: m - 1], y[None], before[m : 2 * m - 1]]
+    )
+    pairs = jnp.where(useful, shifted, before)
+    basis = jnp.stack([pairs[0], pairs[m]], axis=1)
+    products = jnp.matmul(pairs, basis, precision=jax.lax.Precision.HIGHEST)
+    sy_table = _framed(known["sy"], products[m:, 0], products[:m, 1])
+    yy_table = _framed(known["yy"], products[m:, 1], products[m:, 1])
+    newest = (1 / jnp.where(useful, sy, 1))[None]
+    inverses = jnp.concatenate([newest, known["inverse"]])
+    return {
+        "pairs": pairs,
+        "sy": jnp.where(useful, sy_table, known["sy"]),
+        "yy": jnp.where(useful, yy_table, known["yy"]),
+        "inverse": jnp.where(useful, inverses[:m], known["inverse"]),
+    }
+
+
+def _direction(gradient, history, first) -> Array:
+    """-H g by the two-loop recursion on inner products."""
+    pairs, sy, yy = history["pairs"], history["sy"], history["yy"]
+    inverse = history["inverse"]
+    m = inverse.shape[0]
+    flat = gradient.ravel()
+    products = jnp.matmul(pairs, flat, precision=jax.lax.Precision.HIGHEST)
+    sg, yg = products[:m], products[m:]
+    scale = jnp.where(inverse[0] > 0, sy[0, 0] / _nonzero(yy[0, 0]), first)
+
+    alpha = jnp.zeros_like(inverse)
+    for i in range(m):
+        a = inverse[i] * (sg[i] - jnp.sum(alpha[:i] * sy[i, :i]))
+        alpha = alpha.at[i].set(a)
+    forward = scale * (yg - jnp.sum(yy * alpha, axis=1))
+    c = jnp.zeros_like(inverse)
+    for i in reversed(range(m)):
+        b = inverse[i] * (forward[i] + jnp.sum(c[i + 1 :] * sy[i + 1 :, i]))
+        c = c.at[i].set(alpha[i] - b)
+    weights = jnp.concatenate([c, -scale * alpha])
+    step = scale * flat + jnp.matmul(
+        weights, pairs, precision=jax.lax.Precision.HIGHEST
+    )
+    uphill = jnp.sum(step * flat) < 0
+    return jnp.where(uphill, step, -step).reshape(gradient.shape)
 
 
 def _framed(table: Array, column: Array, row: Array) -> Array:

@@ -27,3 +27,37 @@ def x64():
     """Double precision."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(params=[False, True], ids=["float32", "float64"])
+def double(request):
+    """Whether it is double precision: both by turns."""
+    with jax.enable_x64(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def backend():
+    """Chooses a backend; what was chosen before is chosen again at the end."""
+    from hopgym import native  # not before types are checked
+
+    before = native._chosen
+    yield native.use_backend
+    native.use_backend(before)
+
+
+@pytest.fixture(params=["baseline", "avx2", "avx512"])
+def instruction_set(request):
+    """Each of those that the processor has, for one test."""
+    from kernel_cases import library
+
+    from hopgym import native
+
+    best = native.instruction_set()
+    library.hopgym_isa(request.param.encode())
+    chosen = native.instruction_set()
+    if chosen == request.param:
+        yield chosen
+    library.hopgym_isa(best.encode())
+    if chosen != request.param:
+        pytest.skip(f"the processor has no {request.param}")

@@ -1,0 +1,30 @@
+"""What the tests of kernels share."""
+
+import os
+
+import jax
+import numpy as np
+import pytest
+
+from hopgym import native
+
+library = native._library()[0]
+needs_kernels = pytest.mark.skipif(
+    library is None and os.environ.get("HOPGYM_KERNELS") != "1",
+    reason="hopgym was installed without kernels",
+)
+
+
+def by_both(backend, compute):
+    """What a function computes by kernels and by formulas."""
+    found = []
+    for name in ("native", "xla"):
+        backend(name)
+        found.append(jax.tree.map(np.asarray, compute()))
+    return found
+
+
+def starts(system, count, key=0):
+    """Random starts."""
+    keys = jax.random.split(jax.random.key(key), count)
+    return jax.jit(jax.vmap(system.sample))(keys)

@@ -1,0 +1,81 @@
+"""L-BFGS by the kernel against the formulas in JAX."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from kernel_cases import by_both, needs_kernels, starts
+
+from hopgym import Environment, get_system
+from hopgym.environment import follow
+from hopgym.optimizers import LBFGS
+
+
+def walked(system, where, steps, **options):
+    """Positions and histories after some steps."""
+    environment, optimizer = Environment(system), LBFGS(**options)
+
+    def one(positions):
+        state = environment.reset(jax.random.key(0), positions)
+        memory = optimizer.init(
+            positions, key=jax.random.key(0), context=environment.context
+        )
+
+        def step(_, carry):
+            return follow(environment, optimizer, *carry)
+
+        state, memory = jax.lax.fori_loop(0, steps, step, (state, memory))
+        history = (memory.pairs, memory.sy, memory.yy, memory.inverse)
+        return state.positions, history
+
+    return jax.jit(jax.vmap(one))(where)
+
+
+@needs_kernels
+@pytest.mark.parametrize("name, memory", [("LJ-2", 6), ("LJ-13", 1), ("LJ-38", 6)])
+@pytest.mark.parametrize("steps", [1, 25])
+def test_steps(backend, double, name, memory, steps):
+    system = get_system(name)
+    where = starts(system, 3)
+    mine, formulas = by_both(
+        backend, lambda: walked(system, where, steps, memory=memory)
+    )
+    # Rounding grows with every step.
+    tolerance = (1e-12 if double else 2e-6) * (1 if steps == 1 else 200)
+    np.testing.assert_allclose(mine[0], formulas[0], rtol=0, atol=tolerance)
+    for a, b in zip(mine[1], formulas[1], strict=True):
+        largest = np.abs(b).max(axis=tuple(range(1, b.ndim)), keepdims=True)
+        assert np.all(np.abs(a - b) <= 100 * tolerance * (1 + largest))
+
+
+@needs_kernels
+def test_replicas_do_not_depend_on_each_other(backend, double, instruction_set):
+    backend("native")
+    system = get_system("LJ-7")
+    where = starts(system, 21)
+    together, _ = walked(system, where, 30)
+    spoiled, _ = walked(system, where.at[::2].set(jnp.nan), 30)
+    alone, _ = walked(system, where[1:2], 30)
+    np.testing.assert_array_equal(together[1::2], spoiled[1::2])
+    np.testing.assert_array_equal(together[1:2], alone)
+
+
+@needs_kernels
+def test_hyper_parameters_may_differ_between_replicas(backend):
+    system = get_system("LJ-5")
+    where = starts(system, 1)
+    environment = Environment(system)
+    energy, gradient = system.energy_and_gradient(where[0])
+
+    def moved(first):
+        optimizer = LBFGS(first=first, max_step=10.0)
+        memory = optimizer.init(
+            where[0], key=jax.random.key(0), context=environment.context
+        )
+        more = {"value": energy, "context": environment.context}
+        return optimizer.update(gradient, memory, where[0], **more)[0]
+
+    backend("native")
+    small = moved(1e-4)
+    np.testing.assert_allclose(small, -1e-4 * gradient, rtol=1e-5)
+    np.testing.assert_allclose(moved(2e-4), 2 * small, rtol=1e-5)
