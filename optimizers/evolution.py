@@ -13,6 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_batching import sequential_vmap
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -109,7 +110,11 @@ class Evolution(AbstractOptimizer[EvolutionState]):
         generation = (words, state.strategy, state.population)
         words, strategy, population = lazily(
             complete,
-            functools.partial(self._next, jax.random.key_impl(state.key)),
+            # One replica after the other: jaxlib's threads wait for each other for ever
+            # when two of them decompose batches of matrices.
+            sequential_vmap(
+                functools.partial(self._next, jax.random.key_impl(state.key))
+            ),
             generation,
             generation,
             known,
