@@ -150,7 +150,7 @@ def test_the_same_walk_as_a_rollout(x64):
 def test_irun_and_log_and_trajectory(tmp_path, capsys):
     atoms = alloy()
     search = ZooOptimizer(
-        atoms, "lbfgs", trajectory=tmp_path / "course.traj", logfile="-"
+        atoms, "lbfgs", trajectory=str(tmp_path / "course.traj"), logfile="-"
     )
     assert [bool(converged) for converged in search.irun(fmax=0.3)][-1]
     lines = capsys.readouterr().out.splitlines()

@@ -17,8 +17,8 @@ from hopgym.chemistry import read_extxyz
 from hopgym.search import command
 from hopgym.search.command import main
 from hopgym.search.fingerprint import fingerprints
+from hopgym.search.formula import system_name
 from hopgym.search.minima import Pool
-from hopgym.search.options import system_name
 from hopgym.search.symmetry import symmetry
 from hopgym.structures import diamond, icosahedron, truncated_octahedron
 
