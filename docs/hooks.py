@@ -12,6 +12,7 @@ PICTURES = {
     "minima-LJ-75.png": "paper/minima-LJ-75.png",
     "minima-Gupta-Au55.png": "paper/minima-Gupta-Au55.png",
     "figure3.png": "fig3/figure.png",
+    "rl.png": "rl/LJ-13-step.png",
 }
 
 

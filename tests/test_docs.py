@@ -10,7 +10,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("page", ["extending.md"])
+PAGES = [
+    "extending.md",
+    *(
+        f"quickstart/{name}.md"
+        for name in ("reinforcement_learning", "evolution", "optax")
+    ),
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_code_of_a_page_runs(page, tmp_path):
     text = (ROOT / "docs" / page).read_text()
     code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
