@@ -56,7 +56,7 @@ def _progress(search: Search) -> go.Figure:
             x=rows[:, 0],
             y=rows[:, column],
             name=name,
-            mode="lines",
+            mode=_mode(rows),
             line={"color": colour, "width": 2, "shape": "hv"},
             hovertemplate="%{x:,} evaluations: %{y:.4f}<extra></extra>",
         )
@@ -73,13 +73,17 @@ def _growth(search: Search) -> go.Figure:
         go.Scatter(
             x=rows[:, 0],
             y=rows[:, 3],
-            mode="lines",
+            mode=_mode(rows),
             line={"color": BLUE, "width": 2},
             hovertemplate="%{x:,} evaluations: %{y:,} minima<extra></extra>",
         )
     )
     _finish(figure, "search evaluations", "distinct minima so far")
     return figure
+
+
+def _mode(rows: np.ndarray) -> str:
+    return "lines" if len(rows) > 20 else "lines+markers"
 
 
 def _finish(figure: go.Figure, x: str, y: str) -> None:

@@ -95,7 +95,7 @@ def parser() -> Parser:
         "--chunk",
         type=_positive,
         metavar="N",
-        help="steps between two harvests of minima; default 1000",
+        help="steps between two harvests of minima, default 1000 or a tenth of all",
     )
     add("--time-limit", type=_seconds, metavar="S", help="stop after so many seconds")
     add("--keep", type=_positive, metavar="N", help="minima to report, default 10")
@@ -121,7 +121,7 @@ def plan(given: dict[str, Any]) -> Plan:
         starts=given.get("starts", 100),
         steps=steps,
         seed=given.get("seed", 0),
-        chunk=min(given.get("chunk", 1000), steps),
+        chunk=min(given.get("chunk", min(1000, -(-steps // 10))), steps),
     )
 
 
