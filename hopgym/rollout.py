@@ -103,7 +103,7 @@ def rollout(
     if given is not None:
         given = given[jnp.arange(padded) % count]
     model, static = eqx.partition((environment, optimizer), eqx.is_array)
-    begin, advance = _programs(static, devices)
+    begin, advance = programs(static, devices)
 
     timer = time.perf_counter()
     index = jnp.arange(padded, dtype=jnp.int32)
@@ -206,8 +206,14 @@ def _starts(environment: Environment, starts) -> tuple[Array | None, int]:
     return positions, len(positions)
 
 
-def _programs(static, devices):
-    """Compiled functions that begin a rollout and carry it on."""
+def programs(static, devices):
+    """Compiled functions that begin a rollout and carry it on.
+
+    **Arguments:**
+
+    - `static`: of environment and optimizer, what is no array.
+    - `devices`: on which the starts are spread evenly.
+    """
 
     def begin(model, key, index, given):
         environment, optimizer = eqx.combine(model, static)

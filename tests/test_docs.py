@@ -14,7 +14,7 @@ PAGES = [
     "extending.md",
     *(
         f"quickstart/{name}.md"
-        for name in ("reinforcement_learning", "evolution", "optax")
+        for name in ("reinforcement_learning", "evolution", "optax", "chemistry")
     ),
 ]
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from hopgym.environment import Environment, State
-from hopgym.rollout import _programs, check_optimizer
+from hopgym.rollout import programs, check_optimizer
 from hopgym.systems import System
 
 
@@ -32,7 +32,7 @@ class Walk:
         self.starts = starts
         self._padded = -(-starts // len(devices)) * len(devices)
         self._model, static = eqx.partition((environment, optimizer), eqx.is_array)
-        begin, self._advance = _programs(static, devices)
+        begin, self._advance = programs(static, devices)
         index = jnp.arange(self._padded, dtype=jnp.int32)
         self._carry = begin(self._model, jax.random.key(seed), index, None)
 
