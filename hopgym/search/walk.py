@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from hopgym.environment import Environment, State
-from hopgym.rollout import programs, check_optimizer
+from hopgym.rollout import check_optimizer, programs
 from hopgym.systems import System
 
 
