@@ -1,5 +1,6 @@
 """Optimizers of hopgym on a calculator of ASE: a copper-gold cluster with EMT.
 
+pip install "hopgym[chemistry]"
 python examples/chemistry_ase.py [STEPS]
 """
 

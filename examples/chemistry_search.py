@@ -1,5 +1,6 @@
 """Low minima of a gold cluster, and what is done with them in ASE.
 
+pip install "hopgym[chemistry]"
 python examples/chemistry_search.py [FORMULA [STEPS]]
 """
 

@@ -1,5 +1,6 @@
 """The same optimizers in Optax's loop, in Optimistix's, and Optax's in ours.
 
+pip install "hopgym[optimistix]"
 python examples/optax_and_optimistix.py [STEPS]
 """
 

@@ -1,5 +1,6 @@
 """PPO of rejax learns to search; its training is one compiled function.
 
+pip install "hopgym[rl]"
 python examples/rl_rejax.py --system LJ-13 --steps 8000000 --out results/rl
 
 Draws what the agent reaches in an episode as it learns, by its mean actions, beside

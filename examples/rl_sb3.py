@@ -1,5 +1,6 @@
 """PPO of Stable-Baselines3 on a registered environment.
 
+pip install "hopgym[rl]"
 python examples/rl_sb3.py --system LJ-7 --steps 200000
 """
 
