@@ -97,8 +97,18 @@ class Folder:
                 continue
         return entries
 
-    def forget_after(self, update: int) -> None:
-        """Drop metrics of updates that the checkpoint does not know."""
-        kept = [entry for entry in self.metrics() if entry["update"] <= update]
+    def forget_after(self, update: int, evaluated: int) -> None:
+        """Drop metrics of what the checkpoint does not know.
+
+        **Arguments:**
+
+        - `update`, `evaluated`: the last update that it knows, and the last of which
+          it knows the evaluation.
+        """
+        kept = [
+            entry
+            for entry in self.metrics()
+            if entry["update"] <= (evaluated if "evaluation" in entry else update)
+        ]
         text = "".join(json.dumps(entry) + "\n" for entry in kept)
         atomic.write(self.path / METRICS, text)

@@ -189,7 +189,7 @@ class Trainer:
         if runs is not None:
             self.runs = {k: self.fleets[k].restore(run) for k, run in runs.items()}
         if leads():
-            self.folder.forget_after(self.update if self.evaluated >= 0 else -1)
+            self.folder.forget_after(self.update, self.evaluated)
 
     def present(self) -> Any:
         """The optimizer with the present weights."""

@@ -145,6 +145,21 @@ def test_a_restored_trainer_goes_on_bit_for_bit(strategy, tmp_path):
     assert eqx.tree_equal(whole.state, again.state)
 
 
+def test_what_a_checkpoint_does_not_know_is_forgotten(tmp_path):
+    """Killed between an evaluation and the checkpoint that would know of it."""
+    folder = Folder(tmp_path)
+    lines = [{"update": 0, "evaluation": {}}, {"update": 1, "loss": -0.1}]
+    lines += [{"update": 2, "loss": -0.2}, {"update": 2, "evaluation": {}}]
+    for line in [*lines, {"update": 3, "loss": -0.3}]:
+        folder.log(line)
+    folder.forget_after(2, evaluated=2)
+    assert folder.metrics() == lines
+    folder.forget_after(2, evaluated=0)
+    assert folder.metrics() == lines[:3]
+    folder.forget_after(0, evaluated=-1)
+    assert folder.metrics() == []
+
+
 def test_systems_join_and_unrolls_grow_in_the_course_of_a_training():
     changing = plan(
         "esmc", systems=[(0, "LJ-4"), (1, "LJ-5")], unroll=[(0, 10), (1, 20)]
