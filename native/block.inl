@@ -82,20 +82,6 @@ HOPGYM_INLINE void store_space(T* to, const Space<T>& v) {
 }
 
 template <class T>
-HOPGYM_INLINE void add(T* to, const Space<T>& v) {
-  store<T>(to, load<T>(to) + v.x);
-  store<T>(to + lanes<T>, load<T>(to + lanes<T>) + v.y);
-  store<T>(to + 2 * lanes<T>, load<T>(to + 2 * lanes<T>) + v.z);
-}
-
-template <class T>
-HOPGYM_INLINE void subtract(T* to, const Space<T>& v) {
-  store<T>(to, load<T>(to) - v.x);
-  store<T>(to + lanes<T>, load<T>(to + lanes<T>) - v.y);
-  store<T>(to + 2 * lanes<T>, load<T>(to + 2 * lanes<T>) - v.z);
-}
-
-template <class T>
 HOPGYM_INLINE Space<T> operator-(const Space<T>& a, const Space<T>& b) {
   return {a.x - b.x, a.y - b.y, a.z - b.z};
 }

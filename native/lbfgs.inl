@@ -15,23 +15,6 @@ T total(Vec<T> x) {
   return sum;
 }
 
-// A vector of a row that may end within it; zero beyond.
-template <class T>
-HOPGYM_INLINE Vec<T> piece_of(const T* row, int64_t at, int64_t size) {
-  if (at + lanes<T> <= size) return load<T>(row + at);
-  Vec<T> x{};
-  std::memcpy(&x, row + at, (size - at) * sizeof(T));
-  return x;
-}
-
-template <class T>
-HOPGYM_INLINE void put_piece(T* row, int64_t at, int64_t size, Vec<T> x) {
-  if (at + lanes<T> <= size)
-    store<T>(row + at, x);
-  else
-    std::memcpy(row + at, &x, (size - at) * sizeof(T));
-}
-
 template <class T>
 class History {
  public:
@@ -56,11 +39,11 @@ class History {
   Products copy(const T* from, T* to) const {
     Vec<T> s{}, y{}, g{};
     for (int64_t at = 0; at < size_; at += lanes<T>) {
-      const Vec<T> x = piece_of(from, at, size_);
+      const Vec<T> x = part(from, at, size_);
       s += x * load<T>(s_ + at);
       y += x * load<T>(y_ + at);
       g += x * load<T>(g_ + at);
-      put_piece(to, at, size_, x);
+      keep(to, at, size_, x);
     }
     return {total<T>(s), total<T>(y), total<T>(g)};
   }
@@ -71,9 +54,9 @@ class History {
             *g = call_.gradient.at(r), *g0 = call_.last_gradient.at(r);
     Vec<T> ss{}, sy{}, yy{};
     for (int64_t at = 0; at < size_; at += lanes<T>) {
-      const Vec<T> slope = piece_of(g, at, size_);
-      const Vec<T> s = piece_of(x, at, size_) - piece_of(x0, at, size_);
-      const Vec<T> y = slope - piece_of(g0, at, size_);
+      const Vec<T> slope = part(g, at, size_);
+      const Vec<T> s = part(x, at, size_) - part(x0, at, size_);
+      const Vec<T> y = slope - part(g0, at, size_);
       store<T>(s_ + at, s);
       store<T>(y_ + at, y);
       store<T>(g_ + at, slope);
@@ -137,8 +120,8 @@ class History {
     for (int64_t at = 0; at < size_; at += lanes<T>) {
       Vec<T> step = scale * load<T>(g_ + at);
       for (int64_t i = 0; i < m_; ++i) {
-        step += c_[i] * piece_of(pairs + i * size_, at, size_);
-        step -= scale * alpha_[i] * piece_of(pairs + (m_ + i) * size_, at, size_);
+        step += c_[i] * part(pairs + i * size_, at, size_);
+        step -= scale * alpha_[i] * part(pairs + (m_ + i) * size_, at, size_);
       }
       store<T>(s_ + at, step);
       slope += step * load<T>(g_ + at);
@@ -146,7 +129,7 @@ class History {
     const Vec<T> sign = all<T>(total<T>(slope) < 0 ? T(1) : T(-1));
     T* moved = call_.step + r * size_;
     for (int64_t at = 0; at < size_; at += lanes<T>)
-      put_piece(moved, at, size_, sign * load<T>(s_ + at));
+      keep(moved, at, size_, sign * load<T>(s_ + at));
   }
 
   const Lbfgs<T>& call_;

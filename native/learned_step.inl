@@ -237,6 +237,7 @@ class Learned {
     const Vec<T> tiny = all<T>(sizeof(T) == 4 ? T(1e-37) : T(1e-300));
     Vec<T> least = all<T>(T(0));
     const Int<T> filled_lanes = lane_numbers<T>() < lane<T>(3 * atoms_ - (end_ - lanes<T>));
+    // Rows of states are as wide as the arrays of JAX, which may end within a vector.
     for (int64_t at = 0; at < end_; at += lanes<T>) {
       const Vec<T> g = load<T>(g_ + at);
       const Vec<T> m = rate * part(first, at, width) + rest * g;
@@ -291,21 +292,6 @@ class Learned {
       store<T>(log_v + at, load<T>(logs_ + stride_ + at));
       store<T>(sign + at, direction(load<T>(first_ + at)));
     }
-  }
-
-  // Rows of states are as wide as the arrays of JAX, which may end within a vector.
-  Vec<T> part(const T* row, int64_t at, int64_t width) const {
-    if (at + lanes<T> <= width) return load<T>(row + at);
-    Vec<T> x{};
-    if (at < width) std::memcpy(&x, row + at, (width - at) * sizeof(T));
-    return x;
-  }
-
-  void keep(T* row, int64_t at, int64_t width, Vec<T> x) const {
-    if (at + lanes<T> <= width)
-      store<T>(row + at, x);
-    else if (at < width)
-      std::memcpy(row + at, &x, (width - at) * sizeof(T));
   }
 
   // What all components share: bias, number of atoms, sines of the step.

@@ -230,6 +230,23 @@ constexpr int64_t whole_vectors(int64_t count) {
   return (count + lanes<T> - 1) / lanes<T> * lanes<T>;
 }
 
+// A vector of a row that may end within it or before: zero beyond.
+template <class T>
+HOPGYM_INLINE Vec<T> part(const T* row, int64_t at, int64_t width) {
+  if (at + lanes<T> <= width) return load<T>(row + at);
+  Vec<T> x{};
+  if (at < width) std::memcpy(&x, row + at, (width - at) * sizeof(T));
+  return x;
+}
+
+template <class T>
+HOPGYM_INLINE void keep(T* row, int64_t at, int64_t width, Vec<T> x) {
+  if (at + lanes<T> <= width)
+    store<T>(row + at, x);
+  else if (at < width)
+    std::memcpy(row + at, &x, (width - at) * sizeof(T));
+}
+
 // Lanes of two vectors by turns: their first halves, or their second ones.
 template <class T, int half, std::size_t... k>
 HOPGYM_INLINE Vec<T> zipped(Vec<T> a, Vec<T> b, std::index_sequence<k...>) {
