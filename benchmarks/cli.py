@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import math
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from cells import Task
 from presets import PRESETS, Preset
 
 from hopgym import System, get_system
-from hopgym.console import Parser
+from hopgym.console import Parser, integer, seconds
 from hopgym.optimizers.zoo import ZOO
 from hopgym.systems.registry import FAMILIES
 
@@ -58,7 +57,7 @@ def parser() -> Parser:
     add("--fresh", action="store_true", help="run finished cells again")
     add(
         "--time-limit",
-        type=_seconds,
+        type=seconds,
         metavar="S",
         help="stop after so many seconds; the same command goes on later",
     )
@@ -148,33 +147,11 @@ def names(text: str) -> list[str]:
 
 def positive(text: str) -> int:
     """A number of starts or steps."""
-    return _integer(text, 1)
+    return integer(text, 1, LARGEST)
 
 
 def _seed(text: str) -> int:
-    return _integer(text, 0)
-
-
-def _integer(text: str, least: int) -> int:
-    try:
-        value = int(text.replace("_", "").replace(",", ""))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
-    if not least <= value <= LARGEST:
-        raise argparse.ArgumentTypeError(
-            f"must be between {least} and {LARGEST}, got {value}"
-        )
-    return value
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
-    if not (value > 0 and math.isfinite(value)):
-        raise argparse.ArgumentTypeError(f"must be positive, got {text}")
-    return value
+    return integer(text, 0, LARGEST)
 
 
 def command() -> str:

@@ -210,6 +210,23 @@ def pin(core: int | None, count: int) -> None:
         os.sched_setaffinity(0, {*chosen})
 
 
+def one_thread() -> None:
+    """Keep XLA from computing on several threads; before JAX is imported."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+
+
+def save(path: Path, command: list[str], rows: list[dict[str, Any]], **more) -> None:
+    """Write rows and how they were made, and say so."""
+    from provenance import describe_host
+
+    from hopgym import atomic
+
+    meta = {"command": " ".join(["python", *command]), **describe_host(), **more}
+    atomic.write(path, json.dumps({"meta": meta, "rows": rows}, indent=1) + "\n")
+    print(f"{path} written")
+
+
 def on_threads(made: dict[str, Callable], count: int, parts: int = 1) -> dict:
     """Programs whose kernels use so many threads, on parts of the batch by turns."""
     import jax
@@ -407,12 +424,8 @@ def _main(arguments: Sequence[str] | None) -> int:
         raise Nonsense("--seconds must be positive and finite")
     pin(options.core, options.cores)
     if options.cores == 1:
-        flags = os.environ.get("XLA_FLAGS", "")
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+        one_thread()
     import jax
-    from provenance import describe_host
-
-    from hopgym import atomic
 
     jax.config.update("jax_enable_x64", options.dtype == "float64")
     # jax-md asks for float64 on every trace.
@@ -426,14 +439,8 @@ def _main(arguments: Sequence[str] | None) -> int:
         print(table(fresh) if not rows else table(fresh).split("\n", 1)[1], flush=True)
         rows += fresh
     words = sys.argv[1:] if arguments is None else arguments
-    meta = {
-        "command": " ".join(["python benchmarks/speed.py", *words]),
-        **describe_host(),
-        "protocol": (__doc__ or "").split("Protocol:\n\n")[1].strip(),
-    }
-    content = {"meta": meta, "rows": rows}
-    atomic.write(path, json.dumps(content, indent=1) + "\n")
-    print(f"{path} written")
+    protocol = (__doc__ or "").split("Protocol:\n\n")[1].strip()
+    save(path, ["benchmarks/speed.py", *words], rows, protocol=protocol)
     return 0
 
 

@@ -19,8 +19,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import json
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -30,7 +28,7 @@ from typing import Any
 import numpy as np
 from contenders import Nonsense
 from peers import package
-from speed import pin, prepare
+from speed import one_thread, pin, prepare, save
 
 from hopgym.console import Parser
 
@@ -157,18 +155,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         pin(options.core, 1)
-        flags = os.environ.get("XLA_FLAGS", "")
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+        one_thread()
         systems, names = chosen(options)
         path = options.out / "search.json"
         prepare(path)
     except Nonsense as error:
         print(f"speed_search.py: {error}", file=sys.stderr)
         return 2
-    from provenance import describe_host
-
-    from hopgym import atomic
-
     rows = []
     heads = ("system", "search", "hits", "evaluations", "CPU s", "CPU s per hit")
     print("{:<8}{:<14}{:>9}{:>16}{:>10}{:>16}".format(*heads))
@@ -197,11 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 flush=True,
             )
     words = sys.argv[1:] if arguments is None else arguments
-    command = " ".join(["python benchmarks/speed_search.py", *words])
-    meta = {"command": command, **describe_host()}
-    content = {"meta": meta, "rows": rows}
-    atomic.write(path, json.dumps(content, indent=1) + "\n")
-    print(f"{path} written")
+    save(path, ["benchmarks/speed_search.py", *words], rows)
     return 0
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from hopgym.environment import Environment, State, follow
+from hopgym.environment import Environment, State
 from hopgym.optimizers.base import AbstractLocalOptimizer
+from hopgym.relax import descended
 
 
 def settle(
@@ -31,19 +31,7 @@ def settle(
         state.positions, key=jax.random.key(0), context=environment.context
     )
 
-    def searching(carry):
-        state, memory = carry
-        return ~optimizer.finished(memory) & (state.evaluations < evaluations)
-
-    def body(carry):
-        state, _ = carry
-        after, memory = follow(environment, optimizer, *carry)
-        # The last update only finds that the structure is at rest: no evaluation.
-        rest = optimizer.finished(memory)
-        after = jax.tree.map(lambda old, new: jnp.where(rest, old, new), state, after)
-        return after, memory
-
-    settled, _ = jax.lax.while_loop(searching, body, (state, memory))
+    settled, _ = descended(environment, optimizer, state, memory, evaluations)
     return eqx.tree_at(lambda state: state.step, settled, state.step)
 
 

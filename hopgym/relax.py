@@ -109,12 +109,25 @@ def _ended(state: State, converged: Bool[Array, ""]) -> Quenched:
     )
 
 
-def _quench(system, optimizer, positions, steps) -> Quenched:
-    environment, state, memory = _begun(system, optimizer, positions)
+def descended(
+    environment: Environment,
+    optimizer: AbstractLocalOptimizer,
+    state: State,
+    memory: Any,
+    evaluations: int | Int[Array, ""],
+) -> tuple[State, Any]:
+    """State and memory after a quench; not jitted.
+
+    **Arguments:**
+
+    - `environment`, `state`: where the quench goes on.
+    - `optimizer`, `memory`: quenches; its own state.
+    - `evaluations`: at this number in the ledger it ends, finished or not.
+    """
 
     def searching(carry):
         state, memory = carry
-        return ~optimizer.finished(memory) & (state.evaluations < steps)
+        return ~optimizer.finished(memory) & (state.evaluations < evaluations)
 
     def body(carry):
         state, _ = carry
@@ -124,7 +137,12 @@ def _quench(system, optimizer, positions, steps) -> Quenched:
         state = jax.tree.map(lambda old, new: jnp.where(rest, old, new), state, after)
         return state, memory
 
-    state, memory = jax.lax.while_loop(searching, body, (state, memory))
+    return jax.lax.while_loop(searching, body, (state, memory))
+
+
+def _quench(system, optimizer, positions, steps) -> Quenched:
+    environment, state, memory = _begun(system, optimizer, positions)
+    state, memory = descended(environment, optimizer, state, memory, steps)
     return _ended(state, optimizer.finished(memory))
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib.util
-import math
 from pathlib import Path
 from typing import Any
 
-from hopgym.console import Parser
+from hopgym.console import Parser, integer, seconds
 from hopgym.names import unknown
 from hopgym.optimizers import ZOO, AbstractOptimizer, load, make_optimizer
 from hopgym.search.formula import POTENTIALS, system_name
@@ -97,7 +96,7 @@ def parser() -> Parser:
         metavar="N",
         help="steps between two harvests of minima, default 1000 or a tenth of all",
     )
-    add("--time-limit", type=_seconds, metavar="S", help="stop after so many seconds")
+    add("--time-limit", type=seconds, metavar="S", help="stop after so many seconds")
     add("--keep", type=_positive, metavar="N", help="minima to report, default 10")
     add("--out", type=Path, metavar="DIR", help="default: searches/<system>")
     add("--resume", action="store_true", help="go on with the search in DIR")
@@ -154,34 +153,12 @@ def check_extras() -> None:
 
 
 def _starts(text: str) -> int:
-    return _integer(text, 1, MOST_STARTS)
+    return integer(text, 1, MOST_STARTS)
 
 
 def _positive(text: str) -> int:
-    return _integer(text, 1, LARGEST)
+    return integer(text, 1, LARGEST)
 
 
 def _seed(text: str) -> int:
-    return _integer(text, 0, LARGEST)
-
-
-def _integer(text: str, least: int, most: int) -> int:
-    try:
-        value = int(text.replace("_", "").replace(",", ""))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
-    if not least <= value <= most:
-        raise argparse.ArgumentTypeError(
-            f"must be between {least} and {most}, got {value}"
-        )
-    return value
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
-    if not (value > 0 and math.isfinite(value)):
-        raise argparse.ArgumentTypeError(f"must be positive, got {text}")
-    return value
+    return integer(text, 0, LARGEST)
