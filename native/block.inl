@@ -16,13 +16,14 @@ Vec<T> parameter(const Operand<T>& operand, int64_t begin, int64_t count, int64_
 }
 
 // Calls `move(k, width)` for pieces of rows as wide as a vector, of which the last may
-// overlap with the one before. Where rows are shorter, `width` is less.
+// overlap with the one before. Where rows are shorter, `width` is less; else it is known
+// when compiling.
 template <class T, class Move>
 HOPGYM_INLINE void by_columns(int64_t coordinates, Move move) {
-  constexpr int64_t L = lanes<T>;
-  if (coordinates < L) return move(0, coordinates);
-  for (int64_t k = 0; k + L <= coordinates; k += L) move(k, L);
-  if (coordinates % L) move(coordinates - L, L);
+  constexpr std::integral_constant<int64_t, lanes<T>> whole{};
+  if (coordinates < whole) return move(0, coordinates);
+  for (int64_t k = 0; k + whole <= coordinates; k += whole) move(k, whole);
+  if (coordinates % whole) move(coordinates - whole, whole);
 }
 
 // Bounded by `limit`, unless it is no number.
@@ -38,15 +39,14 @@ void gather(const Operand<T>& positions, int64_t begin, int64_t count, int64_t c
   constexpr int64_t L = lanes<T>;
   const T* from[L];
   for (int l = 0; l < L; ++l) from[l] = positions.at(begin + (l < count ? l : 0));
-  by_columns<T>(coordinates, [&](int64_t k, int64_t width) {
+  by_columns<T>(coordinates, [&](int64_t k, auto width) {
     Vec<T> part[L] = {};
-    for (int l = 0; l < L; ++l)
-      if (width == L)
-        part[l] = load<T>(from[l] + k);
-      else
-        std::memcpy(&part[l], from[l], width * sizeof(T));
+    HOPGYM_UNROLL
+    for (int l = 0; l < L; ++l) std::memcpy(&part[l], from[l] + k, width * sizeof(T));
     transpose<T>(part);
-    for (int64_t c = 0; c < width; ++c) store<T>(x + (k + c) * L, within<T>(part[c], limit) * scale);
+    HOPGYM_UNROLL
+    for (int c = 0; c < L; ++c)
+      if (c < width) store<T>(x + (k + c) * L, within<T>(part[c], limit) * scale);
   });
 }
 
@@ -54,12 +54,16 @@ template <class T>
 void scatter(const T* g, int64_t begin, int64_t count, int64_t coordinates, Vec<T> scale,
              T* gradient) {
   constexpr int64_t L = lanes<T>;
-  by_columns<T>(coordinates, [&](int64_t k, int64_t width) {
+  by_columns<T>(coordinates, [&](int64_t k, auto width) {
     Vec<T> part[L] = {};
-    for (int64_t c = 0; c < width; ++c) part[c] = load<T>(g + (k + c) * L) * scale;
+    HOPGYM_UNROLL
+    for (int c = 0; c < L; ++c)
+      if (c < width) part[c] = load<T>(g + (k + c) * L) * scale;
     transpose<T>(part);
-    for (int l = 0; l < count; ++l)
-      std::memcpy(gradient + (begin + l) * coordinates + k, &part[l], width * sizeof(T));
+    HOPGYM_UNROLL
+    for (int l = 0; l < L; ++l)
+      if (l < count)
+        std::memcpy(gradient + (begin + l) * coordinates + k, &part[l], width * sizeof(T));
   });
 }
 
@@ -99,6 +103,85 @@ HOPGYM_INLINE Space<T> operator*(Vec<T> a, const Space<T>& b) {
 template <class T>
 HOPGYM_INLINE Vec<T> dot(const Space<T>& a, const Space<T>& b) {
   return a.x * b.x + a.y * b.y + a.z * b.z;
+}
+
+// Distances with a soft core (hopgym/potentials/base.py: cored_distances).
+template <class T>
+struct Distance {
+  Vec<T> length, inverse;  // what the gradient is divided by: 1 / max(r, core)
+};
+
+template <class T>
+struct SoftCore {
+  explicit SoftCore(Vec<T> core) : core2(core * core), half(T(0.5) / core), longest(T(1) / core) {}
+
+  template <int many>
+  HOPGYM_INLINE void distances(const Vec<T> (&squared)[many], Distance<T> (&found)[many]) const {
+    // Lanes are computed alike whether others overlap or not.
+    const bool overlap = any_below(least<T>(squared), core2);
+    HOPGYM_UNROLL
+    for (int k = 0; k < many; ++k) {
+      Vec<T> softened = squared[k];
+      if (__builtin_expect(overlap, false)) {
+        const Vec<T> inside = larger<T>(core2 - softened, Vec<T>{}) * half;
+        softened += inside * inside;
+      }
+      const Roots<Vec<T>> r = roots(softened);
+      found[k] = {r.root, r.inverse};
+      if (__builtin_expect(overlap, false)) found[k].inverse = smaller<T>(r.inverse, longest);
+    }
+  }
+
+  Vec<T> core2, half, longest;
+};
+
+// How far a few atoms are from another one.
+template <class T, int many>
+struct Apart {
+  Space<T> d[many];
+  Vec<T> squared[many];
+};
+
+template <class T, int many>
+struct Here {
+  explicit HOPGYM_INLINE Here(const Space<T>& atom) : atom{atom} {}
+  HOPGYM_INLINE Here(int64_t i, const T* x) {
+    HOPGYM_UNROLL
+    for (int k = 0; k < many; ++k) atom[k] = load_space(x + (i + k) * 3 * lanes<T>);
+  }
+
+  HOPGYM_INLINE Apart<T, many> from(const Space<T>& other) const {
+    Apart<T, many> apart;
+    HOPGYM_UNROLL
+    for (int k = 0; k < many; ++k) {
+      apart.d[k] = atom[k] - other;
+      apart.squared[k] = dot(apart.d[k], apart.d[k]);
+    }
+    return apart;
+  }
+
+  Space<T> atom[many];
+};
+
+// Calls `rows(i, many)` for all atoms: for `many` from `i` on, which meet all before them
+// at once. That halves what is loaded and stored, and two pairs wait less than one.
+template <class Rows>
+HOPGYM_INLINE void by_rows(int64_t atoms, Rows rows) {
+  int64_t i = 0;
+  for (; i + 1 < atoms; i += 2) rows(i, std::integral_constant<int, 2>{});
+  if (i < atoms) rows(i, std::integral_constant<int, 1>{});
+}
+
+// Calls `meet(j, apart)` for atoms from `i` on with every atom before them. Distances are
+// known one atom ahead, so that less waits for them.
+template <class T, int many, class Meet>
+HOPGYM_INLINE void by_others(const Here<T, many>& here, int64_t i, const T* x, Meet meet) {
+  Apart<T, many> next = here.from(load_space(x));
+  for (int64_t j = 0; j < i; ++j) {
+    const Apart<T, many> apart = next;
+    next = here.from(load_space(x + (j + 1) * 3 * lanes<T>));
+    meet(j, apart);
+  }
 }
 
 // The atoms of one replica by vectors, each of whose lanes is an atom.

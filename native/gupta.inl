@@ -1,6 +1,6 @@
 // Energy and gradient of clusters of one or two metals (hopgym/potentials/gupta.py).
-// Replicas are in lanes; of few replicas, atoms. Terms of pairs are kept between the two passes that the square
-// root of the density needs.
+// Replicas are in lanes; of few replicas, atoms. Terms of pairs are kept between the two
+// passes that the square root of the density needs.
 
 #include "kernels.h"
 
@@ -8,14 +8,19 @@ namespace {
 
 using hopgym::Gupta;
 
-// What a parameter is for pairs of alike and unlike atoms.
+// What a parameter is for pairs of alike and unlike atoms, times log2(e): exponents are
+// those of powers of two.
 template <class T>
 struct OfBond {
   OfBond(const Operand<T>& table, int kinds, int64_t begin, int64_t count)
-      : first(parameter(table, begin, count)), unlike(first), second(first) {
+      : first(read(table, begin, count, 0)), unlike(first), second(first) {
     if (kinds == 1) return;
-    unlike = parameter(table, begin, count, 1);
-    second = parameter(table, begin, count, 3);
+    unlike = read(table, begin, count, 1);
+    second = read(table, begin, count, 3);
+  }
+
+  static Vec<T> read(const Operand<T>& table, int64_t begin, int64_t count, int64_t index) {
+    return T(1.4426950408889634) * parameter(table, begin, count, index);
   }
 
   Vec<T> first, unlike, second;
@@ -24,6 +29,7 @@ struct OfBond {
 // The same seen from an atom: for neighbours of the first and of the second kind.
 template <class T>
 struct OfNeighbour {
+  HOPGYM_INLINE OfNeighbour() = default;
   HOPGYM_INLINE OfNeighbour(const OfBond<T>& bond, Int<T> kind)
       : first(choose<T>(kind, bond.unlike, bond.first)),
         second(choose<T>(kind, bond.second, bond.unlike)) {}
@@ -39,51 +45,67 @@ struct OfNeighbour {
 // The parameters of a block.
 template <class T>
 struct Metals {
-  static constexpr T kLog2e = T(1.4426950408889634);
-
   Metals(const Gupta<T>& call, int64_t begin, int64_t count)
       : log_a(call.log_a, call.kinds, begin, count),
         p(call.p, call.kinds, begin, count),
         log_xi(call.log_xi, call.kinds, begin, count),
         q(call.q, call.kinds, begin, count),
-        core(parameter(call.core, begin, count)),
-        core2(core * core),
-        half(T(0.5) / core),
-        longest(T(1) / core),
-        smallest(all<T>(T(call.smallest_density))) {}
-
-  OfBond<T> log_a, p, log_xi, q;
-  Vec<T> core, core2, half, longest, smallest;
-};
-
-// An atom, and what the others that it meets add up to.
-template <class T, bool mixed>
-struct MetalAtom {
-  HOPGYM_INLINE MetalAtom(const Metals<T>& of, const Space<T>& where, Int<T> kind)
-      : a(of.log_a, kind), p(of.p, kind), xi(of.log_xi, kind), q(of.q, kind), here(where) {}
-
-  // Returns the density, and puts what the gradient needs into `term`.
-  HOPGYM_INLINE Vec<T> with(const Space<T>& other, Int<T> kind, const Metals<T>& of, T* term) {
-    const Space<T> d = here - other;
-    const Vec<T> decay_a = p.template of<mixed>(kind), decay_xi = q.template of<mixed>(kind);
-    const Vec<T> squared = dot(d, d), inside = larger<T>(of.core2 - squared, Vec<T>{}) * of.half;
-    const Vec<T> softened = squared + inside * inside, closeness = inverse_root(softened);
-    const Vec<T> distance = softened * closeness;
-    const Vec<T> repelled =
-        power_of_two<T>((a.template of<mixed>(kind) - decay_a * distance) * Metals<T>::kLog2e);
-    const Vec<T> bond =
-        power_of_two<T>((xi.template of<mixed>(kind) - decay_xi * distance) * Metals<T>::kLog2e);
-    repulsion += repelled;
-    density += bond;
-    const Vec<T> inverse = smaller<T>(closeness, of.longest);
-    store<T>(term, T(-2) * decay_a * repelled * inverse);
-    store<T>(term + lanes<T>, decay_xi * bond * inverse);
-    return bond;
+        soft(parameter(call.core, begin, count)),
+        smallest(all<T>(T(call.smallest_density))),
+        cohesion(all<T>(T(-0.25))) {
+    if (call.kinds == 1) cohesion *= q.first;
   }
 
-  OfNeighbour<T> a, p, xi, q;
-  Space<T> here;
-  Vec<T> repulsion{}, density{};
+  OfBond<T> log_a, p, log_xi, q;
+  SoftCore<T> soft;
+  Vec<T> smallest;
+  Vec<T> cohesion;  // its factor in forces, with the decay rate where all have one
+};
+
+// The unit of forces: -2 ln 2.
+template <class T>
+constexpr T kForceUnit = T(-1.3862943611198906);
+
+// A few atoms, and what the others that they meet add up to.
+template <class T, bool mixed, int many>
+struct MetalAtoms {
+  template <class KindOf>
+  HOPGYM_INLINE MetalAtoms(const Metals<T>& of, KindOf kind_of) {
+    HOPGYM_UNROLL
+    for (int k = 0; k < many; ++k) {
+      const Int<T> kind = kind_of(k);
+      a[k] = {of.log_a, kind};
+      p[k] = {of.p, kind};
+      xi[k] = {of.log_xi, kind};
+      q[k] = {of.q, kind};
+    }
+  }
+
+  // Adds to the density of the other atom. What the gradient needs goes into `term`.
+  HOPGYM_INLINE Vec<T> with(const Apart<T, many>& apart, Int<T> kind, const Metals<T>& of,
+                            T* term, Vec<T> others) {
+    Distance<T> r[many];
+    of.soft.distances(apart.squared, r);
+    HOPGYM_UNROLL
+    for (int k = 0; k < many; ++k) {
+      const Vec<T> decay_a = p[k].template of<mixed>(kind);
+      const Vec<T> decay_xi = q[k].template of<mixed>(kind);
+      const Vec<T> repelled =
+          power_of_two<T>(a[k].template of<mixed>(kind) - decay_a * r[k].length);
+      const Vec<T> bond =
+          power_of_two<T>(xi[k].template of<mixed>(kind) - decay_xi * r[k].length);
+      repulsion[k] += repelled;
+      density[k] += bond;
+      others += bond;
+      const Vec<T> by_xi = mixed ? bond * decay_xi : bond;
+      store<T>(term + 2 * k * lanes<T>, repelled * decay_a * r[k].inverse);
+      store<T>(term + (2 * k + 1) * lanes<T>, by_xi * r[k].inverse);
+    }
+    return others;
+  }
+
+  OfNeighbour<T> a[many], p[many], xi[many], q[many];
+  Vec<T> repulsion[many] = {}, density[many] = {};
 };
 
 // Of an atom with this density. The product is rounded by itself, not within the sum over
@@ -93,100 +115,161 @@ HOPGYM_INLINE Vec<T> embedding(Vec<T> density, Vec<T> inverse_root) {
   return larger<T>(density * inverse_root, Vec<T>{});
 }
 
-// The atom again, when densities are known and replaced by half their inverse roots.
-template <class T>
-struct EmbeddedAtom {
-  HOPGYM_INLINE Space<T> with(const Space<T>& other, Vec<T> density, const T* term) {
-    const Vec<T> weight = load<T>(term + lanes<T>) * (own + density) + load<T>(term);
-    const Space<T> f = weight * (here - other);
-    force = force + f;
-    return f;
+// The atoms again, when densities are known and replaced by what they do to forces.
+template <class T, int many>
+struct EmbeddedAtoms {
+  // Returns the gradient of the other atom, which had `others` before.
+  HOPGYM_INLINE Space<T> with(const Space<T>& other, Vec<T> density, const T* term,
+                              Space<T> others) {
+    HOPGYM_UNROLL
+    for (int k = 0; k < many; ++k) {
+      const Vec<T> weight = load<T>(term + (2 * k + 1) * lanes<T>) * (own[k] + density) +
+                            load<T>(term + 2 * k * lanes<T>);
+      const Space<T> d = here.atom[k] - other;
+      force[k] = force[k] + weight * d;
+      others = others - weight * d;
+    }
+    return others;
   }
 
-  Space<T> here;
-  Vec<T> own;
-  Space<T> force{};
+  Here<T, many> here;
+  Vec<T> own[many];
+  Space<T> force[many] = {};
+};
+
+// Numbers of a block, and room for them.
+template <class T, bool mixed>
+struct GuptaBlock {
+  static constexpr int64_t L = lanes<T>, of_term = 2 * L, wide = 3 * L;
+
+  Int<T> kind_of(int64_t i) const {
+    return mixed ? load<T>(kinds + i * L) > T(0.5) : Int<T>{};
+  }
+
+  // So many atoms from `i` on meet all before them, and each other. Returns where the next
+  // terms go.
+  template <int many>
+  HOPGYM_INLINE T* densities(int64_t i, T* term, Vec<T>& energy) const {
+    const Here<T, many> here(i, x);
+    MetalAtoms<T, mixed, many> atoms(of, [&](int k) { return kind_of(i + k); });
+    by_others(here, i, x, [&](int64_t j, const Apart<T, many>& apart) {
+      T* const other = density + j * L;
+      store<T>(other, atoms.with(apart, kind_of(j), of, term, load<T>(other)));
+      term += many * of_term;
+    });
+    if constexpr (many == 2) {
+      MetalAtoms<T, mixed, 1> last(of, [&](int) { return kind_of(i + 1); });
+      const Apart<T, 1> apart = Here<T, 1>(here.atom[1]).from(here.atom[0]);
+      atoms.density[0] = last.with(apart, kind_of(i), of, term, atoms.density[0]);
+      atoms.density[1] += last.density[0];
+      atoms.repulsion[1] += last.repulsion[0];
+      term += of_term;
+    }
+    HOPGYM_UNROLL
+    for (int k = 0; k < many; ++k) {
+      energy += atoms.repulsion[k];
+      store<T>(density + (i + k) * L, atoms.density[k]);
+    }
+    return term;
+  }
+
+  template <int many>
+  HOPGYM_INLINE const T* forces(int64_t i, const T* term) const {
+    EmbeddedAtoms<T, many> atoms{Here<T, many>(i, x), {}};
+    HOPGYM_UNROLL
+    for (int k = 0; k < many; ++k) atoms.own[k] = load<T>(density + (i + k) * L);
+    for (int64_t j = 0; j < i; ++j, term += many * of_term) {
+      T* const other = g + j * wide;
+      store_space(other, atoms.with(load_space(x + j * wide), load<T>(density + j * L), term,
+                                    load_space(other)));
+    }
+    if constexpr (many == 2) {
+      const Space<T> first = atoms.here.atom[0];
+      EmbeddedAtoms<T, 1> last{Here<T, 1>(atoms.here.atom[1]), {atoms.own[1]}, {atoms.force[1]}};
+      atoms.force[0] = last.with(first, atoms.own[0], term, atoms.force[0]);
+      atoms.force[1] = last.force[0];
+      term += of_term;
+    }
+    HOPGYM_UNROLL
+    for (int k = 0; k < many; ++k) store_space(g + (i + k) * wide, atoms.force[k]);
+    return term;
+  }
+
+  const Metals<T>& of;
+  T *x, *g, *density, *kinds;
 };
 
 template <class T, bool mixed>
 void gupta_of_block(const Gupta<T>& call, T* scratch, int64_t begin, int64_t count) {
-  constexpr int64_t L = lanes<T>, two = 2 * L, wide = 3 * L;
+  constexpr int64_t L = lanes<T>, wide = 3 * L;
   const int64_t n = call.atoms;
-  T *x = scratch, *g = x + n * wide, *density = g + n * wide, *kinds = density + n * L,
-    *terms = kinds + n * L;
+  const Metals<T> of(call, begin, count);
+  T* const x = scratch;
+  T *const g = x + n * wide, *const density = g + n * wide, *const kinds = density + n * L,
+           *const terms = kinds + n * L;
+  const GuptaBlock<T, mixed> block{of, x, g, density, kinds};
   gather(call.positions, begin, count, 3 * n, T(call.position_limit), all<T>(T(1)), x);
   if (mixed)
     for (int l = 0; l < L; ++l) {
       const int32_t* species = call.species.at(begin + (l < count ? l : 0));
       for (int64_t i = 0; i < n; ++i) kinds[i * L + l] = T(species[i]);
     }
-  auto kind_of = [&](int64_t i) -> Int<T> {
-    return mixed ? load<T>(kinds + i * L) > T(0.5) : Int<T>{};
-  };
-  const Metals<T> of(call, begin, count);
 
   Vec<T> energy{};
   T* term = terms;
-  for (int64_t i = 0; i < n; ++i) {
-    MetalAtom<T, mixed> atom(of, load_space(x + i * wide), kind_of(i));
-    for (int64_t j = 0; j < i; ++j, term += two) {
-      const Vec<T> bond = atom.with(load_space(x + j * wide), kind_of(j), of, term);
-      store<T>(density + j * L, load<T>(density + j * L) + bond);
-    }
-    energy += atom.repulsion;
-    store<T>(density + i * L, atom.density);
-  }
+  by_rows(n, [&](int64_t i, auto many) {
+    term = block.template densities<many>(i, term, energy);
+  });
 
   energy *= T(2);
   for (int64_t i = 0; i < n; ++i) {
     const Vec<T> sum = load<T>(density + i * L);
     const Vec<T> inverse = inverse_root(larger<T>(sum, of.smallest));
     energy -= embedding<T>(sum, inverse);
-    store<T>(density + i * L, T(0.5) * inverse);
+    store<T>(density + i * L, of.cohesion * inverse);
   }
 
-  term = terms;
-  for (int64_t i = 0; i < n; ++i) {
-    EmbeddedAtom<T> atom{load_space(x + i * wide), load<T>(density + i * L)};
-    for (int64_t j = 0; j < i; ++j, term += two) {
-      const Space<T> f = atom.with(load_space(x + j * wide), load<T>(density + j * L), term);
-      store_space(g + j * wide, load_space(g + j * wide) - f);
-    }
-    store_space(g + i * wide, atom.force);
-  }
+  const T* known = terms;
+  by_rows(n, [&](int64_t i, auto many) { known = block.template forces<many>(i, known); });
   for (int l = 0; l < count; ++l) call.energy[begin + l] = energy[l];
-  scatter(g, begin, count, 3 * n, all<T>(T(1)), call.gradient);
+  scatter(g, begin, count, 3 * n, all<T>(kForceUnit<T>), call.gradient);
 }
 
 // The same sums in the same order, of one replica with its atoms in lanes.
 template <class T, bool mixed>
 void gupta_of_one(const Gupta<T>& call, T* scratch, int64_t replica) {
-  constexpr int64_t L = lanes<T>, two = 2 * L;
+  constexpr int64_t L = lanes<T>, of_term = 2 * L;
   const int64_t n = call.atoms, stride = whole_vectors<T>(n);
   T *kinds = scratch + 3 * stride, *density = kinds + stride, *terms = density + stride;
   const Atoms<T> atoms(call.positions.at(replica), n, T(call.position_limit), all<T>(T(1)),
                        scratch);
   const int32_t* species = call.species.at(replica);
   for (int64_t i = 0; i < stride; ++i) kinds[i] = i < n ? T(species[i]) : T(0);
-  auto kind_of = [&](int64_t j) -> Int<T> { return all<T>(kinds[j]) > T(0.5); };
   const Metals<T> of(call, replica, 1);
 
   T energy = 0;
   T* term = terms;
   atoms.by_vectors([&](int64_t at, int64_t end) {
-    MetalAtom<T, mixed> atom(of, atoms.from(at), load<T>(kinds + at) > T(0.5));
-    for (int64_t j = 0; j < at; ++j, term += two) atom.with(atoms.each(j), kind_of(j), of, term);
-    for (int64_t j = at; j < end; ++j, term += two) {
+    const Here<T, 1> here(atoms.from(at));
+    MetalAtoms<T, mixed, 1> metal(of, [&](int) { return load<T>(kinds + at) > T(0.5); });
+    auto meet = [&](int64_t j) {
+      metal.with(here.from(atoms.each(j)), all<T>(kinds[j]) > T(0.5), of, term, Vec<T>{});
+      term += of_term;
+    };
+    for (int64_t j = 0; j < at; ++j) meet(j);
+    for (int64_t j = at; j < end; ++j) {
       // An atom is not its own neighbour. It counts the repulsion of those before it.
-      const MetalAtom<T, mixed> before = atom;
-      atom.with(atoms.each(j), kind_of(j), of, term);
+      const Vec<T> density_before = metal.density[0], repulsion_before = metal.repulsion[0];
+      meet(j);
       const Int<T> number = lane_numbers<T>();
-      atom.density = choose<T>(number == lane<T>(j - at), before.density, atom.density);
-      atom.repulsion = choose<T>(number > lane<T>(j - at), atom.repulsion, before.repulsion);
+      metal.density[0] =
+          choose<T>(number == lane<T>(j - at), density_before, metal.density[0]);
+      metal.repulsion[0] =
+          choose<T>(number > lane<T>(j - at), metal.repulsion[0], repulsion_before);
     }
-    for (int64_t k = at; k < end; ++k) energy += atom.repulsion[k - at];
-    for (int64_t j = end; j < n; ++j, term += two) atom.with(atoms.each(j), kind_of(j), of, term);
-    store<T>(density + at, atom.density);
+    for (int64_t k = at; k < end; ++k) energy += metal.repulsion[0][k - at];
+    for (int64_t j = end; j < n; ++j) meet(j);
+    store<T>(density + at, metal.density[0]);
   });
 
   energy *= T(2);
@@ -195,15 +278,15 @@ void gupta_of_one(const Gupta<T>& call, T* scratch, int64_t replica) {
     const Vec<T> inverse = inverse_root(larger<T>(sum, of.smallest));
     const Vec<T> own = embedding<T>(sum, inverse);
     for (int64_t k = at; k < end; ++k) energy -= own[k - at];
-    store<T>(density + at, T(0.5) * inverse);
+    store<T>(density + at, of.cohesion * inverse);
   });
 
-  term = terms;
+  const T* known = terms;
   atoms.by_vectors([&](int64_t at, int64_t end) {
-    EmbeddedAtom<T> atom{atoms.from(at), load<T>(density + at)};
-    for (int64_t j = 0; j < n; ++j, term += two)
-      atom.with(atoms.each(j), all<T>(density[j]), term);
-    atoms.put(atom.force, at, end, call.gradient, replica);
+    EmbeddedAtoms<T, 1> atom{Here<T, 1>(atoms.from(at)), {load<T>(density + at)}};
+    for (int64_t j = 0; j < n; ++j, known += of_term)
+      atom.with(atoms.each(j), all<T>(density[j]), known, Space<T>{});
+    atoms.put(all<T>(kForceUnit<T>) * atom.force[0], at, end, call.gradient, replica);
   });
   call.energy[replica] = energy;
 }

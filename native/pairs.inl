@@ -7,8 +7,8 @@ namespace {
 
 using hopgym::Pairs;
 
-// What a pair adds: to the energy, and to the gradient by its weight of the difference
-// vector, in units of `kWeight`.
+// What pairs add: to energies, and to the gradient by its weight of the difference vector,
+// in units of `kWeight`. A few pairs at once, since each waits long for its own results.
 //
 // hopgym/potentials/lennard_jones.py. Parameters: epsilon, d0, core.
 template <class T>
@@ -20,18 +20,23 @@ struct LennardJones {
     slope = T(6) * edge * edge * (edge * edge * edge - T(1));
   }
 
-  HOPGYM_INLINE Vec<T> operator()(Vec<T> squared, Vec<T>& energy) const {
-    Vec<T> r2 = reciprocal(squared), core{};
-    const bool overlap = any_below(squared, core2);
+  template <int many>
+  HOPGYM_INLINE void operator()(const Vec<T> (&squared)[many], Vec<T> (&energy)[many],
+                                Vec<T> (&weight)[many]) const {
     // Lanes are computed alike whether others overlap or not.
-    if (__builtin_expect(overlap, false)) {
-      r2 = choose<T>(squared < core2, edge, r2);
-      core = choose<T>(squared < core2, slope * edge * (T(1) - squared * edge), core);
+    const bool overlap = any_below(least<T>(squared), core2);
+    HOPGYM_UNROLL
+    for (int k = 0; k < many; ++k) {
+      Vec<T> r2 = reciprocal(squared[k]);
+      if (__builtin_expect(overlap, false)) r2 = choose<T>(squared[k] < core2, edge, r2);
+      const Vec<T> r6 = r2 * r2 * r2, difference = r6 - r6 * r6;
+      energy[k] -= difference + r6;
+      weight[k] = difference * r2;
     }
-    const Vec<T> r6 = r2 * r2 * r2;
-    energy += r6 * (r6 - T(2));
-    if (__builtin_expect(overlap, false)) energy += core;
-    return (r6 - r6 * r6) * r2;
+    if (__builtin_expect(overlap, false))
+      for (int k = 0; k < many; ++k)
+        energy[k] += choose<T>(squared[k] < core2,
+                               slope * edge * (T(1) - squared[k] * edge), Vec<T>{});
   }
 
   Vec<T> core2, edge, slope;
@@ -42,22 +47,23 @@ template <class T>
 struct Morse {
   static constexpr T kWeight = -2;
 
-  explicit Morse(const Vec<T>* parameters)
-      : core2(parameters[2] * parameters[2]),
-        rho(parameters[3]),
-        half(T(0.5) / parameters[2]),
-        longest(T(1) / parameters[2]) {}
+  explicit Morse(const Vec<T>* parameters) : soft(parameters[2]), rho(parameters[3]) {}
 
-  HOPGYM_INLINE Vec<T> operator()(Vec<T> squared, Vec<T>& energy) const {
-    const Vec<T> inside = larger<T>(core2 - squared, Vec<T>{}) * half;
-    const Vec<T> softened = squared + inside * inside;
-    const Vec<T> inverse = inverse_root(softened);
-    const Vec<T> bond = exponential<T>(rho * (T(1) - softened * inverse));
-    energy += bond * (bond - T(2));
-    return rho * bond * (bond - T(1)) * smaller<T>(inverse, longest);
+  template <int many>
+  HOPGYM_INLINE void operator()(const Vec<T> (&squared)[many], Vec<T> (&energy)[many],
+                                Vec<T> (&weight)[many]) const {
+    Distance<T> distance[many];
+    soft.distances(squared, distance);
+    HOPGYM_UNROLL
+    for (int k = 0; k < many; ++k) {
+      const Vec<T> bond = exponential<T>(rho * (T(1) - distance[k].length));
+      energy[k] += bond * (bond - T(2));
+      weight[k] = rho * bond * (bond - T(1)) * distance[k].inverse;
+    }
   }
 
-  Vec<T> core2, rho, half, longest;
+  SoftCore<T> soft;
+  Vec<T> rho;
 };
 
 // A potential with the parameters of a block, and its units.
@@ -81,53 +87,59 @@ struct PairsOf {
   Vec<T> energy_unit, inverse_length, gradient_unit;
 };
 
-// An atom, and what the others that it meets add up to.
-template <class T>
+// A few atoms, and what the others that they meet add up to.
+template <class T, int many>
 struct Meeting {
+  // Returns the gradient of the other atom, which had `others` before.
   template <class Pair>
-  HOPGYM_INLINE Space<T> with(const Space<T>& other, const Pair& pair) {
-    const Space<T> d = here - other;
-    const Space<T> f = pair(dot(d, d), energy) * d;
-    force = force + f;
-    return f;
+  HOPGYM_INLINE Space<T> with(const Apart<T, many>& apart, const Pair& pair, Space<T> others) {
+    Vec<T> weight[many];
+    pair(apart.squared, energy, weight);
+    HOPGYM_UNROLL
+    for (int k = 0; k < many; ++k) {
+      force[k] = force[k] + weight[k] * apart.d[k];
+      others = others - weight[k] * apart.d[k];
+    }
+    return others;
   }
 
-  Space<T> here;
-  Vec<T> energy{};  // sums of sums lose less
-  Space<T> force{};
+  Vec<T> energy[many] = {};  // sums of sums lose less
+  Space<T> force[many] = {};
 };
 
+// So many atoms from `i` on meet all before them, and each other.
+template <class T, int many, class Pair>
+HOPGYM_INLINE void rows(int64_t i, const T* x, T* g, const Pair& pair, Vec<T>& energy) {
+  const Here<T, many> here(i, x);
+  Meeting<T, many> meeting;
+  by_others(here, i, x, [&](int64_t j, const Apart<T, many>& apart) {
+    T* const other = g + j * 3 * lanes<T>;
+    store_space(other, meeting.with(apart, pair, load_space(other)));
+  });
+  if constexpr (many == 2) {
+    Meeting<T, 1> last{{meeting.energy[1]}, {meeting.force[1]}};
+    const Apart<T, 1> apart = Here<T, 1>(here.atom[1]).from(here.atom[0]);
+    meeting.force[0] = last.with(apart, pair, meeting.force[0]);
+    meeting.energy[1] = last.energy[0];
+    meeting.force[1] = last.force[0];
+  }
+  HOPGYM_UNROLL
+  for (int k = 0; k < many; ++k) {
+    energy += meeting.energy[k];
+    store_space(g + (i + k) * 3 * lanes<T>, meeting.force[k]);
+  }
+}
+
 // The replicas of a block, whose positions and gradient take 6 vectors for every atom.
-// Two atoms meet all before them at once, which halves what is loaded and stored.
 template <class T, template <class> class Pair>
 void pairs_of_block(const Pairs<T>& call, T* scratch, int64_t begin, int64_t count) {
-  const int64_t n = call.atoms, wide = 3 * lanes<T>;
-  T *x = scratch, *g = scratch + n * wide;
+  const int64_t n = call.atoms;
+  T *x = scratch, *g = scratch + n * 3 * lanes<T>;
   const PairsOf<T, Pair> of(call, begin, count);
   gather(call.positions, begin, count, 3 * n, T(call.position_limit), of.inverse_length, x);
   const Pair<T> pair = of.pair;
   Vec<T> energy{};
-  int64_t i = 0;
-  for (; i + 1 < n; i += 2) {
-    Meeting<T> first{load_space(x + i * wide)}, second{load_space(x + (i + 1) * wide)};
-    for (int64_t j = 0; j < i; ++j) {
-      const Space<T> other = load_space(x + j * wide);
-      const Space<T> less = load_space(g + j * wide) - first.with(other, pair);
-      store_space(g + j * wide, less - second.with(other, pair));
-    }
-    store_space(g + i * wide, first.force - second.with(first.here, pair));
-    store_space(g + (i + 1) * wide, second.force);
-    energy += first.energy;
-    energy += second.energy;
-  }
-  if (i < n) {
-    Meeting<T> last{load_space(x + i * wide)};
-    for (int64_t j = 0; j < i; ++j)
-      store_space(g + j * wide,
-                  load_space(g + j * wide) - last.with(load_space(x + j * wide), pair));
-    store_space(g + i * wide, last.force);
-    energy += last.energy;
-  }
+  by_rows(n, [&](int64_t i, auto many) { rows<T, many>(i, x, g, pair, energy); });
   energy *= of.energy_unit;
   for (int l = 0; l < count; ++l) call.energy[begin + l] = energy[l];
   scatter(g, begin, count, 3 * n, of.gradient_unit, call.gradient);
@@ -142,17 +154,20 @@ void pairs_of_one(const Pairs<T>& call, T* scratch, int64_t replica) {
   const Pair<T> pair = of.pair;
   T energy = 0;
   atoms.by_vectors([&](int64_t at, int64_t end) {
-    Meeting<T> meeting{atoms.from(at)};
-    for (int64_t j = 0; j < at; ++j) meeting.with(atoms.each(j), pair);
+    Meeting<T, 1> meeting;
+    const Here<T, 1> here(atoms.from(at));
+    auto meet = [&](int64_t j) { meeting.with(here.from(atoms.each(j)), pair, Space<T>{}); };
+    for (int64_t j = 0; j < at; ++j) meet(j);
     for (int64_t j = at; j < end; ++j) {
       // Of itself an atom feels no force. It counts the energy with those before it.
-      const Vec<T> before = meeting.energy;
-      meeting.with(atoms.each(j), pair);
-      meeting.energy = choose<T>(lane_numbers<T>() > lane<T>(j - at), meeting.energy, before);
+      const Vec<T> before = meeting.energy[0];
+      meet(j);
+      meeting.energy[0] =
+          choose<T>(lane_numbers<T>() > lane<T>(j - at), meeting.energy[0], before);
     }
-    for (int64_t k = at; k < end; ++k) energy += meeting.energy[k - at];
-    for (int64_t j = end; j < call.atoms; ++j) meeting.with(atoms.each(j), pair);
-    atoms.put(of.gradient_unit * meeting.force, at, end, call.gradient, replica);
+    for (int64_t k = at; k < end; ++k) energy += meeting.energy[0][k - at];
+    for (int64_t j = end; j < call.atoms; ++j) meet(j);
+    atoms.put(of.gradient_unit * meeting.force[0], at, end, call.gradient, replica);
   });
   call.energy[replica] = energy * of.energy_unit[0];
 }
