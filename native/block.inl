@@ -184,6 +184,49 @@ HOPGYM_INLINE void by_others(const Here<T, many>& here, int64_t i, const T* x, M
   }
 }
 
+// Rows of x, y, z, x, y, ... as coordinates, and back: which of the lanes of three vectors
+// goes into lane `l`.
+template <int axis>
+struct Coordinate {
+  static constexpr int from(int l) { return 3 * l + axis; }
+};
+
+template <class T, int part>
+struct PartOfRow {
+  static constexpr int number(int l) { return part * lanes<T> + l; }
+  static constexpr int from(int l) { return number(l) % 3 * lanes<T> + number(l) / 3; }
+};
+
+template <class T, class Which, std::size_t... l>
+HOPGYM_INLINE Vec<T> picked(Vec<T> a, Vec<T> b, Vec<T> c, std::index_sequence<l...>) {
+  constexpr int L = lanes<T>, two = 2 * L;
+  const Vec<T> of_two =
+      shuffled<T, (Which::from(l) < two ? Which::from(l) : 0)...>(a, b);
+  return shuffled<T, (Which::from(l) < two ? int(l) : Which::from(l) - L)...>(of_two, c);
+}
+
+template <class T>
+constexpr auto kEveryLane = std::make_index_sequence<lanes<T>>();
+
+// Coordinates of the atoms from `at` on, zero beyond the last of `atoms`.
+template <class T>
+HOPGYM_INLINE Space<T> coordinates(const T* row, int64_t at, int64_t atoms) {
+  constexpr int L = lanes<T>;
+  const Vec<T> a = part(row, 3 * at, 3 * atoms), b = part(row, 3 * at + L, 3 * atoms),
+               c = part(row, 3 * at + 2 * L, 3 * atoms);
+  return {picked<T, Coordinate<0>>(a, b, c, kEveryLane<T>),
+          picked<T, Coordinate<1>>(a, b, c, kEveryLane<T>),
+          picked<T, Coordinate<2>>(a, b, c, kEveryLane<T>)};
+}
+
+template <class T>
+HOPGYM_INLINE void keep_coordinates(T* row, int64_t at, int64_t atoms, const Space<T>& v) {
+  constexpr int L = lanes<T>;
+  keep(row, 3 * at, 3 * atoms, picked<T, PartOfRow<T, 0>>(v.x, v.y, v.z, kEveryLane<T>));
+  keep(row, 3 * at + L, 3 * atoms, picked<T, PartOfRow<T, 1>>(v.x, v.y, v.z, kEveryLane<T>));
+  keep(row, 3 * at + 2 * L, 3 * atoms, picked<T, PartOfRow<T, 2>>(v.x, v.y, v.z, kEveryLane<T>));
+}
+
 // The atoms of one replica by vectors, each of whose lanes is an atom.
 template <class T>
 class Atoms {
@@ -191,10 +234,12 @@ class Atoms {
   // `x` has room for 3 (atoms + lanes) numbers.
   Atoms(const T* positions, int64_t atoms, T limit, Vec<T> scale, T* x)
       : atoms_(atoms), stride_(whole_vectors<T>(atoms)), x_(x) {
-    for (int64_t i = 0; i < stride_; ++i)
-      for (int a = 0; a < 3; ++a) x[a * stride_ + i] = i < atoms ? positions[3 * i + a] : T(0);
-    for (int64_t k = 0; k < 3 * stride_; k += lanes<T>)
-      store<T>(x + k, within<T>(load<T>(x + k), limit) * scale);
+    for (int64_t at = 0; at < atoms; at += lanes<T>) {
+      const Space<T> here = coordinates(positions, at, atoms);
+      store<T>(x + at, within<T>(here.x, limit) * scale);
+      store<T>(x + stride_ + at, within<T>(here.y, limit) * scale);
+      store<T>(x + 2 * stride_ + at, within<T>(here.z, limit) * scale);
+    }
   }
 
   // Atoms from `at` on, and one atom in all lanes.
@@ -212,13 +257,8 @@ class Atoms {
       work(at, at + lanes<T> < atoms_ ? at + lanes<T> : atoms_);
   }
 
-  void put(const Space<T>& g, int64_t at, int64_t end, T* gradient, int64_t replica) const {
-    T* to = gradient + 3 * (replica * atoms_ + at);
-    for (int64_t l = 0; l < end - at; ++l, to += 3) {
-      to[0] = g.x[l];
-      to[1] = g.y[l];
-      to[2] = g.z[l];
-    }
+  void put(const Space<T>& g, int64_t at, T* gradient, int64_t replica) const {
+    keep_coordinates(gradient + 3 * replica * atoms_, at, atoms_, g);
   }
 
  private:

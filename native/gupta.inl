@@ -282,11 +282,11 @@ void gupta_of_one(const Gupta<T>& call, T* scratch, int64_t replica) {
   });
 
   const T* known = terms;
-  atoms.by_vectors([&](int64_t at, int64_t end) {
+  atoms.by_vectors([&](int64_t at, int64_t) {
     EmbeddedAtoms<T, 1> atom{Here<T, 1>(atoms.from(at)), {load<T>(density + at)}};
     for (int64_t j = 0; j < n; ++j, known += of_term)
       atom.with(atoms.each(j), all<T>(density[j]), known, Space<T>{});
-    atoms.put(all<T>(kForceUnit<T>) * atom.force[0], at, end, call.gradient, replica);
+    atoms.put(all<T>(kForceUnit<T>) * atom.force[0], at, call.gradient, replica);
   });
   call.energy[replica] = energy;
 }

@@ -10,7 +10,6 @@ using hopgym::LearnedConstants;
 using hopgym::LearnedStep;
 using hopgym::kCutoffDegree;
 using hopgym::kDegree;
-using hopgym::kLog2Degree;
 using hopgym::kMostInputs;
 using hopgym::kMostPeriods;
 
@@ -55,11 +54,10 @@ class Learned {
         hidden_(call.hidden),
         smallest_(std::exp(-T(c_.logarithms))),
         largest_(std::exp(T(c_.logarithms))),
+        log_(c_.log2, c_.logarithms),
         end_((3 * call.atoms + lanes<T> - 1) / lanes<T> * lanes<T>) {
     const int of_atom = (has(kSpecies) && c_.kinds == 2 ? 2 : 0) +
                         (has(kRadial) ? 2 * c_.kinds * c_.etas : 0);
-    if constexpr (sizeof(T) == 4)
-      for (int k = 0; k <= kLog2Degree; ++k) log2_[k] = float(c_.log2[k]);
     raw_ = has(kGradients) + has(kPositions) +
            2 * c_.decays * (has(kDecays) + has(kAdam));
     int64_t used = 0;
@@ -68,11 +66,8 @@ class Learned {
       used += size;
       return taken;
     };
-    inputs_ = take(2 * raw_ * stride_);
+    inputs_ = take((2 * raw_ + 3) * stride_);  // 3 are scratch where averages are no inputs
     merged_ = take(3 * c_.decays * filled(hidden_));
-    logs_ = take(2 * stride_);
-    first_ = take(stride_);
-    second_ = take(stride_);
     values_ = take(hidden_ * stride_);
     more_ = take(hidden_ * stride_);
     g_ = take(stride_);
@@ -102,8 +97,7 @@ class Learned {
 
   // log|x| / p, at least -1.
   Vec<T> log_magnitude(Vec<T> x) const {
-    return logarithm(larger<T>(magnitude<T>(x), all<T>(smallest_)), log2_) *
-           T(1 / c_.logarithms);
+    return log_(larger<T>(magnitude<T>(x), all<T>(smallest_)));
   }
 
   // The sign of x, or x e^p where that is smaller.
@@ -115,6 +109,13 @@ class Learned {
     store<T>(inputs + (count + row) * stride + at, direction(x));
   }
 
+  // Within half an edge of the middle of a box that begins at zero.
+  static Vec<T> middled(Vec<T> x, T edge) {
+    Vec<T> whole;
+    for (int l = 0; l < lanes<T>; ++l) whole[l] = std::floor(x[l] / edge);
+    return x - (whole + T(0.5)) * edge;
+  }
+
   // Gradient and positions in reduced units, by component.
   void place(int64_t r) {
     const T* gradient = call_.gradient.at(r);
@@ -124,28 +125,33 @@ class Learned {
     const T unit = length_ / *call_.energy.at(r);
     const T limit = T(c_.gradient_limit);
     const T inverse = 1 / length_;
-    T mean[3] = {0, 0, 0};
+    Space<T> mean{};
     if (!call_.periodic) {
-      for (int64_t i = 0; i < atoms_; ++i)
-        for (int a = 0; a < 3; ++a) mean[a] += positions[3 * i + a];
-      for (int a = 0; a < 3; ++a) mean[a] /= atoms_;
+      Space<T> sum{};
+      for (int64_t at = 0; at < atoms_; at += lanes<T>)
+        sum = sum + coordinates(positions, at, atoms_);
+      for (int l = 1; l < lanes<T>; ++l)
+        sum.x[0] += sum.x[l], sum.y[0] += sum.y[l], sum.z[0] += sum.z[l];
+      mean = {all<T>(sum.x[0] / atoms_), all<T>(sum.y[0] / atoms_), all<T>(sum.z[0] / atoms_)};
     }
-    for (int a = 0; a < 3; ++a) {
-      for (int64_t i = 0; i < atoms_; ++i) {
-        T g = gradient[3 * i + a] * unit;
-        g = g < -limit ? -limit : g > limit ? limit : g;
-        g_[a * atoms_ + i] = g;
-        const T x = positions[3 * i + a];
-        T moved = x - mean[a];
-        if (call_.periodic) moved = x - (std::floor(x / box[a]) + T(0.5)) * box[a];
-        here_[a * atoms_ + i] = place_[a * atom_stride_ + i] = moved * inverse;
+    // From the last atoms to the first, as in atom_units.
+    for (int64_t at = whole_vectors<T>(atoms_) - lanes<T>; at >= 0; at -= lanes<T>) {
+      const Space<T> slope = coordinates(gradient, at, atoms_);
+      Space<T> x = coordinates(positions, at, atoms_);
+      if (call_.periodic) x = {middled(x.x, box[0]), middled(x.y, box[1]), middled(x.z, box[2])};
+      x = all<T>(inverse) * (x - mean);
+      const Vec<T> slopes[] = {slope.x, slope.y, slope.z}, places[] = {x.x, x.y, x.z};
+      for (int a = 0; a < 3; ++a) {
+        store<T>(g_ + a * atoms_ + at, bounded<T>(unit * slopes[a], limit));
+        store<T>(here_ + a * atoms_ + at, places[a]);
+        store<T>(place_ + a * atom_stride_ + at, places[a]);
       }
+    }
+    for (int64_t k = 3 * atoms_; k < stride_; ++k) g_[k] = here_[k] = 0;
+    for (int a = 0; a < 3; ++a) {
       edge_[a] = call_.periodic ? box[a] * inverse : T(0);
       inverse_edge_[a] = call_.periodic ? T(1) / edge_[a] : T(0);
     }
-    for (int64_t k = 3 * atoms_; k < stride_; ++k) g_[k] = here_[k] = 0;
-    for (int a = 0; a < 3; ++a)
-      for (int64_t i = atoms_; i < atom_stride_; ++i) place_[a * atom_stride_ + i] = 0;
     const int32_t* species = call_.species.at(r);
     mixed_ = false;
     for (int64_t i = 0; i < atoms_; ++i) {
@@ -189,51 +195,40 @@ class Learned {
       ++k;
     }
     for (int d = 0; d < many; ++d) {
-      const bool ordinary = average(r, d);
       const int m = k + d, v = m + many;
       const int inverse = has(kDecays) ? v + many : m, quotient = inverse + many;
+      const bool ordinary = average(r, d);
+      if (!has(kDecays) && !has(kAdam)) continue;
       if (ordinary && has(kDecays) && has(kAdam)) {
         merge(row(m), row(v), row(inverse), row(quotient), row(raw_ + m), row(raw_ + v),
               row(raw_ + inverse), row(raw_ + quotient), merged_ + 3 * d * filled(hidden_));
         continue;
       }
-      const Vec<T> lowest = all<T>(T(-1));
+      T *decays[4] = {}, *adam[3] = {};
       if (has(kDecays)) {
-        T *log_m = input(row(m)), *log_v = input(row(v)), *sign_m = input(row(raw_ + m)),
-          *sign_v = input(row(raw_ + v));
-        for (int64_t at = 0; at < end_; at += lanes<T>) {
-          const Vec<T> average = load<T>(first_ + at), square = load<T>(second_ + at);
-          store<T>(log_m + at, larger<T>(load<T>(logs_ + at), lowest));
-          store<T>(log_v + at, log_magnitude(square));
-          store<T>(sign_m + at, direction(average));
-          store<T>(sign_v + at, direction(square));
-        }
+        const int of[] = {m, v, raw_ + m, raw_ + v};
+        for (int i = 0; i < 4; ++i) decays[i] = input(row(of[i]));
       }
       if (has(kAdam)) {
-        T *log_inverse = input(row(inverse)), *log_quotient = input(row(quotient)),
-          *sign_quotient = input(row(raw_ + quotient));
+        const int of[] = {inverse, quotient, raw_ + quotient};
+        for (int i = 0; i < 3; ++i) adam[i] = input(row(of[i]));
         // The inverse root of a square that is bounded is never small.
         add_to_bias(row(raw_ + inverse), T(1));
-        for (int64_t at = 0; at < end_; at += lanes<T>) {
-          const Vec<T> log_m = load<T>(logs_ + at), log_v = load<T>(logs_ + stride_ + at);
-          const Vec<T> root_v = root(load<T>(second_ + at) + T(c_.epsilon));
-          store<T>(log_inverse + at, T(-0.5) * log_v);
-          store<T>(log_quotient + at, larger<T>(log_m - T(0.5) * log_v, lowest));
-          store<T>(sign_quotient + at, direction(load<T>(first_ + at) / root_v));
-        }
       }
+      split(r, d, decays, adam);
     }
   }
 
-  // Averages of one rate and their logarithms. Returns whether no input made of them is
-  // at its lower limit, so that logarithms are sums of two and signs those of m.
+  // Averages of one rate, their logarithms and the signs of the first as the next three
+  // inputs. Returns whether these are enough: whether no input made of them is at its lower
+  // limit, so that logarithms are sums of two and signs those of the first average.
   bool average(int64_t r, int d) {
-    const int64_t width = call_.components;
+    const int64_t width = call_.components, row = (r * c_.decays + d) * width;
     const T* first = call_.first.at(r) + d * width;
     const T* second = call_.second.at(r) + d * width;
-    T* next_first = call_.next_first + (r * c_.decays + d) * width;
-    T* next_second = call_.next_second + (r * c_.decays + d) * width;
-    const T rate = T(c_.decay[d]), rest = T(1) - rate, p = T(1 / c_.logarithms);
+    T *next_first = call_.next_first + row, *next_second = call_.next_second + row;
+    T *log_m = inputs_ + rows_ * stride_, *log_v = log_m + stride_, *sign = log_v + stride_;
+    const T rate = T(c_.decay[d]), rest = T(1) - rate;
     const Vec<T> tiny = all<T>(sizeof(T) == 4 ? T(1e-37) : T(1e-300));
     Vec<T> least = all<T>(T(0));
     const Int<T> filled_lanes = lane_numbers<T>() < lane<T>(3 * atoms_ - (end_ - lanes<T>));
@@ -244,14 +239,12 @@ class Learned {
       const Vec<T> v = rate * part(second, at, width) + rest * (g * g);
       keep(next_first, at, width, m);
       keep(next_second, at, width, v);
-      store<T>(first_ + at, m);
-      store<T>(second_ + at, v);
-      const Vec<T> log_m = p * logarithm(larger<T>(magnitude<T>(m), tiny), log2_);
-      const Vec<T> log_v = p * logarithm(v + T(c_.epsilon), log2_);
-      store<T>(logs_ + at, log_m);
-      store<T>(logs_ + stride_ + at, log_v);
-      const Vec<T> lowest =
-          smaller<T>(smaller<T>(log_m, log_v), log_m - T(0.5) * log_v);
+      const Vec<T> of_m = log_(larger<T>(magnitude<T>(m), tiny));
+      const Vec<T> of_v = log_(v + T(c_.epsilon));
+      store<T>(log_m + at, of_m);
+      store<T>(log_v + at, of_v);
+      store<T>(sign + at, direction(m));
+      const Vec<T> lowest = smaller<T>(smaller<T>(of_m, of_v), of_m - T(0.5) * of_v);
       if (at + lanes<T> <= 3 * atoms_)
         least = smaller<T>(least, lowest);
       else
@@ -286,11 +279,32 @@ class Learned {
       of_sign[h] = sign_m[h] + sign_quotient[h];
       shared_[h] += sign_v[h] + sign_inverse[h];
     }
-    T *log_m = input(of_m), *log_v = input(of_v), *sign = input(of_sign);
+    for (const T* weights : {of_m, of_v, of_sign}) input(weights);
+  }
+
+  // Averages as inputs one by one: `decays` takes logarithms and signs of both, `adam`
+  // logarithms of the inverse root and of the quotient, and signs of this. Where
+  // [`average`] left logarithms is where the first of these rows are.
+  void split(int64_t r, int d, T* const (&decays)[4], T* const (&adam)[3]) {
+    const int64_t width = call_.components, row = (r * c_.decays + d) * width;
+    const T *first = call_.next_first + row, *second = call_.next_second + row;
+    const T* log_m = decays[0] ? decays[0] : adam[0];
+    const T* log_v = log_m + stride_;
+    const Vec<T> lowest = all<T>(T(-1));
     for (int64_t at = 0; at < end_; at += lanes<T>) {
-      store<T>(log_m + at, load<T>(logs_ + at));
-      store<T>(log_v + at, load<T>(logs_ + stride_ + at));
-      store<T>(sign + at, direction(load<T>(first_ + at)));
+      const Vec<T> of_m = load<T>(log_m + at), of_v = load<T>(log_v + at);
+      const Vec<T> m = part(first, at, width), v = part(second, at, width);
+      if (decays[0]) {
+        store<T>(decays[0] + at, larger<T>(of_m, lowest));
+        store<T>(decays[1] + at, log_magnitude(v));
+        store<T>(decays[2] + at, direction(m));
+        store<T>(decays[3] + at, direction(v));
+      }
+      if (adam[0]) {
+        store<T>(adam[0] + at, T(-0.5) * of_v);
+        store<T>(adam[1] + at, larger<T>(of_m - T(0.5) * of_v, lowest));
+        store<T>(adam[2] + at, direction(m / root(v + T(c_.epsilon))));
+      }
     }
   }
 
@@ -402,7 +416,7 @@ class Learned {
     const Int<T> number = lane_numbers<T>() + lane<T>(at);
     T cutoff[cutoff_degree + 1];
     for (int k = 0; k <= cutoff_degree; ++k) cutoff[k] = T(c_.cutoff[k]);
-    for (int64_t j = begin; j < end; ++j) {
+    auto distance = [&](int64_t j) {
       Vec<T> dx = x - place_[j], dy = y - place_[atom_stride_ + j],
              dz = z - place_[2 * atom_stride_ + j];
       if (periodic) {
@@ -410,7 +424,13 @@ class Learned {
         dy -= edge_[1] * rounded<T>(dy * inverse_edge_[1]);
         dz -= edge_[2] * rounded<T>(dz * inverse_edge_[2]);
       }
-      const Vec<T> t = (dx * dx + dy * dy + dz * dz) * factor - T(1);
+      return (dx * dx + dy * dy + dz * dz) * factor - T(1);
+    };
+    // Known one neighbour ahead, so that less waits for it.
+    Vec<T> next = distance(begin);
+    for (int64_t j = begin; j < end; ++j) {
+      const Vec<T> t = next;
+      next = distance(j + 1);
       Int<T> counts = t < T(1);
       if (among) counts &= number != lane<T>(j);
       if (unlike) counts &= own != kind_[j];
@@ -527,24 +547,26 @@ class Learned {
       store<T>(outputs_ + at, size * d * sigmoid);
     }
     T* moved = call_.moved + r * 3 * atoms_;
-    for (int64_t i = 0; i < atoms_; ++i)
-      for (int a = 0; a < 3; ++a) moved[3 * i + a] = outputs_[a * atoms_ + i];
+    for (int64_t at = 0; at < atoms_; at += lanes<T>)
+      keep_coordinates(moved, at, atoms_,
+                       {load<T>(outputs_ + at), load<T>(outputs_ + atoms_ + at),
+                        load<T>(outputs_ + 2 * atoms_ + at)});
   }
 
   const LearnedStep<T>& call_;
   const LearnedConstants& c_;
   const int64_t atoms_, atom_stride_, stride_, hidden_;
   const T smallest_, largest_;  // e^-p, e^p
+  const Logarithm<T> log_;      // log / p
   const int64_t end_;  // of the vectors that hold components
   int raw_;  // inputs of a component before each becomes a logarithm and a sign
   int64_t rows_;                         // of the inputs of components
   const T* weights_[kMostInputs];        // of each of them
   const T* atom_weights_[kMostInputs];   // of each of the inputs of atoms
-  T *inputs_, *merged_, *logs_, *first_, *second_, *values_, *more_, *g_, *here_, *outputs_,
+  T *inputs_, *merged_, *values_, *more_, *g_, *here_, *outputs_,
       *shared_, *place_, *kind_, *atom_inputs_, *moments_;
   T length_, edge_[3], inverse_edge_[3], sines_[kMostPeriods];
   bool mixed_, sines_known_ = false;
-  float log2_[kLog2Degree + 1];
   int32_t last_step_;
 };
 

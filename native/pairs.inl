@@ -167,7 +167,7 @@ void pairs_of_one(const Pairs<T>& call, T* scratch, int64_t replica) {
     }
     for (int64_t k = at; k < end; ++k) energy += meeting.energy[0][k - at];
     for (int64_t j = end; j < call.atoms; ++j) meet(j);
-    atoms.put(of.gradient_unit * meeting.force[0], at, end, call.gradient, replica);
+    atoms.put(of.gradient_unit * meeting.force[0], at, call.gradient, replica);
   });
   call.energy[replica] = energy * of.energy_unit[0];
 }

