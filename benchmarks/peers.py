@@ -88,8 +88,8 @@ def _load_mpi() -> None:
 def lammps(system) -> Callable:
     """LAMMPS, by its library in C (lammps.org): steps of a run in which nothing moves.
 
-    The list of neighbours has all pairs and is made once. Energy is all that is computed
-    besides forces.
+    The list of neighbours has all pairs and is made once; besides forces only the
+    energy is computed.
     """
     _lennard_jones(system, "lammps")
     module = package("lammps", "lammps mpich")
