@@ -237,66 +237,106 @@ void gupta_of_block(const Gupta<T>& call, T* scratch, int64_t begin, int64_t cou
 
 // The same sums in the same order, of one replica with its atoms in lanes.
 template <class T, bool mixed>
-void gupta_of_one(const Gupta<T>& call, T* scratch, int64_t replica) {
-  constexpr int64_t L = lanes<T>, of_term = 2 * L;
-  const int64_t n = call.atoms, stride = whole_vectors<T>(n);
-  T *kinds = scratch + 3 * stride, *density = kinds + stride, *terms = density + stride;
-  const Atoms<T> atoms(call.positions.at(replica), n, T(call.position_limit), all<T>(T(1)),
-                       scratch);
-  const int32_t* species = call.species.at(replica);
-  for (int64_t i = 0; i < stride; ++i) kinds[i] = i < n ? T(species[i]) : T(0);
-  const Metals<T> of(call, replica, 1);
+struct GuptaOfOne {
+  static constexpr int64_t of_term = 2 * lanes<T>;
 
-  T energy = 0;
-  T* term = terms;
-  atoms.by_vectors([&](int64_t at, int64_t end) {
-    const Here<T, 1> here(atoms.from(at));
-    MetalAtoms<T, mixed, 1> metal(of, [&](int) { return load<T>(kinds + at) > T(0.5); });
-    auto meet = [&](int64_t j) {
-      metal.with(here.from(atoms.each(j)), all<T>(kinds[j]) > T(0.5), of, term, Vec<T>{});
-      term += of_term;
-    };
-    for (int64_t j = 0; j < at; ++j) meet(j);
-    for (int64_t j = at; j < end; ++j) {
-      // An atom is not its own neighbour. It counts the repulsion of those before it.
-      const Vec<T> density_before = metal.density[0], repulsion_before = metal.repulsion[0];
-      meet(j);
-      const Int<T> number = lane_numbers<T>();
-      metal.density[0] =
-          choose<T>(number == lane<T>(j - at), density_before, metal.density[0]);
-      metal.repulsion[0] =
-          choose<T>(number > lane<T>(j - at), metal.repulsion[0], repulsion_before);
-    }
-    for (int64_t k = at; k < end; ++k) energy += metal.repulsion[0][k - at];
-    for (int64_t j = end; j < n; ++j) meet(j);
-    store<T>(density + at, metal.density[0]);
-  });
+  GuptaOfOne(const Gupta<T>& call, T* scratch, int64_t replica)
+      : n(call.atoms),
+        of(call, replica, 1),
+        kinds(scratch + 3 * whole_vectors<T>(n)),
+        density(kinds + whole_vectors<T>(n)),
+        terms(density + whole_vectors<T>(n)),
+        atoms(call.positions.at(replica), n, T(call.position_limit), all<T>(T(1)), scratch) {
+    const int32_t* species = call.species.at(replica);
+    for (int64_t i = 0; i < whole_vectors<T>(n); ++i) kinds[i] = i < n ? T(species[i]) : T(0);
+  }
 
-  energy *= T(2);
-  atoms.by_vectors([&](int64_t at, int64_t end) {
-    const Vec<T> sum = load<T>(density + at);
-    const Vec<T> inverse = inverse_root(larger<T>(sum, of.smallest));
-    const Vec<T> own = embedding<T>(sum, inverse);
-    for (int64_t k = at; k < end; ++k) energy -= own[k - at];
-    store<T>(density + at, of.cohesion * inverse);
-  });
+  // Densities, and what the gradient needs. Calls `repelled(at, end, whole, before)` with
+  // the repulsion of each atom and all others, and the others before it.
+  template <class Repelled>
+  HOPGYM_INLINE void densities(Repelled repelled) const {
+    T* term = terms;
+    atoms.by_vectors([&](int64_t at, int64_t end) {
+      const Here<T, 1> here(atoms.from(at));
+      MetalAtoms<T, mixed, 1> metal(of, [&](int) { return load<T>(kinds + at) > T(0.5); });
+      Vec<T> before{};
+      auto meet = [&](int64_t j) {
+        metal.with(here.from(atoms.each(j)), all<T>(kinds[j]) > T(0.5), of, term, Vec<T>{});
+        term += of_term;
+      };
+      for (int64_t j = 0; j < at; ++j) meet(j);
+      before = metal.repulsion[0];
+      for (int64_t j = at; j < end; ++j) {
+        // An atom is not its own neighbour.
+        const Vec<T> density_before = metal.density[0], repulsion_before = metal.repulsion[0];
+        meet(j);
+        const Int<T> number = lane_numbers<T>(), itself = number == lane<T>(j - at);
+        metal.density[0] = choose<T>(itself, density_before, metal.density[0]);
+        metal.repulsion[0] = choose<T>(itself, repulsion_before, metal.repulsion[0]);
+        before = choose<T>(number > lane<T>(j - at), metal.repulsion[0], before);
+      }
+      for (int64_t j = end; j < n; ++j) meet(j);
+      store<T>(density + at, metal.density[0]);
+      repelled(at, end, metal.repulsion[0], before);
+    });
+  }
 
-  const T* known = terms;
-  atoms.by_vectors([&](int64_t at, int64_t) {
-    EmbeddedAtoms<T, 1> atom{Here<T, 1>(atoms.from(at)), {load<T>(density + at)}};
-    for (int64_t j = 0; j < n; ++j, known += of_term)
-      atom.with(atoms.each(j), all<T>(density[j]), known, Space<T>{});
-    atoms.put(all<T>(kForceUnit<T>) * atom.force[0], at, call.gradient, replica);
-  });
-  call.energy[replica] = energy;
-}
+  // Calls `embedded(at, end, energy, inverse)` with that of each atom, and the inverse root
+  // of its density.
+  template <class Embedded>
+  HOPGYM_INLINE void embedding_energies(Embedded embedded) const {
+    atoms.by_vectors([&](int64_t at, int64_t end) {
+      const Vec<T> sum = load<T>(density + at);
+      const Vec<T> inverse = inverse_root(larger<T>(sum, of.smallest));
+      embedded(at, end, embedding<T>(sum, inverse), inverse);
+    });
+  }
+
+  void energy_and_gradient(const Gupta<T>& call, int64_t replica) const {
+    T energy = 0;
+    densities([&](int64_t at, int64_t end, Vec<T>, Vec<T> before) {
+      for (int64_t k = at; k < end; ++k) energy += before[k - at];
+    });
+    energy *= T(2);
+    embedding_energies([&](int64_t at, int64_t end, Vec<T> own, Vec<T> inverse) {
+      for (int64_t k = at; k < end; ++k) energy -= own[k - at];
+      store<T>(density + at, of.cohesion * inverse);
+    });
+    const T* known = terms;
+    atoms.by_vectors([&](int64_t at, int64_t) {
+      EmbeddedAtoms<T, 1> atom{Here<T, 1>(atoms.from(at)), {load<T>(density + at)}};
+      for (int64_t j = 0; j < n; ++j, known += of_term)
+        atom.with(atoms.each(j), all<T>(density[j]), known, Space<T>{});
+      atoms.put(all<T>(kForceUnit<T>) * atom.force[0], at, call.gradient, replica);
+    });
+    call.energy[replica] = energy;
+  }
+
+  void atom_energies(const Gupta<T>& call, int64_t replica) const {
+    T* const energies = call.atom_energies + replica * n;
+    densities([&](int64_t at, int64_t, Vec<T> whole, Vec<T>) { keep(energies, at, n, whole); });
+    embedding_energies([&](int64_t at, int64_t, Vec<T> own, Vec<T>) {
+      keep(energies, at, n, part(energies, at, n) - own);
+    });
+  }
+
+  const int64_t n;
+  const Metals<T> of;
+  T *const kinds, *const density, *const terms;
+  const Atoms<T> atoms;
+};
 
 template <class T, bool mixed>
 void gupta_of(const Gupta<T>& call, T* scratch, int64_t begin, int64_t end) {
+  using One = GuptaOfOne<T, mixed>;
+  if (call.atom_energies) {
+    for (; begin < end; ++begin) One(call, scratch, begin).atom_energies(call, begin);
+    return;
+  }
   by_blocks<T>(
       begin, end, call.atoms,
       [&](int64_t r, int64_t count) { gupta_of_block<T, mixed>(call, scratch, r, count); },
-      [&](int64_t r) { gupta_of_one<T, mixed>(call, scratch, r); });
+      [&](int64_t r) { One(call, scratch, r).energy_and_gradient(call, r); });
 }
 
 }  // namespace

@@ -79,6 +79,7 @@ struct Pairs {
   Operand<T> parameters[kMostParameters];  // epsilon, d0, core, and the kind's own
   T* energy;
   T* gradient;
+  T* atom_energies;  // alone where it is given
 };
 
 template <class T>
@@ -93,6 +94,7 @@ struct Gupta {
   Operand<T> core;
   T* energy;
   T* gradient;
+  T* atom_energies;  // alone where it is given
 };
 
 constexpr int kSiliconParameters = 8;
@@ -106,6 +108,7 @@ struct StillingerWeber {
   Operand<T> parameters[kSiliconParameters];  // in the order of the class in Python
   T* energy;
   T* gradient;
+  T* atom_energies;  // alone where it is given
 };
 
 // History and direction of L-BFGS.

@@ -191,20 +191,28 @@ ffi::Error lbfgs_of(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
   return ffi::Error::Success();
 }
 
-// What all potentials have: results, the number of atoms, and the batch.
+// What all potentials have: results, the number of atoms, and the batch. The results are
+// energy and gradient, or the energies of atoms.
 template <class Call>
 ffi::Error begin(Call& call, std::vector<int64_t>& batch, const ffi::RemainingRets& results,
                  double position_limit) {
+  const bool of_atoms = results.size() == 1;
+  const size_t core = of_atoms ? 1 : 2;
+  auto last = results.get<ffi::AnyBuffer>(core - 1);
   auto energy = results.get<ffi::AnyBuffer>(0);
-  auto gradient = results.get<ffi::AnyBuffer>(1);
-  if (!energy || !gradient || (*gradient)->dimensions().size() < 2)
+  if (!energy || !last || (*last)->dimensions().size() < core)
     return wrong("hopgym: results of a potential are missing");
-  const auto shape = (*gradient)->dimensions();
-  batch.assign(shape.begin(), shape.end() - 2);
-  call.atoms = shape[shape.size() - 2];
+  const auto shape = (*last)->dimensions();
+  batch.assign(shape.begin(), shape.end() - core);
+  call.atoms = shape[shape.size() - core];
   call.position_limit = position_limit;
-  call.energy = static_cast<decltype(call.energy)>((*energy)->untyped_data());
-  call.gradient = static_cast<decltype(call.gradient)>((*gradient)->untyped_data());
+  auto* const data = static_cast<decltype(call.energy)>((*last)->untyped_data());
+  if (of_atoms) {
+    call.atom_energies = data;
+  } else {
+    call.energy = static_cast<decltype(call.energy)>((*energy)->untyped_data());
+    call.gradient = data;
+  }
   return ffi::Error::Success();
 }
 

@@ -172,8 +172,32 @@ void pairs_of_one(const Pairs<T>& call, T* scratch, int64_t replica) {
   call.energy[replica] = energy * of.energy_unit[0];
 }
 
+// Half of what each atom shares with all others.
+template <class T, template <class> class Pair>
+void atom_energies_of_one(const Pairs<T>& call, T* scratch, int64_t replica) {
+  const PairsOf<T, Pair> of(call, replica, 1);
+  const Atoms<T> atoms(call.positions.at(replica), call.atoms, T(call.position_limit),
+                       of.inverse_length, scratch);
+  atoms.by_vectors([&](int64_t at, int64_t end) {
+    const Here<T, 1> here(atoms.from(at));
+    Vec<T> energy[1] = {}, weight[1];
+    for (int64_t j = 0; j < call.atoms; ++j) {
+      const Vec<T> before = energy[0];
+      of.pair(here.from(atoms.each(j)).squared, energy, weight);
+      if (at <= j && j < end)
+        energy[0] = choose<T>(lane_numbers<T>() == lane<T>(j - at), before, energy[0]);
+    }
+    keep(call.atom_energies + replica * call.atoms, at, call.atoms,
+         T(0.5) * of.energy_unit * energy[0]);
+  });
+}
+
 template <class T, template <class> class Pair>
 void pairs_of(const Pairs<T>& call, T* scratch, int64_t begin, int64_t end) {
+  if (call.atom_energies) {
+    for (; begin < end; ++begin) atom_energies_of_one<T, Pair>(call, scratch, begin);
+    return;
+  }
   by_blocks<T>(
       begin, end, call.atoms,
       [&](int64_t r, int64_t count) { pairs_of_block<T, Pair>(call, scratch, r, count); },

@@ -235,58 +235,82 @@ void stillinger_weber_of_block(const StillingerWeber<T>& call, T* scratch, int64
 
 // The same sums in the same order, of one replica with its atoms in lanes.
 template <class T>
-void stillinger_weber_of_one(const StillingerWeber<T>& call, T* scratch, int64_t replica) {
-  constexpr int64_t L = lanes<T>, of_pair = Bond<T>::kCount * L;
-  const int64_t n = call.atoms, stride = whole_vectors<T>(n);
-  T *moments = scratch + 3 * stride, *bonds = moments + Moments<T>::kCount * stride;
-  int32_t* const neighbours = reinterpret_cast<int32_t*>(bonds + n * stride / L * of_pair);
-  const Silicon<T> of(call, replica, 1);
-  const Atoms<T> atoms(call.positions.at(replica), n, T(call.position_limit), T(1) / of.sigma,
-                       scratch);
+struct SiliconOfOne {
+  static constexpr int64_t of_pair = Bond<T>::kCount * lanes<T>;
 
-  Vec<T> energy{}, angular{};
-  T* bond = bonds;
-  Lists found(neighbours);
-  atoms.by_vectors([&](int64_t at, int64_t end) {
-    const Space<T> here = atoms.from(at);
-    Vec<T> row{};
-    Moments<T> sums;
-    found.begin();
-    for (int64_t j = 0; j < n; ++j) {
-      // An atom is not its own neighbour. It counts the energy with those before it.
-      const Int<T> number = lane_numbers<T>() + lane<T>(at);
-      const Space<T> d = of.nearest_image(here - atoms.each(j));
-      const Vec<T> squared = dot(d, d);
-      const Int<T> near = (squared < of.cut2) & (number != lane<T>(j));
-      if (!any<T>(near)) continue;
-      Vec<T> with = row;
-      const Bond<T> fresh(of, d, squared, near, with);
-      row = choose<T>(number > lane<T>(j), with, row);
-      sums.add(fresh.f, fresh.unit);
-      fresh.store_to(bond);
-      bond += of_pair;
-      found.add(j);
-    }
-    sums.store_to(moments + at, stride);
-    const Vec<T> own = sums.energy();
-    for (int64_t k = at; k < end; ++k) energy += row[k - at], angular += own[k - at];
-  });
+  SiliconOfOne(const StillingerWeber<T>& call, T* scratch, int64_t replica)
+      : n(call.atoms),
+        stride(whole_vectors<T>(n)),
+        of(call, replica, 1),
+        moments(scratch + 3 * stride),
+        bonds(moments + Moments<T>::kCount * stride),
+        neighbours(reinterpret_cast<int32_t*>(bonds + n * stride / lanes<T> * of_pair)),
+        atoms(call.positions.at(replica), n, T(call.position_limit), T(1) / of.sigma, scratch) {}
 
-  bond = bonds;
-  Lists known(neighbours);
-  const Vec<T> unit = of.epsilon / of.sigma;
-  atoms.by_vectors([&](int64_t at, int64_t) {
-    const Moments<T> mine = Moments<T>::load_from(moments + at, stride);
-    Space<T> force{};
-    known.visit([&](int64_t j) {
-      force = force + Bond<T>(bond).pull(of, mine, Moments<T>::each(moments + j, stride));
-      bond += of_pair;
+  // Moments, and what the gradient needs. Calls `visit(at, end, whole, before, angular)`
+  // with the energy of each atom's bonds, of those with atoms before it, and its moments'.
+  template <class Visit>
+  HOPGYM_INLINE void sum(Visit visit) const {
+    T* bond = bonds;
+    Lists found(neighbours);
+    atoms.by_vectors([&](int64_t at, int64_t end) {
+      const Space<T> here = atoms.from(at);
+      Vec<T> whole{}, before{};
+      Moments<T> sums;
+      found.begin();
+      for (int64_t j = 0; j < n; ++j) {
+        // An atom is not its own neighbour.
+        const Int<T> number = lane_numbers<T>() + lane<T>(at);
+        const Space<T> d = of.nearest_image(here - atoms.each(j));
+        const Vec<T> squared = dot(d, d);
+        const Int<T> near = (squared < of.cut2) & (number != lane<T>(j));
+        if (!any<T>(near)) continue;
+        const Bond<T> fresh(of, d, squared, near, whole);
+        before = choose<T>(number > lane<T>(j), whole, before);
+        sums.add(fresh.f, fresh.unit);
+        fresh.store_to(bond);
+        bond += of_pair;
+        found.add(j);
+      }
+      sums.store_to(moments + at, stride);
+      visit(at, end, whole, before, sums.energy());
     });
-    atoms.put(unit * force, at, call.gradient, replica);
-  });
-  energy = of.epsilon * (energy + T(0.5) * of.strength * angular);
-  call.energy[replica] = energy[0];
-}
+  }
+
+  void energy_and_gradient(const StillingerWeber<T>& call, int64_t replica) const {
+    Vec<T> energy{}, angular{};
+    sum([&](int64_t at, int64_t end, Vec<T>, Vec<T> before, Vec<T> own) {
+      for (int64_t k = at; k < end; ++k) energy += before[k - at], angular += own[k - at];
+    });
+    const T* bond = bonds;
+    Lists known(neighbours);
+    const Vec<T> unit = of.epsilon / of.sigma;
+    atoms.by_vectors([&](int64_t at, int64_t) {
+      const Moments<T> mine = Moments<T>::load_from(moments + at, stride);
+      Space<T> force{};
+      known.visit([&](int64_t j) {
+        force = force + Bond<T>(bond).pull(of, mine, Moments<T>::each(moments + j, stride));
+        bond += of_pair;
+      });
+      atoms.put(unit * force, at, call.gradient, replica);
+    });
+    energy = of.epsilon * (energy + T(0.5) * of.strength * angular);
+    call.energy[replica] = energy[0];
+  }
+
+  void atom_energies(const StillingerWeber<T>& call, int64_t replica) const {
+    sum([&](int64_t at, int64_t, Vec<T> whole, Vec<T>, Vec<T> own) {
+      keep(call.atom_energies + replica * n, at, n,
+           T(0.5) * of.epsilon * (whole + of.strength * own));
+    });
+  }
+
+  const int64_t n, stride;
+  const Silicon<T> of;
+  T *const moments, *const bonds;
+  int32_t* const neighbours;
+  const Atoms<T> atoms;
+};
 
 }  // namespace
 
@@ -304,10 +328,15 @@ int64_t stillinger_weber_scratch(const StillingerWeber<T>& call) {
 
 template <class T>
 void stillinger_weber(const StillingerWeber<T>& call, T* scratch, int64_t begin, int64_t end) {
+  using One = SiliconOfOne<T>;
+  if (call.atom_energies) {
+    for (; begin < end; ++begin) One(call, scratch, begin).atom_energies(call, begin);
+    return;
+  }
   by_blocks<T>(
       begin, end, call.atoms,
       [&](int64_t r, int64_t count) { stillinger_weber_of_block<T>(call, scratch, r, count); },
-      [&](int64_t r) { stillinger_weber_of_one<T>(call, scratch, r); });
+      [&](int64_t r) { One(call, scratch, r).energy_and_gradient(call, r); });
 }
 
 template int64_t stillinger_weber_scratch(const StillingerWeber<float>&);

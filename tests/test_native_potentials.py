@@ -13,6 +13,16 @@ from hopgym import get_system
 STIFFNESS = {"LJ": 72, "Morse14": 2 * 14**2, "Gupta": 72, "SW": 300}
 
 
+def everything_of(system):
+    """Energy, gradient and energies of atoms as a function of positions."""
+
+    def compute(positions):
+        atoms = system.potential.atom_energies(positions, system.species, system.box)
+        return *system.energy_and_gradient(positions), atoms
+
+    return compute
+
+
 @needs_kernels
 @pytest.mark.parametrize(
     "name",
@@ -30,21 +40,25 @@ def test_potentials(backend, double, name):
     where = jnp.concatenate([near, 0.3 * near, far, overlap, near + 100])
 
     def compute():
-        return jax.jit(jax.vmap(system.energy_and_gradient))(where)
+        return jax.jit(jax.vmap(everything_of(system)))(where)
 
-    (energy, gradient), (by_formulas, slope) = by_both(backend, compute)
+    mine, formulas = by_both(backend, compute)
     with jax.enable_x64(True):
-        precise = jax.jit(jax.vmap(get_system(name).energy_and_gradient))
+        precise = jax.jit(jax.vmap(everything_of(get_system(name))))
         expected = precise(np.asarray(where, np.float64))
-        e, g = map(np.asarray, expected)
+        e, g, atoms = map(np.asarray, expected)
     tolerance = 1e-12 if double else 5e-6
     unit = float(system.energy_unit) / float(system.length)
     floor = STIFFNESS[name.partition("-")[0]] / 16 * unit
     largest = np.abs(g).max(axis=(1, 2), keepdims=True)
     # Positions that are rounded, in boxes and near overlaps, cost the formulas as much.
-    for found, formula, exact, scale in (
-        (energy, by_formulas, e, 1 + np.abs(e)),
-        (gradient, slope, g, largest + floor),
+    scales = (
+        1 + np.abs(e),
+        largest + floor,
+        1 + np.abs(atoms).max(axis=1, keepdims=True),
+    )
+    for found, formula, exact, scale in zip(
+        mine, formulas, (e, g, atoms), scales, strict=True
     ):
         rounding = np.abs(formula - exact).max(axis=tuple(range(1, exact.ndim)))
         allowed = tolerance * scale + 2 * rounding.reshape(-1, *[1] * (exact.ndim - 1))
@@ -79,7 +93,7 @@ def test_replicas_do_not_depend_on_each_other(backend, double, name, count):
     backend("native")
     system = get_system(name)
     where = starts(system, 67)
-    of_all = jax.jit(jax.vmap(system.energy_and_gradient))
+    of_all = jax.jit(jax.vmap(everything_of(system)))
     everything = of_all(where)
     spoiled = where[:count].at[: count - 1 : 2].set(jnp.nan)
     spoiled = spoiled.at[1 : count - 1 : 4, 1].set(spoiled[1 : count - 1 : 4, 0])
@@ -87,7 +101,7 @@ def test_replicas_do_not_depend_on_each_other(backend, double, name, count):
     last = count - 1
     for whole, part in zip(everything, some, strict=True):
         np.testing.assert_array_equal(whole[last], part[last])
-    alone = system.energy_and_gradient(where[last])
+    alone = everything_of(system)(where[last])
     for whole, single in zip(everything, alone, strict=True):
         np.testing.assert_array_equal(whole[last], single)
 

@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hopgym.potentials import kernel
 from hopgym.potentials.base import (
     Box,
     Energy,
@@ -29,6 +28,7 @@ from hopgym.potentials.base import (
     row_sums,
     squared_distances,
 )
+from hopgym.potentials.kernel import Kernel, PotentialWithKernel
 
 # Below this a squared bond energy is as good as none: an isolated atom. Its power of
 # -3/2, in derivatives, must be a float32.
@@ -37,7 +37,7 @@ SMALLEST_DENSITY = 1e-20
 Table = Float[Array, "species species"]
 
 
-class Gupta(kernel.PotentialWithKernel):
+class Gupta(PotentialWithKernel):
     """sum_i { sum_j A exp[-p (r/d0 - 1)] - sqrt(sum_j xi^2 exp[-2 q (r/d0 - 1)]) }.
 
     Sums run over all j != i; A, xi, p, q and d0 depend on the species of i and j.
@@ -108,17 +108,9 @@ class Gupta(kernel.PotentialWithKernel):
     def has_kernel(self) -> bool:
         return self.d0.shape[0] <= 2
 
-    def _by_kernel(
-        self, positions: Positions, species: Species, box: Box | None
-    ) -> tuple[Energy, Positions]:
-        return kernel.energy_and_gradient(
-            "gupta",
-            positions,
-            species,
-            *self._exponents(),
-            self._core_radius,
-            smallest_density=SMALLEST_DENSITY,
-        )
+    def _kernel(self, species: Species, box: Box | None) -> Kernel:
+        operands = species, *self._exponents(), self._core_radius
+        return Kernel("gupta", operands, {"smallest_density": SMALLEST_DENSITY})
 
     def _by_formulas(
         self, positions: Positions, species: Species, box: Box | None
@@ -133,7 +125,7 @@ class Gupta(kernel.PotentialWithKernel):
         gradient = central_gradient(weights, about_mean)[:atoms]
         return jnp.sum(energies[:atoms]), gradient
 
-    def atom_energies(
+    def _atoms_by_formulas(
         self, positions: Positions, species: Species, box: Box | None
     ) -> Float[Array, " atoms"]:
         repulsion, density, *_ = self._pairs(padded(centred(positions)), species)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import abc
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Array, Float
 
 from hopgym import native
 from hopgym.potentials.base import (
@@ -19,6 +20,32 @@ from hopgym.potentials.base import (
 )
 
 
+class Kernel(NamedTuple):
+    """Which kernel computes a potential.
+
+    **Arguments:**
+
+    - `target`: its name.
+    - `operands`: the arrays that it takes after the positions, in its order.
+    - `constants`: the numbers that it takes, by name.
+    """
+
+    target: str
+    operands: tuple[Array, ...]
+    constants: dict[str, float]
+
+    def __call__(self, results: Any, positions: Positions) -> Any:
+        """Its results, whose shapes and dtypes say what it computes."""
+        constants = {"position_limit": POSITION_LIMIT, **self.constants}
+        return native.call(
+            self.target,
+            results,
+            positions,
+            *self.operands,
+            **{name: np.float64(value) for name, value in constants.items()},
+        )
+
+
 class PotentialWithKernel(AbstractPotential):
     """A potential that a kernel can compute where there is one, as well as formulas."""
 
@@ -28,51 +55,50 @@ class PotentialWithKernel(AbstractPotential):
         return True
 
     @abc.abstractmethod
-    def _by_kernel(
-        self, positions: Positions, species: Species, box: Box | None
-    ) -> tuple[Energy, Positions]:
-        """Energy and gradient by [`energy_and_gradient`][] of this module."""
+    def _kernel(self, species: Species, box: Box | None) -> Kernel:
+        """The kernel and its operands."""
 
     @abc.abstractmethod
     def _by_formulas(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
-        """The same in JAX."""
+        """Energy and gradient in JAX."""
+
+    @abc.abstractmethod
+    def _atoms_by_formulas(
+        self, positions: Positions, species: Species, box: Box | None
+    ) -> Float[Array, " atoms"]:
+        """Energies of atoms in JAX."""
+
+    def _by_kernel(
+        self, positions: Positions, species: Species, box: Box | None
+    ) -> tuple[Energy, Positions]:
+        dtype = positions.dtype
+        energy = jax.ShapeDtypeStruct((), dtype)
+        gradient = jax.ShapeDtypeStruct(positions.shape, dtype)
+        of_energy, of_gradient = self._kernel(species, box)(
+            (energy, gradient), positions
+        )
+        return of_energy, of_gradient
+
+    def _atoms_by_kernel(
+        self, positions: Positions, species: Species, box: Box | None
+    ) -> Float[Array, " atoms"]:
+        energies = jax.ShapeDtypeStruct(positions.shape[:1], positions.dtype)
+        return self._kernel(species, box)(energies, positions)
 
     def energy_and_gradient(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
+        own, operands = type(self), (self, positions, species, box)
         if not self.has_kernel:
-            return self._by_formulas(positions, species, box)
-        own = type(self)
-        return native.either(
-            own._by_kernel, own._by_formulas, self, positions, species, box
-        )
+            return own._by_formulas(*operands)
+        return native.either(own._by_kernel, own._by_formulas, *operands)
 
-
-def energy_and_gradient(
-    target: str, positions: Positions, *operands: Any, **constants: float
-) -> tuple[Energy, Positions]:
-    """Energy and gradient of a potential.
-
-    **Arguments:**
-
-    - `target`: name of the kernel.
-    - `positions`: in the potential's length unit.
-    - `operands`: the arrays that the kernel takes, in its order.
-    - `constants`: the numbers that it takes.
-    """
-    dtype = positions.dtype
-    results = (
-        jax.ShapeDtypeStruct((), dtype),
-        jax.ShapeDtypeStruct(positions.shape, dtype),
-    )
-    constants = {"position_limit": POSITION_LIMIT, **constants}
-    energy, gradient = native.call(
-        target,
-        results,
-        positions,
-        *operands,
-        **{name: np.float64(value) for name, value in constants.items()},
-    )
-    return energy, gradient
+    def atom_energies(
+        self, positions: Positions, species: Species, box: Box | None
+    ) -> Float[Array, " atoms"]:
+        own, operands = type(self), (self, positions, species, box)
+        if not self.has_kernel:
+            return own._atoms_by_formulas(*operands)
+        return native.either(own._atoms_by_kernel, own._atoms_by_formulas, *operands)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hopgym.potentials import kernel
 from hopgym.potentials.base import (
     Box,
     Energy,
@@ -22,9 +21,10 @@ from hopgym.potentials.base import (
     row_sums,
     squared_distances,
 )
+from hopgym.potentials.kernel import Kernel, PotentialWithKernel
 
 
-class LennardJones(kernel.PotentialWithKernel):
+class LennardJones(PotentialWithKernel):
     """sum_{i<j} epsilon [(d0/r)^12 - 2 (d0/r)^6].
 
     Within `core * d0` a pair's energy is continued linearly in r^2, with the value
@@ -64,12 +64,8 @@ class LennardJones(kernel.PotentialWithKernel):
         energies = r6 * (r6 - 2) + slope * jnp.maximum(inverse - edge, 0)
         return energies, 12 * (r6 - r6 * r6) * r2
 
-    def _by_kernel(
-        self, positions: Positions, species: Species, box: Box | None
-    ) -> tuple[Energy, Positions]:
-        return kernel.energy_and_gradient(
-            "lennard_jones", positions, self.epsilon, self.d0, self.core
-        )
+    def _kernel(self, species: Species, box: Box | None) -> Kernel:
+        return Kernel("lennard_jones", (self.epsilon, self.d0, self.core), {})
 
     def _by_formulas(
         self, positions: Positions, species: Species, box: Box | None
@@ -81,7 +77,7 @@ class LennardJones(kernel.PotentialWithKernel):
         energy = 0.5 * self.epsilon * jnp.sum(row_sums(energies))
         return energy, gradient * (self.epsilon / self.d0)
 
-    def atom_energies(
+    def _atoms_by_formulas(
         self, positions: Positions, species: Species, box: Box | None
     ) -> Float[Array, " atoms"]:
         atoms = positions.shape[0]

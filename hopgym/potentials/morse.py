@@ -8,7 +8,6 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hopgym.potentials import kernel
 from hopgym.potentials.base import (
     Box,
     Energy,
@@ -24,9 +23,10 @@ from hopgym.potentials.base import (
     row_sums,
     squared_distances,
 )
+from hopgym.potentials.kernel import Kernel, PotentialWithKernel
 
 
-class Morse(kernel.PotentialWithKernel):
+class Morse(PotentialWithKernel):
     """sum_{i<j} epsilon b (b - 2) with b = exp[rho (1 - r/d0)].
 
     **Arguments:**
@@ -60,12 +60,8 @@ class Morse(kernel.PotentialWithKernel):
         slope = -2 * self.rho * bond * (bond - 1)
         return bond * (bond - 2), slope / jnp.maximum(distances, self.core)
 
-    def _by_kernel(
-        self, positions: Positions, species: Species, box: Box | None
-    ) -> tuple[Energy, Positions]:
-        return kernel.energy_and_gradient(
-            "morse", positions, self.epsilon, self.d0, self.core, self.rho
-        )
+    def _kernel(self, species: Species, box: Box | None) -> Kernel:
+        return Kernel("morse", (self.epsilon, self.d0, self.core, self.rho), {})
 
     def _by_formulas(
         self, positions: Positions, species: Species, box: Box | None
@@ -77,7 +73,7 @@ class Morse(kernel.PotentialWithKernel):
         energy = 0.5 * self.epsilon * jnp.sum(row_sums(energies))
         return energy, gradient * (self.epsilon / self.d0)
 
-    def atom_energies(
+    def _atoms_by_formulas(
         self, positions: Positions, species: Species, box: Box | None
     ) -> Float[Array, " atoms"]:
         atoms = positions.shape[0]

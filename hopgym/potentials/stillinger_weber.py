@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hopgym.potentials import kernel
 from hopgym.potentials.base import (
     FAR,
     POSITION_LIMIT,
@@ -27,13 +26,14 @@ from hopgym.potentials.base import (
     exponential,
     row_sums,
 )
+from hopgym.potentials.kernel import Kernel, PotentialWithKernel
 
 # Bonds are cut at this fraction of the cutoff: closer to it every term is
 # exp(-1/(1 - r/cutoff)) and smaller than the smallest float64.
 CUT = 0.9995
 
 
-class StillingerWeber(kernel.PotentialWithKernel):
+class StillingerWeber(PotentialWithKernel):
     """sum_{i<j} theta_2 + sum_i sum_{j<k} theta_3, within the cutoff a * sigma.
 
     theta_2 = A epsilon [B (sigma/r)^4 - 1] exp[sigma / (r - a sigma)]
@@ -169,23 +169,13 @@ class StillingerWeber(kernel.PotentialWithKernel):
     def has_kernel(self) -> bool:
         return self.images == 0
 
-    def _by_kernel(
-        self, positions: Positions, species: Species, box: Box | None
-    ) -> tuple[Energy, Positions]:
-        return kernel.energy_and_gradient(
-            "stillinger_weber",
-            positions,
-            box,
-            self.a,
-            self.big_a,
-            self.big_b,
-            self.epsilon,
-            self.sigma,
-            self.strength,
-            self.gamma,
-            self.core,
-            cut=CUT,
+    def _kernel(self, species: Species, box: Box | None) -> Kernel:
+        assert box is not None, "a System without a box refuses this potential"
+        operands = (
+            *(box, self.a, self.big_a, self.big_b, self.epsilon),
+            *(self.sigma, self.strength, self.gamma, self.core),
         )
+        return Kernel("stillinger_weber", operands, {"cut": CUT})
 
     def _by_formulas(
         self, positions: Positions, species: Species, box: Box | None
@@ -234,7 +224,7 @@ class StillingerWeber(kernel.PotentialWithKernel):
         scale = self.epsilon / self.sigma
         return self.epsilon * jnp.sum(energies), jnp.stack(gradient, axis=1) * scale
 
-    def atom_energies(
+    def _atoms_by_formulas(
         self, positions: Positions, species: Species, box: Box | None
     ) -> Float[Array, " atoms"]:
         units, distances, _ = self._bonds(positions, box)
