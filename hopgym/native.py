@@ -26,7 +26,7 @@ LIBRARY = "libhopgym.so"
 BACKENDS = ("auto", "native", "xla")
 TARGETS = (
     *("lennard_jones", "morse", "gupta", "stillinger_weber"),
-    *("learned_step", "lbfgs"),
+    *("radial_functions", "learned_step", "lbfgs"),
 )
 _SUFFIX = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 

@@ -27,19 +27,33 @@ struct Operand {
   }
 };
 
-// Constants of the learned optimizer: the same in all calls.
-struct LearnedConstants {
-  int features;  // bits, in the order of Table 1
-  int kinds;
-  int decays;
-  int periods;
-  int etas;
-  const double* decay;
-  const double* period;
+// Constants of radial symmetry functions: the same in all calls.
+struct RadialConstants {
+  int kinds, etas;
+  bool periodic;
   const double* cutoff;  // coefficients of the cutoff function, lowest first
   const double* table;   // (degree + 1, etas): functions from moments
-  const double* log2;    // coefficients of the logarithm
   double radius;         // of the cutoff
+};
+
+template <class T>
+struct RadialFunctions {
+  const RadialConstants* constants;
+  int64_t atoms;
+  Operand<T> positions, box;
+  Operand<int32_t> species;
+  T* functions;  // (replicas, atoms, kinds * etas)
+};
+
+// Constants of the learned optimizer: the same in all calls.
+struct LearnedConstants {
+  RadialConstants radial;
+  int features;  // bits, in the order of Table 1
+  int decays;
+  int periods;
+  const double* decay;
+  const double* period;
+  const double* log2;  // coefficients of the logarithm
   double epsilon;
   double gradient_limit;
   double direction_limit;
@@ -54,7 +68,6 @@ struct LearnedStep {
   int64_t components;  // 3 atoms, filled up
   int64_t hidden;
   int64_t inner_layers;
-  bool periodic;
   Operand<T> gradient, positions, first, second;
   Operand<int32_t> step, species;
   Operand<T> box, length, energy;
@@ -136,6 +149,7 @@ struct Lbfgs {
   HOPGYM_KERNEL(pairs, Pairs)                                                          \
   HOPGYM_KERNEL(gupta, Gupta)                                                          \
   HOPGYM_KERNEL(stillinger_weber, StillingerWeber)                                     \
+  HOPGYM_KERNEL(radial_functions, RadialFunctions)                                     \
   HOPGYM_KERNEL(learned_step, LearnedStep)                                             \
   HOPGYM_KERNEL(lbfgs, Lbfgs)                                                          \
   }

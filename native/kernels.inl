@@ -4,6 +4,7 @@
 #include "block.inl"
 #include "gupta.inl"
 #include "lbfgs.inl"
+#include "radial.inl"
 #include "learned_step.inl"
 #include "pairs.inl"
 #include "stillinger_weber.inl"

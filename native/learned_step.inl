@@ -8,16 +8,11 @@ namespace {
 
 using hopgym::LearnedConstants;
 using hopgym::LearnedStep;
-using hopgym::kCutoffDegree;
-using hopgym::kDegree;
 using hopgym::kMostInputs;
 using hopgym::kMostPeriods;
+using hopgym::RadialConstants;
 
 enum Feature { kGradients, kPositions, kDecays, kAdam, kSingular, kSpecies, kStep, kRadial };
-
-constexpr int kWidest = 64 / sizeof(float);  // rows of scratch are a multiple of this
-
-inline int64_t filled(int64_t n) { return (n + kWidest - 1) / kWidest * kWidest; }
 
 // Hidden units and vectors of components that are summed at once: what registers hold.
 constexpr int kUnits = HOPGYM_BYTES == 64 ? 8 : 4;
@@ -56,8 +51,8 @@ class Learned {
         largest_(std::exp(T(c_.logarithms))),
         log_(c_.log2, c_.logarithms),
         end_((3 * call.atoms + lanes<T> - 1) / lanes<T> * lanes<T>) {
-    const int of_atom = (has(kSpecies) && c_.kinds == 2 ? 2 : 0) +
-                        (has(kRadial) ? 2 * c_.kinds * c_.etas : 0);
+    const int of_atom = (has(kSpecies) && radial().kinds == 2 ? 2 : 0) +
+                        (has(kRadial) ? 2 * radial().kinds * radial().etas : 0);
     raw_ = has(kGradients) + has(kPositions) +
            2 * c_.decays * (has(kDecays) + has(kAdam));
     int64_t used = 0;
@@ -74,10 +69,8 @@ class Learned {
     here_ = take(stride_);
     outputs_ = take(2 * stride_);
     shared_ = take(filled(hidden_));
-    place_ = take(3 * atom_stride_);
-    kind_ = take(atom_stride_);
     atom_inputs_ = take(of_atom * atom_stride_);
-    moments_ = take((kDegree<T> + 1) * atom_stride_);
+    surroundings_ = take(Radial<T>::room(atoms_));
     size = used;
   }
 
@@ -94,6 +87,8 @@ class Learned {
 
  private:
   bool has(Feature feature) const { return c_.features >> feature & 1; }
+  const RadialConstants& radial() const { return c_.radial; }
+  Radial<T> surroundings() const { return Radial<T>(radial(), atoms_, surroundings_); }
 
   // log|x| / p, at least -1.
   Vec<T> log_magnitude(Vec<T> x) const {
@@ -126,7 +121,7 @@ class Learned {
     const T limit = T(c_.gradient_limit);
     const T inverse = 1 / length_;
     Space<T> mean{};
-    if (!call_.periodic) {
+    if (!radial().periodic) {
       Space<T> sum{};
       for (int64_t at = 0; at < atoms_; at += lanes<T>)
         sum = sum + coordinates(positions, at, atoms_);
@@ -135,30 +130,21 @@ class Learned {
       mean = {all<T>(sum.x[0] / atoms_), all<T>(sum.y[0] / atoms_), all<T>(sum.z[0] / atoms_)};
     }
     // From the last atoms to the first, as in atom_units.
+    Radial<T> near = surroundings();
     for (int64_t at = whole_vectors<T>(atoms_) - lanes<T>; at >= 0; at -= lanes<T>) {
       const Space<T> slope = coordinates(gradient, at, atoms_);
       Space<T> x = coordinates(positions, at, atoms_);
-      if (call_.periodic) x = {middled(x.x, box[0]), middled(x.y, box[1]), middled(x.z, box[2])};
+      if (radial().periodic)
+        x = {middled(x.x, box[0]), middled(x.y, box[1]), middled(x.z, box[2])};
       x = all<T>(inverse) * (x - mean);
+      near.place(at, x);
       const Vec<T> slopes[] = {slope.x, slope.y, slope.z}, places[] = {x.x, x.y, x.z};
       for (int a = 0; a < 3; ++a) {
         store<T>(g_ + a * atoms_ + at, bounded<T>(unit * slopes[a], limit));
         store<T>(here_ + a * atoms_ + at, places[a]);
-        store<T>(place_ + a * atom_stride_ + at, places[a]);
       }
     }
     for (int64_t k = 3 * atoms_; k < stride_; ++k) g_[k] = here_[k] = 0;
-    for (int a = 0; a < 3; ++a) {
-      edge_[a] = call_.periodic ? box[a] * inverse : T(0);
-      inverse_edge_[a] = call_.periodic ? T(1) / edge_[a] : T(0);
-    }
-    const int32_t* species = call_.species.at(r);
-    mixed_ = false;
-    for (int64_t i = 0; i < atoms_; ++i) {
-      kind_[i] = T(species[i]);
-      mixed_ = mixed_ || species[i] != species[0];
-    }
-    for (int64_t i = atoms_; i < atom_stride_; ++i) kind_[i] = 0;
   }
 
   // The next input of components, and where its weights are.
@@ -330,14 +316,20 @@ class Learned {
   // First layer's sums of the inputs of atoms, for all components of an atom.
   void of_atoms(int64_t r) {
     int rows = 0;
-    if (has(kSpecies) && c_.kinds == 2) {
+    const int32_t* species = call_.species.at(r);
+    if (has(kSpecies) && radial().kinds == 2) {
       for (int kind = 0; kind < 2; ++kind, ++rows)
-        for (int64_t i = 0; i < atom_stride_; ++i)
-          atom_inputs_[rows * atom_stride_ + i] = kind_[i] == kind;
+        for (int64_t i = 0; i < atoms_; ++i)
+          atom_inputs_[rows * atom_stride_ + i] = species[i] == kind;
     }
     if (has(kRadial)) {
-      radial(atom_inputs_ + rows * atom_stride_);
-      rows += 2 * c_.kinds * c_.etas;
+      const int count = radial().kinds * radial().etas;
+      Radial<T> near = surroundings();
+      near.meet(species, call_.box.at(r), length_);
+      near.functions([&](int k, int64_t at, Vec<T> x) {
+        scale(atom_inputs_ + rows * atom_stride_, k, count, atom_stride_, at, x);
+      });
+      rows += 2 * count;
     }
     const T* weights = call_.of_atom.at(r);
     for (int k = 0; k < rows; ++k) atom_weights_[k] = weights + k * hidden_;
@@ -369,92 +361,6 @@ class Learned {
       for (int v = vectors - 1; v >= 0; --v)
         for (int a = 0; a < 3; ++a)
           store<T>(values_ + (h + u) * stride_ + a * atoms_ + at + v * lanes<T>, sum[u][v]);
-  }
-
-  // Symmetry functions of all atoms, from sums of Gamma t^k over neighbours.
-  void radial(T* rows) {
-    for (int kind = 0; kind < c_.kinds; ++kind) {
-      for (int64_t at = 0; at < atoms_; at += lanes<T>) {
-        if (kind == 0 || mixed_)
-          sums(at, kind == 1);
-        else
-          for (int k = 0; k <= kDegree<T>; ++k) store<T>(moments_ + k * atom_stride_ + at, Vec<T>{});
-        for (int e = 0; e < c_.etas; ++e) {
-          Vec<T> sum{};
-          for (int k = 0; k <= kDegree<T>; ++k)
-            sum += T(c_.table[k * c_.etas + e]) * load<T>(moments_ + k * atom_stride_ + at);
-          scale(rows, kind * c_.etas + e, c_.kinds * c_.etas, atom_stride_, at, sum);
-        }
-      }
-    }
-  }
-
-  // Moments of the atoms from `at` on. No atom is its own neighbour.
-  void sums(int64_t at, bool unlike) {
-    Vec<T> moment[kDegree<T> + 1] = {};
-    const int64_t end = at + lanes<T> < atoms_ ? at + lanes<T> : atoms_;
-    if (call_.periodic) {
-      sums<true, false>(at, 0, at, unlike, moment);
-      sums<true, true>(at, at, end, unlike, moment);
-      sums<true, false>(at, end, atoms_, unlike, moment);
-    } else {
-      sums<false, false>(at, 0, at, unlike, moment);
-      sums<false, true>(at, at, end, unlike, moment);
-      sums<false, false>(at, end, atoms_, unlike, moment);
-    }
-    HOPGYM_UNROLL
-    for (int k = 0; k <= kDegree<T>; ++k) store<T>(moments_ + k * atom_stride_ + at, moment[k]);
-  }
-
-  template <bool periodic, bool among>
-  HOPGYM_INLINE void sums(int64_t at, int64_t begin, int64_t end, bool unlike,
-                          Vec<T> (&moment)[kDegree<T> + 1]) {
-    constexpr int degree = kDegree<T>, cutoff_degree = kCutoffDegree<T>;
-    const T factor = T(2 / (c_.radius * c_.radius));
-    const Vec<T> x = load<T>(place_ + at), y = load<T>(place_ + atom_stride_ + at),
-                 z = load<T>(place_ + 2 * atom_stride_ + at), own = load<T>(kind_ + at);
-    const Int<T> number = lane_numbers<T>() + lane<T>(at);
-    T cutoff[cutoff_degree + 1];
-    for (int k = 0; k <= cutoff_degree; ++k) cutoff[k] = T(c_.cutoff[k]);
-    auto distance = [&](int64_t j) {
-      Vec<T> dx = x - place_[j], dy = y - place_[atom_stride_ + j],
-             dz = z - place_[2 * atom_stride_ + j];
-      if (periodic) {
-        dx -= edge_[0] * rounded<T>(dx * inverse_edge_[0]);
-        dy -= edge_[1] * rounded<T>(dy * inverse_edge_[1]);
-        dz -= edge_[2] * rounded<T>(dz * inverse_edge_[2]);
-      }
-      return (dx * dx + dy * dy + dz * dz) * factor - T(1);
-    };
-    // Known one neighbour ahead, so that less waits for it.
-    Vec<T> next = distance(begin);
-    for (int64_t j = begin; j < end; ++j) {
-      const Vec<T> t = next;
-      next = distance(j + 1);
-      Int<T> counts = t < T(1);
-      if (among) counts &= number != lane<T>(j);
-      if (unlike) counts &= own != kind_[j];
-      // In an order that leaves little to wait for: powers of u, and the cutoff function
-      // as four polynomials in u^4.
-      Vec<T> u[degree + 1];
-      u[1] = smaller<T>(t, all<T>(T(1)));
-      HOPGYM_UNROLL
-      for (int k = 2; k <= degree; ++k) u[k] = u[k / 2] * u[k - k / 2];
-      Vec<T> part[4];
-      HOPGYM_UNROLL
-      for (int m = 0; m < 4; ++m) {
-        constexpr int last = cutoff_degree;
-        const int top = last - (last - m) % 4;
-        part[m] = all<T>(cutoff[top]);
-        HOPGYM_UNROLL
-        for (int k = top - 4; k >= 0; k -= 4) part[m] = part[m] * u[4] + cutoff[k];
-      }
-      const Vec<T> low = part[1] * u[1] + part[0], high = part[3] * u[1] + part[2];
-      const Vec<T> gamma = choose<T>(counts, high * u[2] + low, Vec<T>{});
-      moment[0] += gamma;
-      HOPGYM_UNROLL
-      for (int k = 1; k <= degree; ++k) moment[k] += gamma * u[k];
-    }
   }
 
   void network(int64_t r) {
@@ -564,9 +470,9 @@ class Learned {
   const T* weights_[kMostInputs];        // of each of them
   const T* atom_weights_[kMostInputs];   // of each of the inputs of atoms
   T *inputs_, *merged_, *values_, *more_, *g_, *here_, *outputs_,
-      *shared_, *place_, *kind_, *atom_inputs_, *moments_;
-  T length_, edge_[3], inverse_edge_[3], sines_[kMostPeriods];
-  bool mixed_, sines_known_ = false;
+      *shared_, *atom_inputs_, *surroundings_;
+  T length_, sines_[kMostPeriods];
+  bool sines_known_ = false;
   int32_t last_step_;
 };
 

@@ -61,6 +61,47 @@ ffi::Error wrong(const std::string& problem) {
     });                                                                                \
   } while (false)
 
+// Whether they are those that the library was made for.
+template <class T>
+bool read(RadialConstants& radial, int64_t kinds, int64_t periodic,
+          ffi::Span<const double> cutoff, ffi::Span<const double> table, double radius) {
+  radial.kinds = int(kinds);
+  radial.periodic = periodic != 0;
+  radial.etas = int(table.size() / (kDegree<T> + 1));
+  radial.cutoff = cutoff.begin();
+  radial.table = table.begin();
+  radial.radius = radius;
+  return table.size() % (kDegree<T> + 1) == 0 && cutoff.size() == kCutoffDegree<T> + 1;
+}
+
+template <class T>
+ffi::Error radial(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
+                  const ffi::RemainingRets& results, int64_t kinds, int64_t periodic,
+                  ffi::Span<const double> cutoff, ffi::Span<const double> table,
+                  double radius) {
+  auto functions = results.get<ffi::AnyBuffer>(0);
+  if (!functions || (*functions)->dimensions().size() < 2)
+    return wrong("hopgym: functions of atoms have two dimensions");
+  const auto shape = (*functions)->dimensions();
+  const std::vector<int64_t> batch(shape.begin(), shape.end() - 2);
+  const int64_t n = shape[shape.size() - 2];
+  RadialConstants constants{};
+  if (!read<T>(constants, kinds, periodic, cutoff, table, radius) ||
+      kinds * constants.etas != shape[shape.size() - 1])
+    return wrong("hopgym: constants of radial functions that the library was not made for");
+  Operands next(arguments, batch);
+  RadialFunctions<T> call{};
+  call.constants = &constants;
+  call.atoms = n;
+  call.positions = next.next<T>("positions", {n, 3});
+  call.species = next.next<int32_t>("species", {n});
+  call.box = next.next<T>("box", {3});
+  if (!next.problem().empty()) return wrong(next.problem());
+  call.functions = static_cast<T*>((*functions)->untyped_data());
+  HOPGYM_RUN(T, radial_functions, std::max<int64_t>(1, 1000 / n));  // some 20 microseconds
+  return ffi::Error::Success();
+}
+
 template <class T>
 ffi::Error learned(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
                    const ffi::RemainingRets& results, int64_t features, int64_t kinds,
@@ -87,23 +128,17 @@ ffi::Error learned(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
 
   LearnedConstants constants{};
   constants.features = int(features);
-  constants.kinds = int(kinds);
   constants.decays = int(decays.size());
   constants.periods = int(periods.size());
-  constants.etas = int(numbers[6]);
   constants.decay = decays.begin();
   constants.period = periods.begin();
-  constants.cutoff = cutoff.begin();
-  constants.table = table.begin();
   constants.log2 = log2.begin();
-  constants.radius = numbers[0];
   constants.epsilon = numbers[1];
   constants.gradient_limit = numbers[2];
   constants.direction_limit = numbers[3];
   constants.atoms_unit = numbers[4];
   constants.logarithms = numbers[5];
-  if (int64_t(table.size()) != (kDegree<T> + 1) * constants.etas ||
-      int64_t(cutoff.size()) != kCutoffDegree<T> + 1 ||
+  if (!read<T>(constants.radial, kinds, periodic, cutoff, table, numbers[0]) ||
       int64_t(log2.size()) != kLog2Degree + 1 || constants.periods > kMostPeriods ||
       width < 3 * n)
     return wrong("hopgym: constants of the learned step that the library was not made for");
@@ -111,7 +146,7 @@ ffi::Error learned(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
   auto bit = [&](int k) { return int64_t(features >> k & 1); };
   const int64_t of_component =
       2 * (bit(0) + bit(1) + 2 * constants.decays * (bit(2) + bit(3)));
-  const int64_t of_atom = (kinds == 2 ? 2 * bit(5) : 0) + 2 * kinds * constants.etas * bit(7);
+  const int64_t of_atom = (kinds == 2 ? 2 * bit(5) : 0) + 2 * kinds * constants.radial.etas * bit(7);
   const int64_t of_step = bit(4) + constants.periods * bit(6);
 
   if (hidden > kMostInputs || of_component > kMostInputs || of_atom > kMostInputs)
@@ -124,7 +159,6 @@ ffi::Error learned(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
   call.components = width;
   call.hidden = hidden;
   call.inner_layers = layers;
-  call.periodic = periodic != 0;
   call.gradient = next.next<T>("gradient", {n, 3});
   call.positions = next.next<T>("positions", {n, 3});
   call.first = next.next<T>("first", {constants.decays, width});
@@ -309,6 +343,18 @@ auto lbfgs_binding() {
   return ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().RemainingArgs().RemainingRets();
 }
 
+auto radial_binding() {
+  return ffi::Ffi::Bind()
+      .Ctx<ffi::ThreadPool>()
+      .RemainingArgs()
+      .RemainingRets()
+      .Attr<int64_t>("kinds")
+      .Attr<int64_t>("periodic")
+      .Attr<ffi::Span<const double>>("cutoff")
+      .Attr<ffi::Span<const double>>("table")
+      .Attr<double>("radius");
+}
+
 auto learned_binding() {
   return ffi::Ffi::Bind()
       .Ctx<ffi::ThreadPool>()
@@ -358,5 +404,6 @@ HOPGYM_HANDLERS(morse, morse, hopgym::pairs_binding());
 HOPGYM_HANDLERS(gupta, gupta_of, hopgym::gupta_binding());
 HOPGYM_HANDLERS(stillinger_weber, stillinger_weber_of, hopgym::stillinger_weber_binding());
 HOPGYM_HANDLERS(lbfgs, lbfgs_of, hopgym::lbfgs_binding());
+HOPGYM_HANDLERS(radial_functions, radial, hopgym::radial_binding());
 HOPGYM_HANDLERS(learned_step, learned, hopgym::learned_binding());
 #pragma GCC visibility pop

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernel_cases import needs_kernels
 from optimizer_runs import descend, environment, finite, overlapping, start
 
 import hopgym
@@ -101,8 +102,15 @@ def test_logarithm_is_exact_and_has_the_derivative():
     np.testing.assert_allclose(slopes, 1 / np.asarray(x, np.float64), rtol=1e-6)
 
 
+by_either = pytest.mark.parametrize(
+    "by", [pytest.param("native", marks=needs_kernels), "xla"]
+)
+
+
+@by_either
 @pytest.mark.parametrize("name", ["LJ-13", "Gupta-Ag4Au3", "SW-Si64"])
-def test_radial_functions_are_those_of_jax_md(name):
+def test_radial_functions_are_those_of_jax_md(backend, by, name):
+    backend(by)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Explicitly requested dtype")
         from jax_md import space
@@ -133,7 +141,9 @@ def test_radial_functions_are_those_of_jax_md(name):
     np.testing.assert_allclose(ours[:, len(ETAS) :], unlike, rtol=1e-12)
 
 
-def test_radial_functions_in_single_precision_and_of_far_atoms():
+@by_either
+def test_radial_functions_in_single_precision_and_of_far_atoms(backend, by):
+    backend(by)
     context = environment("LJ-13").context
     here = start("LJ-13").at[0].set(jnp.array([50.0, 0, 0]))
     ours = eqx.filter_jit(radial_functions)(here, context, unlike=False)

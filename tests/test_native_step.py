@@ -1,5 +1,7 @@
 """Steps of the learned optimizer by the kernel against the formulas in JAX."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from kernel_cases import by_both, library, needs_kernels, starts
 from hopgym import Environment, get_system, native
 from hopgym.environment import follow
 from hopgym.optimizers import Learn2Hop
+from hopgym.optimizers.learned.radial import radial_functions
 
 
 def trained(**options):
@@ -158,3 +161,22 @@ def test_derivatives_of_steps(backend):
         mine, formulas = by_both(backend, slope)
         np.testing.assert_allclose(mine, formulas, rtol=1e-9)
         assert abs(formulas) > 1e-12
+
+
+@needs_kernels
+@pytest.mark.parametrize("name", ["LJ-19", "Gupta-Ag9Au10", "SW-Si64"])
+def test_radial_functions(backend, double, instruction_set, name):
+    system = get_system(name)
+    context = Environment(system).context
+    where = starts(system, 3) / system.length
+
+    def compute():
+        one = functools.partial(radial_functions, unlike=True)
+        return jax.jit(jax.vmap(one, in_axes=(0, None)))(where, context)
+
+    mine, formulas = by_both(backend, compute)
+    tolerance = 1e-12 if double else 5e-6
+    np.testing.assert_allclose(mine, formulas, rtol=tolerance, atol=tolerance)
+    backend("native")
+    alone = radial_functions(where[1], context, unlike=True)
+    np.testing.assert_array_equal(alone, mine[1])

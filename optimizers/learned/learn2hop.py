@@ -173,7 +173,7 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
             "kinds": np.int64(self.kinds),
             "decays": np.array(DECAYS),
             "periods": np.array(PERIODS, float),
-            "numbers": np.array([*numbers, len(ETAS)]),
+            "numbers": np.array(numbers),
         }
         averages = state.first, state.second
         moved, first, second = kernel.step(

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from hopgym import native
 from hopgym.optimizers.base import Context
 
 ETAS = (0.0009, 0.01, 0.02, 0.035, 0.06, 0.1, 0.2, 0.4)
@@ -70,6 +71,36 @@ def radial_functions(
 
     **Returns:** 8 columns for all neighbours, then with `unlike` 8 for the others.
     """
+    kernel = functools.partial(_by_kernel, unlike=unlike)
+    formulas = functools.partial(_by_formulas, unlike=unlike)
+    return native.either(kernel, formulas, positions, context)
+
+
+def _by_kernel(
+    positions: Float[Array, "atoms 3"], context: Context, *, unlike: bool
+) -> Float[Array, "atoms functions"]:
+    dtype = positions.dtype
+    cutoff, table = polynomials(dtype)
+    kinds = 2 if unlike else 1
+    shape = positions.shape[0], kinds * len(ETAS)
+    box = jnp.zeros(3) if context.box is None else context.box / context.length
+    return native.call(
+        "radial_functions",
+        jax.ShapeDtypeStruct(shape, dtype),
+        positions,
+        context.species,
+        box,
+        kinds=np.int64(kinds),
+        periodic=np.int64(context.box is not None),
+        cutoff=cutoff,
+        table=table.ravel(),
+        radius=np.float64(CUTOFF),
+    )
+
+
+def _by_formulas(
+    positions: Float[Array, "atoms 3"], context: Context, *, unlike: bool
+) -> Float[Array, "atoms functions"]:
     atoms = positions.shape[0]
     dtype = positions.dtype
     cutoff, table = polynomials(dtype)
