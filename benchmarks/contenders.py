@@ -27,17 +27,25 @@ def by(backend: str, function: Callable) -> Callable:
     return compute
 
 
-def native(system) -> Callable:
-    """The potential of this package by its kernel in C++."""
+def has_kernel(system, compute: Callable) -> bool:
+    """Whether a kernel is used for what is computed of positions.
+
+    **Raises:** `Nonsense` where there are no kernels at all.
+    """
     import jax
     import jax.numpy as jnp
 
-    evaluate = by("native", system.energy_and_gradient)
     try:
-        program = jax.make_jaxpr(evaluate)(jnp.zeros((system.atoms, 3)))
+        program = jax.make_jaxpr(compute)(jnp.zeros((system.atoms, 3)))
     except RuntimeError as error:
         raise Nonsense(f"{error}; leave native out with --contenders") from None
-    if "ffi_call" not in str(program):
+    return "ffi_call" in str(program)
+
+
+def native(system) -> Callable:
+    """The potential of this package by its kernel in C++."""
+    evaluate = by("native", system.energy_and_gradient)
+    if not has_kernel(system, evaluate):
         raise Nonsense(f"there is no kernel for {system.name}")
     return evaluate
 

@@ -2,6 +2,7 @@
 
 python benchmarks/speed.py --systems LJ-75,Gupta-Au55 --contenders xla,jax-md
 python benchmarks/speed.py --what learned-step --systems LJ-13,LJ-38,LJ-75
+python benchmarks/speed.py --what radial
 python benchmarks/speed.py --systems LJ-13,LJ-75 --batch 1280 --cores 2
 
 Writes DIR/speed.json and prints a table. Protocol:
@@ -38,18 +39,43 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import peers
 from contenders import CONTENDERS, Nonsense, by, evaluations
 
-WHAT = {  # systems and contenders by default, and how results are called
-    "energy": (
+
+class What(NamedTuple):
+    """Something to be timed: by default of whom and by whom, and by whom at most."""
+
+    called: str
+    systems: str
+    contenders: str
+    known: tuple[str, ...]
+
+
+WHAT = {
+    "energy": What(
+        "energy+gradient",
         "LJ-13,LJ-38,LJ-75,Gupta-Au55,SW-Si64",
         "native,xla,jax-md",
-        "energy+gradient",
+        (*CONTENDERS, *peers.PEERS),
     ),
-    "learned-step": ("LJ-13,LJ-38,LJ-75", "xla,naive", "learned step"),
+    "atom-energies": What(
+        "energies of atoms",
+        "LJ-13,LJ-38,LJ-75,Gupta-Au55,SW-Si64",
+        "native,xla",
+        ("native", "xla"),
+    ),
+    "radial": What(
+        "radial functions",
+        "LJ-13,LJ-38,LJ-75,Gupta-Au55,SW-Si64",
+        "native,xla,jax-md",
+        ("native", "xla", "jax-md"),
+    ),
+    "learned-step": What(
+        "learned step", "LJ-13,LJ-38,LJ-75", "xla,naive", ("native", "xla", "naive")
+    ),
 }
 TRAJECTORY = 50
 LEARNED_TRAJECTORY = 20
@@ -77,6 +103,10 @@ def programs(what: str, name: str, system, dtype: str) -> dict[str, Callable]:
         return peers.evaluations(peers.PEERS[name](system), float(system.length))
     if what == "energy":
         return evaluations(CONTENDERS[name](system), float(system.length))
+    if what != "learned-step":
+        import speed_atoms
+
+        return speed_atoms.programs(what, name, system)
     import speed_learned
 
     if not system.name.startswith("LJ-"):
@@ -105,8 +135,7 @@ def parser() -> Parser:
     add("--systems", help="names, separated by commas")
     add(
         "--contenders",
-        help=f"{', '.join((*CONTENDERS, *peers.PEERS))}; of learned steps native, xla, "
-        "naive",
+        help="; ".join(f"of {key}: {', '.join(x.known)}" for key, x in WHAT.items()),
     )
     add("--rounds", type=int, default=5)
     add("--batch", default="80", metavar="N,N", help="replicas, default 80")
@@ -129,9 +158,9 @@ def chosen(
     from hopgym import get_system
     from hopgym.names import unknown
 
-    usual_systems, usual_contenders, _ = WHAT[options.what]
+    what = WHAT[options.what]
     try:
-        listed = (options.systems or usual_systems).split(",")
+        listed = (options.systems or what.systems).split(",")
         systems = [get_system(name) for name in listed]
     except (KeyError, ValueError) as error:
         raise Nonsense(error.args[0]) from None
@@ -139,13 +168,10 @@ def chosen(
         options.contenders = options.contenders or "native"
         if options.contenders != "native":
             raise Nonsense("on several cores only native is measured")
-    names = (options.contenders or usual_contenders).split(",")
-    known = ["native", "xla", "naive"]
-    if options.what == "energy":
-        known = [*CONTENDERS, *peers.PEERS]
+    names = (options.contenders or what.contenders).split(",")
     for name in names:
-        if name not in known:
-            raise Nonsense(unknown("contender", name, known))
+        if name not in what.known:
+            raise Nonsense(unknown("contender", name, [*what.known]))
     needed = {"jax-md", "naive"} & {*names}
     if needed and importlib.util.find_spec("jax_md") is None:
         raise Nonsense(
@@ -325,7 +351,7 @@ def compare(
     field.append(Contender(f"{base_name} again", contest[base_name]()))
     steps, unit = LEARNED_TRAJECTORY, float(system.length)
     limit, share = LEARNED_AGREEMENT[options.dtype]
-    if options.what == "energy":
+    if options.what != "learned-step":
         # Learned steps begin at the start itself: where forces vanish they depend on
         # the rounding of what is left.
         positions = field[0].walk(positions, 200)
@@ -356,7 +382,7 @@ def compare(
         ratios = [b / c for b, c in zip(times(base), taken, strict=True)]
         rows.append(
             {
-                "what": WHAT[options.what][2],
+                "what": WHAT[options.what].called,
                 "system": system.name,
                 "batch": batch,
                 "cores": options.cores,

@@ -98,11 +98,11 @@ def test_contenders_that_disagree_are_not_timed(speed, tmp_path, capsys, monkeyp
 
         return evaluate
 
-    monkeypatch.setitem(speed.CONTENDERS, "weaker", weaker)
-    arguments = [*TINY, "--contenders", "xla,weaker", "--out", str(tmp_path)]
+    monkeypatch.setitem(speed.CONTENDERS, "native", weaker)
+    arguments = [*TINY, "--contenders", "xla,native", "--out", str(tmp_path)]
     assert speed.main(arguments) == 1
     said = capsys.readouterr().err
-    assert "LJ-4: weaker and xla disagree" in said and said.count("\n") == 1
+    assert "LJ-4: native and xla disagree" in said and said.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
@@ -173,7 +173,7 @@ def test_learned_steps(speed, tmp_path):
 
 
 @pytest.mark.skipif(native._library()[0] is None, reason="there are no kernels")
-@pytest.mark.parametrize("what", ["energy", "learned-step"])
+@pytest.mark.parametrize("what", ["energy", "atom-energies", "radial", "learned-step"])
 def test_kernels_take_part(speed, tmp_path, what):
     arguments = [*TINY, "--what", what, "--contenders", "native,xla"]
     assert speed.main([*arguments, "--out", str(tmp_path)]) == 0
@@ -254,6 +254,15 @@ def test_peers_that_cannot_take_part(refused, monkeypatch):
     assert "pip install pele" in refused(*double, "pele")
     said = refused("--systems", "SW-Si8", *double, "numpy")
     assert "compared on LJ clusters, not SW-Si8" in said
+
+
+def test_radial_functions_of_jax_md(speed, tmp_path):
+    pytest.importorskip("jax_md")
+    arguments = [*TINY, "--what", "radial", "--contenders", "xla,jax-md"]
+    assert speed.main([*arguments, "--out", str(tmp_path)]) == 0
+    found = {row["contender"]: row for row in rows(tmp_path)}
+    assert found["xla"]["base"] == "jax-md"
+    assert 0 < max(found["xla"]["difference"].values()) < 1e-4
 
 
 def test_without_kernels(refused, monkeypatch):
