@@ -74,14 +74,14 @@ def for_those(
     """
     size = needed.shape[0]
     width = min(size, max(SMALLEST, size // 8))
-    count = jnp.sum(needed)
-    # Lanes that need it first, the places of the others out of range.
-    order = jnp.where(jnp.arange(size) < count, jnp.argsort(~needed), size)
-    order = jnp.pad(order, (0, -size % width), constant_values=size)
+    counts = jnp.cumsum(needed)
+    count = counts[-1]
 
     def some(carry):
         done, result = carry
-        lanes = jax.lax.dynamic_slice(order, (done,), (width,))
+        # The lanes at which the count goes up; after the last, places out of range.
+        next_counts = done + 1 + jnp.arange(width)
+        lanes = jnp.searchsorted(counts, next_counts, method="compare_all")
         new = jax.vmap(compute)(
             *jax.tree.map(lambda x: x.at[lanes].get(mode="clip"), operands)
         )

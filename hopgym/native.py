@@ -128,7 +128,13 @@ def either(
     return function(*operands)
 
 
-def call(target: str, results: Any, *operands: Any, **constants: Any) -> Any:
+def call(
+    target: str,
+    results: Any,
+    *operands: Any,
+    in_place: dict[int, int] | None = None,
+    **constants: Any,
+) -> Any:
     """The results of a kernel.
 
     **Arguments:**
@@ -136,13 +142,15 @@ def call(target: str, results: Any, *operands: Any, **constants: Any) -> Any:
     - `target`: which one.
     - `results`: their shapes and dtypes.
     - `operands`: arrays; all floating-point ones have the dtype of the first result.
+    - `in_place`: numbers of operands that the kernel turns into results, and of these.
     - `constants`: what is the same in all calls.
     """
     dtype = jax.tree.leaves(results)[0].dtype
     function = jax.ffi.ffi_call(
         f"hopgym_{target}_{_SUFFIX[np.dtype(dtype)]}",
         results,
-        vmap_method="expand_dims",
+        vmap_method="broadcast_all" if in_place else "expand_dims",
+        input_output_aliases=in_place,
     )
     real = [
         x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x

@@ -106,9 +106,9 @@ HOPGYM_INLINE Vec<T> dot(const Space<T>& a, const Space<T>& b) {
 }
 
 // Distances with a soft core (hopgym/potentials/base.py: cored_distances).
-template <class T>
-struct Distance {
-  Vec<T> length, inverse;  // what the gradient is divided by: 1 / max(r, core)
+template <class T, int many>
+struct Distances {
+  Vec<T> length[many], inverse[many];  // what the gradient is divided by: 1 / max(r, core)
 };
 
 template <class T>
@@ -116,7 +116,8 @@ struct SoftCore {
   explicit SoftCore(Vec<T> core) : core2(core * core), half(T(0.5) / core), longest(T(1) / core) {}
 
   template <int many>
-  HOPGYM_INLINE void distances(const Vec<T> (&squared)[many], Distance<T> (&found)[many]) const {
+  HOPGYM_INLINE Distances<T, many> distances(const Vec<T> (&squared)[many]) const {
+    Distances<T, many> found;
     // Lanes are computed alike whether others overlap or not.
     const bool overlap = any_below(least<T>(squared), core2);
     HOPGYM_UNROLL
@@ -127,9 +128,10 @@ struct SoftCore {
         softened += inside * inside;
       }
       const Roots<Vec<T>> r = roots(softened);
-      found[k] = {r.root, r.inverse};
-      if (__builtin_expect(overlap, false)) found[k].inverse = smaller<T>(r.inverse, longest);
+      found.length[k] = r.root;
+      found.inverse[k] = overlap ? smaller<T>(r.inverse, longest) : r.inverse;
     }
+    return found;
   }
 
   Vec<T> core2, half, longest;
@@ -172,15 +174,17 @@ HOPGYM_INLINE void by_rows(int64_t atoms, Rows rows) {
   if (i < atoms) rows(i, std::integral_constant<int, 1>{});
 }
 
-// Calls `meet(j, apart)` for atoms from `i` on with every atom before them. Distances are
-// known one atom ahead, so that less waits for them.
-template <class T, int many, class Meet>
-HOPGYM_INLINE void by_others(const Here<T, many>& here, int64_t i, const T* x, Meet meet) {
-  Apart<T, many> next = here.from(load_space(x));
+// Calls `meet(j, prepare(apart))` for atoms from `i` on with every atom before them. What
+// is prepared is known one atom ahead, so that less waits for it.
+template <class T, int many, class Prepare, class Meet>
+HOPGYM_INLINE void by_others(const Here<T, many>& here, int64_t i, const T* x, Prepare prepare,
+                             Meet meet) {
+  if (i == 0) return;
+  auto next = prepare(here.from(load_space(x)));
   for (int64_t j = 0; j < i; ++j) {
-    const Apart<T, many> apart = next;
-    next = here.from(load_space(x + (j + 1) * 3 * lanes<T>));
-    meet(j, apart);
+    const auto prepared = next;
+    next = prepare(here.from(load_space(x + (j + 1 < i ? j + 1 : j) * 3 * lanes<T>)));
+    meet(j, prepared);
   }
 }
 

@@ -82,24 +82,21 @@ struct MetalAtoms {
   }
 
   // Adds to the density of the other atom. What the gradient needs goes into `term`.
-  HOPGYM_INLINE Vec<T> with(const Apart<T, many>& apart, Int<T> kind, const Metals<T>& of,
-                            T* term, Vec<T> others) {
-    Distance<T> r[many];
-    of.soft.distances(apart.squared, r);
+  HOPGYM_INLINE Vec<T> with(const Distances<T, many>& r, Int<T> kind, T* term, Vec<T> others) {
     HOPGYM_UNROLL
     for (int k = 0; k < many; ++k) {
       const Vec<T> decay_a = p[k].template of<mixed>(kind);
       const Vec<T> decay_xi = q[k].template of<mixed>(kind);
       const Vec<T> repelled =
-          power_of_two<T>(a[k].template of<mixed>(kind) - decay_a * r[k].length);
+          power_of_two<T>(a[k].template of<mixed>(kind) - decay_a * r.length[k]);
       const Vec<T> bond =
-          power_of_two<T>(xi[k].template of<mixed>(kind) - decay_xi * r[k].length);
+          power_of_two<T>(xi[k].template of<mixed>(kind) - decay_xi * r.length[k]);
       repulsion[k] += repelled;
       density[k] += bond;
       others += bond;
       const Vec<T> by_xi = mixed ? bond * decay_xi : bond;
-      store<T>(term + 2 * k * lanes<T>, repelled * decay_a * r[k].inverse);
-      store<T>(term + (2 * k + 1) * lanes<T>, by_xi * r[k].inverse);
+      store<T>(term + 2 * k * lanes<T>, repelled * decay_a * r.inverse[k]);
+      store<T>(term + (2 * k + 1) * lanes<T>, by_xi * r.inverse[k]);
     }
     return others;
   }
@@ -152,15 +149,19 @@ struct GuptaBlock {
   HOPGYM_INLINE T* densities(int64_t i, T* term, Vec<T>& energy) const {
     const Here<T, many> here(i, x);
     MetalAtoms<T, mixed, many> atoms(of, [&](int k) { return kind_of(i + k); });
-    by_others(here, i, x, [&](int64_t j, const Apart<T, many>& apart) {
+    auto distances = [&](const Apart<T, many>& apart) {
+      return of.soft.distances(apart.squared);
+    };
+    by_others(here, i, x, distances, [&](int64_t j, const Distances<T, many>& r) {
       T* const other = density + j * L;
-      store<T>(other, atoms.with(apart, kind_of(j), of, term, load<T>(other)));
+      store<T>(other, atoms.with(r, kind_of(j), term, load<T>(other)));
       term += many * of_term;
     });
     if constexpr (many == 2) {
       MetalAtoms<T, mixed, 1> last(of, [&](int) { return kind_of(i + 1); });
       const Apart<T, 1> apart = Here<T, 1>(here.atom[1]).from(here.atom[0]);
-      atoms.density[0] = last.with(apart, kind_of(i), of, term, atoms.density[0]);
+      atoms.density[0] =
+          last.with(of.soft.distances(apart.squared), kind_of(i), term, atoms.density[0]);
       atoms.density[1] += last.density[0];
       atoms.repulsion[1] += last.repulsion[0];
       term += of_term;
@@ -261,7 +262,8 @@ struct GuptaOfOne {
       MetalAtoms<T, mixed, 1> metal(of, [&](int) { return load<T>(kinds + at) > T(0.5); });
       Vec<T> before{};
       auto meet = [&](int64_t j) {
-        metal.with(here.from(atoms.each(j)), all<T>(kinds[j]) > T(0.5), of, term, Vec<T>{});
+        const Apart<T, 1> apart = here.from(atoms.each(j));
+        metal.with(of.soft.distances(apart.squared), all<T>(kinds[j]) > T(0.5), term, Vec<T>{});
         term += of_term;
       };
       for (int64_t j = 0; j < at; ++j) meet(j);

@@ -129,11 +129,11 @@ template <class T>
 struct Lbfgs {
   int64_t coordinates, memory;
   Operand<T> gradient, positions, last_gradient, last_positions;
-  Operand<T> pairs;  // (2 memory, coordinates): steps, then changes of the gradient
-  Operand<T> sy, yy, inverse;
-  Operand<T> first;        // H before there is a history
-  Operand<int32_t> keep;   // whether the last step may be remembered
-  T *step, *next_pairs, *next_sy, *next_yy, *next_inverse;
+  Operand<T> first;       // H before there is a history
+  Operand<int32_t> keep;  // whether the last step may be remembered
+  T* step;
+  T* pairs;  // (2 memory, coordinates): steps, then changes of the gradient
+  T *sy, *yy, *inverse;
 };
 
 // Defined once for each instruction set: room for temporary numbers, and replicas from

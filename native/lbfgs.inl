@@ -15,14 +15,33 @@ T total(Vec<T> x) {
   return sum;
 }
 
+// `total` of so many vectors, one after the other in memory up to a multiple of lanes.
+template <class T>
+void totals(const T* vectors, int64_t count, T* sums) {
+  for (int64_t k = 0; k < count; k += lanes<T>) {
+    Vec<T> part[lanes<T>], sum{};
+    for (int l = 0; l < lanes<T>; ++l) part[l] = load<T>(vectors + (k + l) * lanes<T>);
+    transpose<T>(part);
+    for (int l = 0; l < lanes<T>; ++l) sum += part[l];
+    store<T>(sums + k, sum);
+  }
+}
+
 template <class T>
 class History {
  public:
   History(const Lbfgs<T>& call, T* scratch)
       : call_(call), size_(call.coordinates), m_(call.memory) {
-    const int64_t width = whole_vectors<T>(size_);
+    const int64_t width = whole_vectors<T>(size_), products = whole_vectors<T>(6 * m_);
     s_ = scratch, y_ = s_ + width, g_ = y_ + width;
-    sg_ = g_ + width, yg_ = sg_ + m_, alpha_ = yg_ + m_, c_ = alpha_ + m_;
+    parts_ = g_ + width, with_s_ = parts_ + products * lanes<T>;
+    with_y_ = with_s_ + 2 * m_, with_g_ = with_y_ + 2 * m_;
+    alpha_ = with_s_ + products, c_ = alpha_ + m_;
+  }
+
+  static int64_t scratch(const Lbfgs<T>& call) {
+    return 3 * whole_vectors<T>(call.coordinates) +
+           whole_vectors<T>(6 * call.memory) * (lanes<T> + 1) + 2 * call.memory;
   }
 
   void replica(int64_t r) {
@@ -31,21 +50,25 @@ class History {
   }
 
  private:
-  // The row of products of one row of the history with s, y and the gradient.
-  struct Products {
-    T s, y, g;
-  };
-
-  Products copy(const T* from, T* to) const {
+  // Row `k` of the history becomes what is at `from`, and is multiplied with s, y and the
+  // gradient; what is left to do is the sum over lanes.
+  void become(T* row, const T* from, int64_t k) {
     Vec<T> s{}, y{}, g{};
     for (int64_t at = 0; at < size_; at += lanes<T>) {
       const Vec<T> x = part(from, at, size_);
       s += x * load<T>(s_ + at);
       y += x * load<T>(y_ + at);
       g += x * load<T>(g_ + at);
-      keep(to, at, size_, x);
+      keep(row, at, size_, x);
     }
-    return {total<T>(s), total<T>(y), total<T>(g)};
+    store<T>(parts_ + k * lanes<T>, s);
+    store<T>(parts_ + (2 * m_ + k) * lanes<T>, y);
+    store<T>(parts_ + (4 * m_ + k) * lanes<T>, g);
+  }
+
+  // A table moved down and right by one.
+  void shift(T* table) const {
+    for (int64_t k = m_ * m_ - 1; k > m_; --k) table[k] = table[k - m_ - 1];
   }
 
   // The last step in front of the history, where it was accepted and is of use.
@@ -68,50 +91,41 @@ class History {
     const bool useful = *call_.keep.at(r) != 0 &&
                         curvature > T(1e-8) * std::sqrt(stiffness * total<T>(ss));
 
-    const T* old = call_.pairs.at(r);
-    const T *old_sy = call_.sy.at(r), *old_yy = call_.yy.at(r), *inverse = call_.inverse.at(r);
-    T* pairs = call_.next_pairs + r * 2 * m_ * size_;
-    T* table_sy = call_.next_sy + r * m_ * m_;
-    T* table_yy = call_.next_yy + r * m_ * m_;
-    T* next_inverse = call_.next_inverse + r * m_;
-    for (int64_t i = 0; i < m_; ++i) {
-      const bool first = useful && i == 0;
-      const int64_t from = useful ? i - 1 : i;
-      const Products of_s = copy(first ? s_ : old + from * size_, pairs + i * size_);
-      const Products of_y =
-          copy(first ? y_ : old + (m_ + from) * size_, pairs + (m_ + i) * size_);
-      sg_[i] = of_s.g;
-      yg_[i] = of_y.g;
-      next_inverse[i] = first ? T(1) / curvature : inverse[from];
-      for (int64_t j = 0; j < m_; ++j)
-        if (!useful) {
-          table_sy[i * m_ + j] = old_sy[i * m_ + j];
-          table_yy[i * m_ + j] = old_yy[i * m_ + j];
-        } else if (i > 0 && j > 0) {
-          table_sy[i * m_ + j] = old_sy[(i - 1) * m_ + j - 1];
-          table_yy[i * m_ + j] = old_yy[(i - 1) * m_ + j - 1];
-        }
-      if (useful) {
-        table_sy[i * m_] = of_s.y;
-        table_sy[i] = of_y.s;
-        table_yy[i * m_] = table_yy[i] = of_y.y;
-      }
+    // From the oldest to the newest: a row takes the place of the one before it.
+    T* pairs = call_.pairs + r * 2 * m_ * size_;
+    for (int64_t k = 2 * m_ - 1; k >= 0; --k) {
+      T* row = pairs + k * size_;
+      become(row, !useful ? row : k == 0 ? s_ : k == m_ ? y_ : row - size_, k);
     }
+    totals(parts_, 6 * m_, with_s_);
+    if (!useful) return;
+
+    T *table_sy = call_.sy + r * m_ * m_, *table_yy = call_.yy + r * m_ * m_;
+    T* inverse = call_.inverse + r * m_;
+    shift(table_sy);
+    shift(table_yy);
+    for (int64_t i = 0; i < m_; ++i) {
+      table_sy[i * m_] = with_y_[i];
+      table_sy[i] = with_s_[m_ + i];
+      table_yy[i * m_] = table_yy[i] = with_y_[m_ + i];
+    }
+    for (int64_t i = m_ - 1; i > 0; --i) inverse[i] = inverse[i - 1];
+    inverse[0] = 1 / curvature;
   }
 
   // -H g by the two-loop recursion on inner products.
   void two_loops(int64_t r) {
-    const T* pairs = call_.next_pairs + r * 2 * m_ * size_;
-    const T *sy = call_.next_sy + r * m_ * m_, *yy = call_.next_yy + r * m_ * m_,
-            *inverse = call_.next_inverse + r * m_;
+    const T* pairs = call_.pairs + r * 2 * m_ * size_;
+    const T *sy = call_.sy + r * m_ * m_, *yy = call_.yy + r * m_ * m_,
+            *inverse = call_.inverse + r * m_;
     const T scale = inverse[0] > 0 ? sy[0] / (yy[0] > 0 ? yy[0] : T(1)) : *call_.first.at(r);
     for (int64_t i = 0; i < m_; ++i) {
-      T sum = sg_[i];
+      T sum = with_g_[i];
       for (int64_t j = 0; j < i; ++j) sum -= alpha_[j] * sy[i * m_ + j];
       alpha_[i] = inverse[i] * sum;
     }
     for (int64_t i = m_ - 1; i >= 0; --i) {
-      T forward = yg_[i], back = 0;
+      T forward = with_g_[m_ + i], back = 0;
       for (int64_t j = 0; j < m_; ++j) forward -= yy[i * m_ + j] * alpha_[j];
       for (int64_t j = i + 1; j < m_; ++j) back += c_[j] * sy[j * m_ + i];
       c_[i] = alpha_[i] - inverse[i] * (scale * forward + back);
@@ -134,7 +148,9 @@ class History {
 
   const Lbfgs<T>& call_;
   const int64_t size_, m_;
-  T *s_, *y_, *g_, *sg_, *yg_, *alpha_, *c_;
+  T *s_, *y_, *g_;  // the last step, the change of the gradient, the gradient
+  T *parts_, *with_s_, *with_y_, *with_g_;  // of every row of the history
+  T *alpha_, *c_;
 };
 
 }  // namespace
@@ -144,7 +160,7 @@ namespace HOPGYM_ISA {
 
 template <class T>
 int64_t lbfgs_scratch(const Lbfgs<T>& call) {
-  return 3 * whole_vectors<T>(call.coordinates) + 4 * call.memory;
+  return History<T>::scratch(call);
 }
 
 template <class T>

@@ -88,7 +88,7 @@ ffi::Error radial(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
   RadialConstants constants{};
   if (!read<T>(constants, kinds, periodic, cutoff, table, radius) ||
       kinds * constants.etas != shape[shape.size() - 1])
-    return wrong("hopgym: constants of radial functions that the library was not made for");
+    return wrong("hopgym: constants of radial functions that it was not made for");
   Operands next(arguments, batch);
   RadialFunctions<T> call{};
   call.constants = &constants;
@@ -207,18 +207,18 @@ ffi::Error lbfgs_of(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
   call.positions = next.next<T>("positions", {n, 3});
   call.last_gradient = next.next<T>("last gradient", {n, 3});
   call.last_positions = next.next<T>("last positions", {n, 3});
-  call.pairs = next.next<T>("pairs", {2 * m, 3 * n});
-  call.sy = next.next<T>("sy", {m, m});
-  call.yy = next.next<T>("yy", {m, m});
-  call.inverse = next.next<T>("inverse", {m});
+  const Operand<T> history[] = {
+      next.next<T>("pairs", {2 * m, 3 * n}), next.next<T>("sy", {m, m}),
+      next.next<T>("yy", {m, m}), next.next<T>("inverse", {m})};
   call.first = next.next<T>("first", {});
   call.keep = next.next<int32_t>("keep", {});
   if (!next.problem().empty()) return wrong(next.problem());
-  T** const where[] = {&call.step, &call.next_pairs, &call.next_sy, &call.next_yy,
-                       &call.next_inverse};
-  for (int k = 0; k < 5; ++k) {
-    auto result = results.get<ffi::AnyBuffer>(k);
-    if (!result) return wrong("hopgym: results of L-BFGS are missing");
+  call.step = static_cast<T*>((*step)->untyped_data());
+  T** const where[] = {&call.pairs, &call.sy, &call.yy, &call.inverse};
+  for (int k = 0; k < 4; ++k) {
+    auto result = results.get<ffi::AnyBuffer>(k + 1);
+    if (!result || (*result)->untyped_data() != history[k].data)
+      return wrong("hopgym: the history of L-BFGS must be changed in place");
     *where[k] = static_cast<T*>((*result)->untyped_data());
   }
   HOPGYM_RUN(T, lbfgs, std::max<int64_t>(1, 4000 / n));  // some 20 microseconds

@@ -52,13 +52,12 @@ struct Morse {
   template <int many>
   HOPGYM_INLINE void operator()(const Vec<T> (&squared)[many], Vec<T> (&energy)[many],
                                 Vec<T> (&weight)[many]) const {
-    Distance<T> distance[many];
-    soft.distances(squared, distance);
+    const Distances<T, many> distance = soft.distances(squared);
     HOPGYM_UNROLL
     for (int k = 0; k < many; ++k) {
-      const Vec<T> bond = exponential<T>(rho * (T(1) - distance[k].length));
+      const Vec<T> bond = exponential<T>(rho * (T(1) - distance.length[k]));
       energy[k] += bond * (bond - T(2));
-      weight[k] = rho * bond * (bond - T(1)) * distance[k].inverse;
+      weight[k] = rho * bond * (bond - T(1)) * distance.inverse[k];
     }
   }
 
@@ -112,7 +111,8 @@ template <class T, int many, class Pair>
 HOPGYM_INLINE void rows(int64_t i, const T* x, T* g, const Pair& pair, Vec<T>& energy) {
   const Here<T, many> here(i, x);
   Meeting<T, many> meeting;
-  by_others(here, i, x, [&](int64_t j, const Apart<T, many>& apart) {
+  auto itself = [](const Apart<T, many>& apart) { return apart; };
+  by_others(here, i, x, itself, [&](int64_t j, const Apart<T, many>& apart) {
     T* const other = g + j * 3 * lanes<T>;
     store_space(other, meeting.with(apart, pair, load_space(other)));
   });

@@ -184,9 +184,9 @@ def _by_kernel(gradient, positions, last, known, first, keep):
     results = [jax.ShapeDtypeStruct(x.shape, positions.dtype) for x in like]
     history = [known[name] for name in HISTORY]
     keep = keep.astype(jnp.int32)
-    step, *history = native.call(
-        "lbfgs", results, gradient, positions, *last, *history, first, keep
-    )
+    operands = (gradient, positions, *last, *history, first, keep)
+    in_place = {4 + k: 1 + k for k in range(len(history))}
+    step, *history = native.call("lbfgs", results, *operands, in_place=in_place)
     return step, dict(zip(HISTORY, history, strict=True))
 
 
