@@ -88,7 +88,7 @@ ffi::Error radial(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
   RadialConstants constants{};
   if (!read<T>(constants, kinds, periodic, cutoff, table, radius) ||
       kinds * constants.etas != shape[shape.size() - 1])
-    return wrong("hopgym: constants of radial functions that it was not made for");
+    return wrong("hopgym: radial functions that the library was not made for");
   Operands next(arguments, batch);
   RadialFunctions<T> call{};
   call.constants = &constants;
@@ -146,7 +146,8 @@ ffi::Error learned(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
   auto bit = [&](int k) { return int64_t(features >> k & 1); };
   const int64_t of_component =
       2 * (bit(0) + bit(1) + 2 * constants.decays * (bit(2) + bit(3)));
-  const int64_t of_atom = (kinds == 2 ? 2 * bit(5) : 0) + 2 * kinds * constants.radial.etas * bit(7);
+  const int64_t of_atom =
+      (kinds == 2 ? 2 * bit(5) : 0) + 2 * kinds * constants.radial.etas * bit(7);
   const int64_t of_step = bit(4) + constants.periods * bit(6);
 
   if (hidden > kMostInputs || of_component > kMostInputs || of_atom > kMostInputs)
