@@ -141,7 +141,7 @@ def call(
 
     - `target`: which one.
     - `results`: their shapes and dtypes.
-    - `operands`: arrays; all floating-point ones have the dtype of the first result.
+    - `operands`: arrays; all floating-point ones get the dtype of the first result.
     - `in_place`: numbers of operands that the kernel turns into results, and of these.
     - `constants`: what is the same in all calls.
     """
@@ -152,11 +152,14 @@ def call(
         vmap_method="broadcast_all" if in_place else "expand_dims",
         input_output_aliases=in_place,
     )
-    real = [
-        x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x
-        for x in map(jnp.asarray, operands)
-    ]
-    return function(*real, **constants)
+    return function(*(_of_kernels(jnp.asarray(x), dtype) for x in operands), **constants)
+
+
+def _of_kernels(x: jax.Array, real: np.dtype) -> jax.Array:
+    """In the precision of the results, or as the whole numbers that kernels take."""
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        return x.astype(real)
+    return x.astype(jnp.int32) if jnp.issubdtype(x.dtype, jnp.integer) else x
 
 
 def _check(name: str) -> None:

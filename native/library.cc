@@ -1,6 +1,9 @@
 // What the library offers to JAX: handlers of XLA's foreign function interface.
 
+#include <atomic>
 #include <cstring>
+#include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -38,13 +41,19 @@ Isa isa = best_isa();
 #define HOPGYM_DISPATCH(function, ...) baseline::function(__VA_ARGS__)
 #endif
 
-// Numbers that no other call sees.
+// Numbers that no other call sees, or nothing where there is no room for so many.
 template <class T>
 T* scratch(int64_t size) {
-  thread_local std::vector<char> room;
+  thread_local std::unique_ptr<char[]> room;
+  thread_local size_t held = 0;
   const size_t bytes = size * sizeof(T) + 64;
-  if (room.size() < bytes) room.resize(bytes);
-  const auto address = reinterpret_cast<uintptr_t>(room.data());
+  if (held < bytes) {
+    room.reset();
+    room.reset(new (std::nothrow) char[bytes]);
+    held = room ? bytes : 0;
+    if (!room) return nullptr;
+  }
+  const auto address = reinterpret_cast<uintptr_t>(room.get());
   return reinterpret_cast<T*>((address + 63) / 64 * 64);
 }
 
@@ -56,9 +65,17 @@ ffi::Error wrong(const std::string& problem) {
 #define HOPGYM_RUN(T, kernel, piece)                                                   \
   do {                                                                                 \
     const int64_t size = HOPGYM_DISPATCH(kernel##_scratch<T>, call);                   \
-    share(pool, next.replicas(), piece, [&call, size](int64_t begin, int64_t end) {    \
-      HOPGYM_DISPATCH(kernel<T>, call, scratch<T>(size), begin, end);                  \
+    std::atomic<bool> room{true};                                                      \
+    share(pool, next.replicas(), piece, [&](int64_t begin, int64_t end) {              \
+      T* const mine = scratch<T>(size);                                                \
+      if (mine)                                                                        \
+        HOPGYM_DISPATCH(kernel<T>, call, mine, begin, end);                            \
+      else                                                                             \
+        room = false;                                                                  \
     });                                                                                \
+    if (!room)                                                                         \
+      return ffi::Error(ffi::ErrorCode::kResourceExhausted,                            \
+                        "hopgym: no memory for what a kernel computes with");          \
   } while (false)
 
 // Whether they are those that the library was made for.
