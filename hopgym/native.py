@@ -152,7 +152,8 @@ def call(
         vmap_method="broadcast_all" if in_place else "expand_dims",
         input_output_aliases=in_place,
     )
-    return function(*(_of_kernels(jnp.asarray(x), dtype) for x in operands), **constants)
+    taken = [_of_kernels(jnp.asarray(x), dtype) for x in operands]
+    return function(*taken, **constants)
 
 
 def _of_kernels(x: jax.Array, real: np.dtype) -> jax.Array:
