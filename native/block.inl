@@ -10,6 +10,7 @@ using hopgym::Operand;
 // beyond `count` repeat the first replica.
 template <class T>
 Vec<T> parameter(const Operand<T>& operand, int64_t begin, int64_t count, int64_t index = 0) {
+  if (operand.shared()) return all<T>(operand.data[index]);
   Vec<T> x;
   for (int l = 0; l < lanes<T>; ++l) x[l] = operand.at(begin + (l < count ? l : 0))[index];
   return x;

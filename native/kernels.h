@@ -22,6 +22,8 @@ struct Operand {
   int64_t stride;          // from one replica to the next, 0 if all share it
   const int64_t* offsets;  // of every replica, where no stride gives them, or nullptr
 
+  bool shared() const { return stride == 0 && !offsets; }
+
   const T* at(int64_t replica) const {
     return data + (offsets ? offsets[replica] : replica * stride);
   }
