@@ -118,7 +118,8 @@ template <class T>
 struct StillingerWeber {
   int64_t atoms;
   double position_limit;
-  double cut;  // fraction of the cutoff at which bonds are cut
+  double cut;      // fraction of the cutoff at which bonds are cut
+  int64_t images;  // that are met on each side of the nearest one
   Operand<T> positions, box;
   Operand<T> parameters[kSiliconParameters];  // in the order of the class in Python
   T* energy;

@@ -330,11 +330,12 @@ ffi::Error gupta_of(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
 template <class T>
 ffi::Error stillinger_weber_of(ffi::ThreadPool pool, const ffi::RemainingArgs& arguments,
                                const ffi::RemainingRets& results, double position_limit,
-                               double cut) {
+                               double cut, int64_t images) {
   StillingerWeber<T> call{};
   std::vector<int64_t> batch;
   if (auto error = begin(call, batch, results, position_limit); error.failure()) return error;
   call.cut = cut;
+  call.images = images;
   Operands next(arguments, batch);
   call.positions = next.next<T>("positions", {call.atoms, 3});
   call.box = next.next<T>("box", {3});
@@ -355,7 +356,9 @@ auto pairs_binding() {
 
 auto gupta_binding() { return pairs_binding().Attr<double>("smallest_density"); }
 
-auto stillinger_weber_binding() { return pairs_binding().Attr<double>("cut"); }
+auto stillinger_weber_binding() {
+  return pairs_binding().Attr<double>("cut").Attr<int64_t>("images");
+}
 
 auto lbfgs_binding() {
   return ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().RemainingArgs().RemainingRets();

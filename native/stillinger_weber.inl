@@ -1,7 +1,8 @@
-// Energy and gradient of silicon in a periodic box whose edges are at least twice the
-// cutoff (hopgym/potentials/stillinger_weber.py). Replicas are in lanes; of few replicas,
-// atoms. Pairs that are beyond the cutoff in all lanes are left out; terms of the others
-// are kept between the pass that sums the moments of atoms and the one that needs them.
+// Energy and gradient of silicon in a periodic box (hopgym/potentials/stillinger_weber.py).
+// Replicas are in lanes; of few replicas, atoms. Pairs that are beyond the cutoff in all
+// lanes are left out; terms of the others are kept between the pass that sums the moments
+// of atoms and the one that needs them. Where an edge of the box is shorter than twice the
+// cutoff, an atom meets several images of others, and of itself.
 
 #include "kernels.h"
 
@@ -55,11 +56,20 @@ struct Moments {
   Vec<T> xx{}, xy{}, xz{}, yy{}, yz{}, zz{};
 };
 
+// How many images of an atom another one meets, the nearest in their middle.
+template <class T>
+int64_t images_of(const StillingerWeber<T>& call) {
+  const int64_t span = 2 * call.images + 1;
+  return span * span * span;
+}
+
 // The parameters of a block, and its box.
 template <class T>
 struct Silicon {
-  Silicon(const StillingerWeber<T>& call, int64_t begin, int64_t count)
-      : a(own(call, 0, begin, count)),
+  // `room` is for 3 vectors for every image that is met.
+  Silicon(const StillingerWeber<T>& call, int64_t begin, int64_t count, T* room)
+      : shifts(room),
+        a(own(call, 0, begin, count)),
         big_a(own(call, 1, begin, count)),
         big_b(own(call, 2, begin, count)),
         epsilon(own(call, 3, begin, count)),
@@ -76,10 +86,20 @@ struct Silicon {
       edge[k] = parameter(call.box, begin, count, k) / sigma;
       inverse_edge[k] = T(1) / edge[k];
     }
+    const int64_t most = call.images;
+    for (int64_t x = -most; x <= most; ++x)
+      for (int64_t y = -most; y <= most; ++y)
+        for (int64_t z = -most; z <= most; ++z, room += 3 * lanes<T>)
+          store_space(room, Space<T>{T(x) * edge[0], T(y) * edge[1], T(z) * edge[2]});
   }
 
   static Vec<T> own(const StillingerWeber<T>& call, int k, int64_t begin, int64_t count) {
     return parameter(call.parameters[k], begin, count);
+  }
+
+  // Where an image is, counted through along each axis, from the nearest one.
+  HOPGYM_INLINE Space<T> shift(int64_t image) const {
+    return load_space(shifts + image * 3 * lanes<T>);
   }
 
   HOPGYM_INLINE Space<T> nearest_image(Space<T> d) const {
@@ -89,6 +109,7 @@ struct Silicon {
     return d;
   }
 
+  const T* shifts;
   Vec<T> a, big_a, big_b, epsilon, sigma, strength, gamma, core, cut, cut2, core2, half, longest;
   Vec<T> edge[3], inverse_edge[3];
 };
@@ -128,6 +149,11 @@ struct Bond {
   HOPGYM_INLINE void store_to(T* to) const {
     const Vec<T> values[] = {unit.x, unit.y, unit.z, f, slope, pair_slope, outside};
     for (int k = 0; k < kCount; ++k) store<T>(to + k * lanes<T>, values[k]);
+  }
+
+  // A bond of an atom with itself pulls at neither of its ends.
+  HOPGYM_INLINE void loosen(Int<T> lanes_of_itself) {
+    for (Vec<T>* x : {&f, &slope, &pair_slope}) *x = choose<T>(lanes_of_itself, Vec<T>{}, *x);
   }
 
   // The force between atoms with these moments.
@@ -179,10 +205,11 @@ void stillinger_weber_of_block(const StillingerWeber<T>& call, T* scratch, int64
                                int64_t count) {
   constexpr int64_t L = lanes<T>, wide = 3 * L, of_atom = Moments<T>::kCount * L,
                     of_pair = Bond<T>::kCount * L;
-  const int64_t n = call.atoms, pairs = n * (n - 1) / 2;
-  T *x = scratch, *g = x + n * wide, *moments = g + n * wide, *bonds = moments + n * of_atom;
+  const int64_t n = call.atoms, images = images_of(call), pairs = n * (n - 1) / 2 * images;
+  T *x = scratch + images * wide, *g = x + n * wide, *moments = g + n * wide,
+    *bonds = moments + n * of_atom;
   int32_t* const neighbours = reinterpret_cast<int32_t*>(bonds + pairs * of_pair);
-  const Silicon<T> of(call, begin, count);
+  const Silicon<T> of(call, begin, count, scratch);
   gather(call.positions, begin, count, 3 * n, T(call.position_limit), T(1) / of.sigma, x);
 
   Vec<T> energy{};
@@ -194,19 +221,31 @@ void stillinger_weber_of_block(const StillingerWeber<T>& call, T* scratch, int64
     Moments<T> sums;
     found.begin();
     for (int64_t j = 0; j < i; ++j) {
-      const Space<T> d = of.nearest_image(here - load_space(x + j * wide));
+      const Space<T> nearest = of.nearest_image(here - load_space(x + j * wide));
+      for (int64_t image = 0; image < images; ++image) {
+        const Space<T> d = images == 1 ? nearest : nearest + of.shift(image);
+        const Vec<T> squared = dot(d, d);
+        const Int<T> near = squared < of.cut2;
+        if (!any<T>(near)) continue;
+        const Bond<T> fresh(of, d, squared, near, row);
+        sums.add(fresh.f, fresh.unit);
+        T* other = moments + j * of_atom;
+        Moments<T> of_other = Moments<T>::load_from(other, L);
+        of_other.add(fresh.f, all<T>(T(-1)) * fresh.unit);
+        of_other.store_to(other, L);
+        fresh.store_to(bond);
+        bond += of_pair;
+        found.add(j);
+      }
+    }
+    for (int64_t image = images / 2 + 1; image < images; ++image) {
+      const Space<T> d = of.shift(image);
       const Vec<T> squared = dot(d, d);
       const Int<T> near = squared < of.cut2;
       if (!any<T>(near)) continue;
       const Bond<T> fresh(of, d, squared, near, row);
       sums.add(fresh.f, fresh.unit);
-      T* other = moments + j * of_atom;
-      Moments<T> of_other = Moments<T>::load_from(other, L);
-      of_other.add(fresh.f, all<T>(T(-1)) * fresh.unit);
-      of_other.store_to(other, L);
-      fresh.store_to(bond);
-      bond += of_pair;
-      found.add(j);
+      sums.add(fresh.f, all<T>(T(-1)) * fresh.unit);
     }
     energy += row;
     sums.store_to(moments + i * of_atom, L);
@@ -241,36 +280,54 @@ struct SiliconOfOne {
   SiliconOfOne(const StillingerWeber<T>& call, T* scratch, int64_t replica)
       : n(call.atoms),
         stride(whole_vectors<T>(n)),
-        of(call, replica, 1),
-        moments(scratch + 3 * stride),
+        of(call, replica, 1, scratch),
+        images(images_of(call)),
+        place(scratch + images * 3 * lanes<T>),
+        moments(place + 3 * stride),
         bonds(moments + Moments<T>::kCount * stride),
-        neighbours(reinterpret_cast<int32_t*>(bonds + n * stride / lanes<T> * of_pair)),
-        atoms(call.positions.at(replica), n, T(call.position_limit), T(1) / of.sigma, scratch) {}
+        neighbours(reinterpret_cast<int32_t*>(bonds + n * stride / lanes<T> * images * of_pair)),
+        atoms(call.positions.at(replica), n, T(call.position_limit), T(1) / of.sigma, place) {}
 
   // Moments, and what the gradient needs. Calls `visit(at, end, whole, before, angular)`
-  // with the energy of each atom's bonds, of those with atoms before it, and its moments'.
+  // with the energy of each atom's bonds, of those with atoms before it and its own images,
+  // and its moments'.
   template <class Visit>
   HOPGYM_INLINE void sum(Visit visit) const {
     T* bond = bonds;
     Lists found(neighbours);
     atoms.by_vectors([&](int64_t at, int64_t end) {
       const Space<T> here = atoms.from(at);
+      const Int<T> number = lane_numbers<T>() + lane<T>(at);
       Vec<T> whole{}, before{};
       Moments<T> sums;
       found.begin();
       for (int64_t j = 0; j < n; ++j) {
-        // An atom is not its own neighbour.
-        const Int<T> number = lane_numbers<T>() + lane<T>(at);
-        const Space<T> d = of.nearest_image(here - atoms.each(j));
-        const Vec<T> squared = dot(d, d);
-        const Int<T> near = (squared < of.cut2) & (number != lane<T>(j));
-        if (!any<T>(near)) continue;
-        const Bond<T> fresh(of, d, squared, near, whole);
-        before = choose<T>(number > lane<T>(j), whole, before);
-        sums.add(fresh.f, fresh.unit);
-        fresh.store_to(bond);
-        bond += of_pair;
-        found.add(j);
+        const Space<T> nearest = of.nearest_image(here - atoms.each(j));
+        const Int<T> itself = number == lane<T>(j);
+        // From the other end of a bond images are seen the other way round.
+        const Vec<T> way = choose<T>(number < lane<T>(j), all<T>(T(-1)), all<T>(T(1)));
+        for (int64_t image = 0; image < images; ++image) {
+          const Space<T> d =
+              images == 1 ? nearest : nearest + way * of.shift(image);
+          const Vec<T> squared = dot(d, d);
+          Int<T> near = squared < of.cut2;
+          // Both bonds of an atom with its images on two sides are added at once.
+          if (image <= images / 2) near &= ~itself;
+          if (!any<T>(near)) continue;
+          Vec<T> energy{};
+          Bond<T> fresh(of, d, squared, near, energy);
+          whole += energy;
+          sums.add(fresh.f, fresh.unit);
+          if (images > 1 && at <= j && j < end) {
+            whole += choose<T>(itself, energy, Vec<T>{});
+            sums.add(choose<T>(itself, fresh.f, Vec<T>{}), all<T>(T(-1)) * fresh.unit);
+            fresh.loosen(itself);
+          }
+          before += choose<T>(number < lane<T>(j), Vec<T>{}, energy);
+          fresh.store_to(bond);
+          bond += of_pair;
+          found.add(j);
+        }
       }
       sums.store_to(moments + at, stride);
       visit(at, end, whole, before, sums.energy());
@@ -307,7 +364,8 @@ struct SiliconOfOne {
 
   const int64_t n, stride;
   const Silicon<T> of;
-  T *const moments, *const bonds;
+  const int64_t images;
+  T *const place, *const moments, *const bonds;
   int32_t* const neighbours;
   const Atoms<T> atoms;
 };
@@ -322,8 +380,8 @@ template <class T>
 int64_t stillinger_weber_scratch(const StillingerWeber<T>& call) {
   constexpr int64_t of_atom = 6 + Moments<T>::kCount, L = lanes<T>;
   const int64_t n = call.atoms, vectors = whole_vectors<T>(n) / L;
-  const int64_t bonds = Bond<T>::kCount * std::max(n * (n - 1) / 2, n * vectors);
-  return (of_atom * n + bonds) * L + n * (n + vectors);
+  const int64_t bonds = std::max(n * (n - 1) / 2, n * vectors) * images_of(call);
+  return (3 * images_of(call) + of_atom * n + Bond<T>::kCount * bonds) * L + bonds + n;
 }
 
 template <class T>

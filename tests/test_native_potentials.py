@@ -28,7 +28,7 @@ def everything_of(system):
     "name",
     [
         *("LJ-2", "LJ-13", "LJ-38", "Morse14-6"),
-        *("Gupta-Au2", "Gupta-Au13", "Gupta-Ag3Au4", "SW-Si64"),
+        *("Gupta-Au2", "Gupta-Au13", "Gupta-Ag3Au4", "SW-Si8", "SW-Si64"),
     ],
 )
 def test_potentials(backend, double, name):
@@ -87,7 +87,7 @@ def test_silicon_without_bonds(backend, double):
 
 
 @needs_kernels
-@pytest.mark.parametrize("name", ["LJ-13", "Gupta-Ag2Au3", "SW-Si64"])
+@pytest.mark.parametrize("name", ["LJ-13", "Gupta-Ag2Au3", "SW-Si8", "SW-Si64"])
 @pytest.mark.parametrize("count", [1, 7, 67])
 def test_replicas_do_not_depend_on_each_other(backend, double, name, count):
     backend("native")
@@ -107,7 +107,9 @@ def test_replicas_do_not_depend_on_each_other(backend, double, name, count):
 
 
 @needs_kernels
-@pytest.mark.parametrize("name", ["LJ-19", "Morse6-7", "Gupta-Ag9Au10", "SW-Si64"])
+@pytest.mark.parametrize(
+    "name", ["LJ-19", "Morse6-7", "Gupta-Ag9Au10", "SW-Si8", "SW-Si64"]
+)
 def test_atoms_in_lanes_and_replicas_in_lanes(backend, double, instruction_set, name):
     backend("native")
     system = get_system(name)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from hopgym import get_system, native
+from hopgym.potentials import stillinger_weber
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TINY = ("--systems", "LJ-4", "--batch", "4", "--rounds", "1", "--seconds", "0.01")
@@ -137,10 +138,11 @@ def test_no_such_core(refused):
     assert "there are not 999 cores" in refused("--cores", "999")
 
 
-def test_no_counterpart(refused):
+def test_no_counterpart(refused, monkeypatch):
     pytest.importorskip("jax_md")
     said = refused("--systems", "LJ-4,Morse14-6")
     assert "jax-md has no counterpart of Morse14-6" in said
+    monkeypatch.setattr(stillinger_weber, "MOST_BONDS", 0)
     said = refused("--systems", "SW-Si8", "--contenders", "xla,native")
     if native._library()[0] is not None:
         assert "there is no kernel for SW-Si8" in said

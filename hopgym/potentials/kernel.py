@@ -27,30 +27,27 @@ class Kernel(NamedTuple):
 
     - `target`: its name.
     - `operands`: the arrays that it takes after the positions, in its order.
-    - `constants`: the numbers that it takes, by name.
+    - `constants`: the numbers that it takes, by name: whole ones as `int`.
     """
 
     target: str
     operands: tuple[Array, ...]
-    constants: dict[str, float]
+    constants: dict[str, float | int]
 
     def __call__(self, results: Any, positions: Positions) -> Any:
         """Its results, whose shapes and dtypes say what it computes."""
-        constants = {"position_limit": POSITION_LIMIT, **self.constants}
-        return native.call(
-            self.target,
-            results,
-            positions,
-            *self.operands,
-            **{name: np.float64(value) for name, value in constants.items()},
-        )
+        constants: dict[str, Any] = {
+            name: np.int64(value) if isinstance(value, int) else np.float64(value)
+            for name, value in self.constants.items()
+        }
+        constants["position_limit"] = np.float64(POSITION_LIMIT)
+        return native.call(self.target, results, positions, *self.operands, **constants)
 
 
 class PotentialWithKernel(AbstractPotential):
     """A potential that a kernel can compute where there is one, as well as formulas."""
 
-    @property
-    def has_kernel(self) -> bool:
+    def has_kernel(self, atoms: int) -> bool:
         """Whether the kernel is for a potential with these parameters."""
         return True
 
@@ -91,7 +88,7 @@ class PotentialWithKernel(AbstractPotential):
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
         own, operands = type(self), (self, positions, species, box)
-        if not self.has_kernel:
+        if not self.has_kernel(len(positions)):
             return own._by_formulas(*operands)
         return native.either(own._by_kernel, own._by_formulas, *operands)
 
@@ -99,6 +96,6 @@ class PotentialWithKernel(AbstractPotential):
         self, positions: Positions, species: Species, box: Box | None
     ) -> Float[Array, " atoms"]:
         own, operands = type(self), (self, positions, species, box)
-        if not self.has_kernel:
+        if not self.has_kernel(len(positions)):
             return own._atoms_by_formulas(*operands)
         return native.either(own._atoms_by_kernel, own._atoms_by_formulas, *operands)

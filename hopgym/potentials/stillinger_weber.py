@@ -32,6 +32,9 @@ from hopgym.potentials.kernel import Kernel, PotentialWithKernel
 # exp(-1/(1 - r/cutoff)) and smaller than the smallest float64.
 CUT = 0.9995
 
+# Of a replica in a box that needs images, for the kernel: a tenth of a gigabyte or two.
+MOST_BONDS = 500_000
+
 
 class StillingerWeber(PotentialWithKernel):
     """sum_{i<j} theta_2 + sum_i sum_{j<k} theta_3, within the cutoff a * sigma.
@@ -165,9 +168,9 @@ class StillingerWeber(PotentialWithKernel):
         moments = norm2 + 2 / 3 * norm1 + zeroth**2 / 9
         return 0.5 * (bonds + self.strength * moments)
 
-    @property
-    def has_kernel(self) -> bool:
-        return self.images == 0
+    def has_kernel(self, atoms: int) -> bool:
+        # The kernel has room for the bonds of all pairs, by all images.
+        return self.images == 0 or atoms**2 * (2 * self.images + 1) ** 3 <= MOST_BONDS
 
     def _kernel(self, species: Species, box: Box | None) -> Kernel:
         assert box is not None, "a System without a box refuses this potential"
@@ -175,7 +178,7 @@ class StillingerWeber(PotentialWithKernel):
             *(box, self.a, self.big_a, self.big_b, self.epsilon),
             *(self.sigma, self.strength, self.gamma, self.core),
         )
-        return Kernel("stillinger_weber", operands, {"cut": CUT})
+        return Kernel("stillinger_weber", operands, {"cut": CUT, "images": self.images})
 
     def _by_formulas(
         self, positions: Positions, species: Species, box: Box | None
