@@ -54,6 +54,8 @@ def draw(by_size: list[dict], by_batch: list[dict]) -> Figure:
             *line, STYLES[contender], color=colour, label=f"{system} {contender}"
         )
     right.set(xlabel="replicas in a batch", title="energy and gradient, one core")
+    lowest, highest = right.get_ylim()
+    right.set_ylim(lowest / 4, highest)  # the legend is below
     for axes in (left, right):
         axes.legend(fontsize="small")
         axes.grid(alpha=0.3, which="both")
