@@ -7,6 +7,10 @@
 #include <string>
 #include <vector>
 
+#ifdef HOPGYM_SANITIZE
+#include <sanitizer/asan_interface.h>
+#endif
+
 #include "kernels.h"
 #include "operands.h"
 #include "share.h"
@@ -54,7 +58,13 @@ T* scratch(int64_t size) {
     if (!room) return nullptr;
   }
   const auto address = reinterpret_cast<uintptr_t>(room.get());
-  return reinterpret_cast<T*>((address + 63) / 64 * 64);
+  T* const numbers = reinterpret_cast<T*>((address + 63) / 64 * 64);
+#ifdef HOPGYM_SANITIZE
+  // What is there for alignment, or for other calls, is out of bounds.
+  ASAN_POISON_MEMORY_REGION(room.get(), held);
+  ASAN_UNPOISON_MEMORY_REGION(numbers, size * sizeof(T));
+#endif
+  return numbers;
 }
 
 ffi::Error wrong(const std::string& problem) {
