@@ -33,7 +33,7 @@ def walked(system, where, steps, **options):
 
 @needs_kernels
 @pytest.mark.parametrize("name, memory", [("LJ-2", 6), ("LJ-13", 1), ("LJ-38", 6)])
-@pytest.mark.parametrize("steps", [1, 25])
+@pytest.mark.parametrize("steps", [1, 16])
 def test_steps(backend, double, name, memory, steps):
     system = get_system(name)
     where = starts(system, 3)
