@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import hashlib
 import importlib.metadata
 import os
 import re
@@ -23,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 LIBRARY = "libhopgym.so"
+_SOURCES = Path(__file__).parents[1] / "native"
 BACKENDS = ("auto", "native", "xla")
 TARGETS = (
     *("lennard_jones", "morse", "gupta", "stillinger_weber"),
@@ -188,13 +190,21 @@ def _library() -> tuple[Any, str]:
     try:
         library = ctypes.CDLL(str(path))
         built = library.hopgym_ffi_major(), library.hopgym_ffi_minor()
+        library.hopgym_sources.restype = ctypes.c_char_p
     except (OSError, AttributeError) as error:
-        return None, _noticed(f"{path} cannot be loaded ({error})")
+        return None, _noticed(
+            f"{path} cannot be loaded ({error}): install hopgym again"
+        )
     running = _running_version()
     if running is None or built[0] != running[0] or built[1] > running[1]:
         return None, _noticed(
             f"they were built for XLA's interface {built}, and this jaxlib has "
             f"{running}: install hopgym again"
+        )
+    if _digest(_SOURCES) not in (None, library.hopgym_sources().decode()):
+        return None, _noticed(
+            f"they were built from other sources than those in {_SOURCES}: "
+            "install hopgym again"
         )
     library.hopgym_use_threads.argtypes = [ctypes.c_int64]
     library.hopgym_use_threads(_threads())
@@ -237,6 +247,19 @@ def _path() -> Path | None:
         if file.name == LIBRARY and Path(str(file.locate())).exists():
             return Path(str(file.locate()))
     return None
+
+
+def _digest(sources: Path) -> str | None:
+    """Of the kernels' sources, as `CMakeLists.txt` there forms it.
+
+    `None` without sources: an installation that is not editable has only the library.
+    """
+    patterns = ("*.cc", "*.h", "*.inl", "CMakeLists.txt")
+    files = sorted(path for pattern in patterns for path in sources.glob(pattern))
+    if not files:
+        return None
+    digests = (hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _running_version() -> tuple[int, int] | None:

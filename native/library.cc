@@ -412,6 +412,9 @@ auto learned_binding() {
 HOPGYM_EXPORT int hopgym_ffi_major() { return XLA_FFI_API_MAJOR; }
 HOPGYM_EXPORT int hopgym_ffi_minor() { return XLA_FFI_API_MINOR; }
 
+// The sources it was built from, as CMakeLists.txt digests them.
+HOPGYM_EXPORT const char* hopgym_sources() { return HOPGYM_SOURCES; }
+
 // How many threads a call may use, the caller's among them.
 HOPGYM_EXPORT void hopgym_use_threads(int64_t count) { hopgym::threads = count; }
 

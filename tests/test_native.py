@@ -1,5 +1,7 @@
 """Kernels in C++: the library, and the switch between it and JAX."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,6 +66,20 @@ def test_a_library_that_does_not_fit_is_not_loaded(monkeypatch, tmp_path):
     assert native.backend() == "xla"
     with pytest.raises(RuntimeError, match="cannot be used: no compiler"):
         native.use_backend("native")
+
+
+@needs_kernels
+def test_a_library_from_other_sources_is_not_loaded(monkeypatch, tmp_path):
+    load = native._library.__wrapped__
+    for path in (Path(__file__).parents[1] / "native").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "notes.txt").write_text("not a source")
+    monkeypatch.setattr(native, "_SOURCES", tmp_path)
+    assert load()[0] is not None
+    with (tmp_path / "lbfgs.inl").open("a") as file:
+        file.write("// changed")
+    with pytest.warns(RuntimeWarning, match="built from other sources .* install"):
+        assert load()[0] is None
 
 
 @needs_kernels
