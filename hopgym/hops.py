@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import equinox as eqx
-import jax
 from jaxtyping import Array, Float, Int
 
 from hopgym.environment import Environment, State
@@ -19,19 +18,13 @@ def settle(
 ) -> State:
     """The state after a quench, every evaluation of which is in its ledger.
 
-    Under `jax.vmap` all wait for the longest quench.
-
     **Arguments:**
 
     - `environment`, `state`: where the quench begins.
     - `optimizer`: quenches.
     - `evaluations`: at this number in the ledger the quench ends, finished or not.
     """
-    memory = optimizer.init(
-        state.positions, key=jax.random.key(0), context=environment.context
-    )
-
-    settled, _ = descended(environment, optimizer, state, memory, evaluations)
+    settled, _ = descended(environment, optimizer, state, evaluations)
     return eqx.tree_at(lambda state: state.step, settled, state.step)
 
 

@@ -1,4 +1,4 @@
-"""Work that most updates do not need."""
+"""Work that most updates, or most replicas, do not need."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Int
+
+from hopgym import native
 
 SMALLEST = 4  # replicas at a time, in small batches
+# Loops at a time: for each core of a CPU, so that they stay in its cache; on a GPU.
+LANES = 32, 4096
 
 
 def lazily(
@@ -56,6 +60,101 @@ def lazily(
         return result, jax.tree.map(lambda _: True, otherwise)
 
     return choose(needed, otherwise, operands)
+
+
+def loop(
+    begin: Callable[..., Any],
+    goes_on: Callable[..., Bool[Array, ""]],
+    body: Callable[..., Any],
+    end: Callable[..., Any],
+    *operands: Any,
+) -> Any:
+    """The result of a `jax.lax.while_loop`.
+
+    Under `jax.vmap`, where all replicas would go on until the longest loop ends, a few
+    are in work at a time, and where one ends the next takes its place.
+
+    **Arguments:**
+
+    - `begin(*operands)`: the first carry.
+    - `goes_on(carry, *operands)`, `body(carry, *operands)`: as of a `while_loop`.
+    - `end(carry, *operands)`: the result, of the last carry.
+    - `operands`: pytrees of arrays; the functions close over none.
+    """
+
+    @custom_vmap
+    def looped(*operands):
+        last = jax.lax.while_loop(
+            lambda carry: goes_on(carry, *operands),
+            lambda carry: body(carry, *operands),
+            begin(*operands),
+        )
+        return end(last, *operands)
+
+    @looped.def_vmap
+    def in_turn(count, batched, *operands):
+        axes = tuple(jax.tree.map(lambda flag: 0 if flag else None, batched))
+
+        def of(replicas):
+            """The operands of one or more."""
+            return jax.tree.map(
+                lambda x, flag: x.at[replicas].get(mode="clip") if flag else x,
+                operands,
+                tuple(batched),
+            )
+
+        def each(function, carries, replicas):
+            return jax.vmap(function, in_axes=(0, *axes))(carries, *of(replicas))
+
+        def ended(carries, replicas):
+            return (replicas < count) & ~each(goes_on, carries, replicas)
+
+        def searching(work):
+            return jnp.any(work[1] < count)
+
+        def go_on(work):
+            *work, _ = jax.lax.while_loop(
+                lambda work: jnp.any(work[-1]), replace, (*work, ended(*work[:2]))
+            )
+            carries, replicas, following, results = work
+            return each(body, carries, replicas), replicas, following, results
+
+        def replace(work):
+            """Keep the result in a lane that ended, and begin the next there."""
+            carries, replicas, following, results, over = work
+            lane = jnp.argmax(over)
+            carry = jax.tree.map(lambda x: x[lane], carries)
+            result = end(carry, *of(replicas[lane]))
+            results = _with(results, replicas[lane], result)
+            first = begin(*of(following))
+            over = over.at[lane].set(
+                (following < count) & ~goes_on(first, *of(following))
+            )
+            replicas = replicas.at[lane].set(following)
+            following = jnp.minimum(following + 1, count)
+            return _with(carries, lane, first), replicas, following, results, over
+
+        nothing = jax.eval_shape(
+            jax.vmap(lambda *one: end(begin(*one), *one), in_axes=axes), *operands
+        )
+        results = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), nothing)
+        given = jax.tree.map(lambda _: True, results)
+        if count == 0:
+            return results, given
+        of_core, of_device = LANES
+        on_cpu = jax.default_backend() == "cpu"
+        lanes = of_core * native.cores() if on_cpu else of_device
+        replicas = jnp.arange(min(count, lanes))
+        carries = jax.vmap(begin, in_axes=axes)(*of(replicas))
+        work = (carries, replicas, jnp.asarray(len(replicas)), results)
+        *_, results = jax.lax.while_loop(searching, go_on, work)
+        return results, given
+
+    return looped(*operands)
+
+
+def _with(all: Any, place: Int[Array, ""], one: Any) -> Any:
+    return jax.tree.map(lambda x, y: x.at[place].set(y), all, one)
 
 
 def for_those(

@@ -109,7 +109,7 @@ def threads(count: int) -> Iterator[None]:
     try:
         yield
     finally:
-        library.hopgym_use_threads(_threads())
+        library.hopgym_use_threads(cores())
 
 
 def either(
@@ -207,7 +207,7 @@ def _library() -> tuple[Any, str]:
             "install hopgym again"
         )
     library.hopgym_use_threads.argtypes = [ctypes.c_int64]
-    library.hopgym_use_threads(_threads())
+    library.hopgym_use_threads(cores())
     library.hopgym_isa.restype = ctypes.c_char_p
     library.hopgym_isa.argtypes = [ctypes.c_char_p]
     for target in TARGETS:
@@ -218,8 +218,8 @@ def _library() -> tuple[Any, str]:
     return library, ""
 
 
-def _threads() -> int:
-    """Cores that this process may use, for each of its devices."""
+def cores() -> int:
+    """Cores that this process may use for each of its devices."""
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:

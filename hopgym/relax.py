@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Bool, Float, Int
 
 from hopgym.environment import Environment, State, follow
+from hopgym.lazily import loop
 from hopgym.optimizers.base import AbstractLocalOptimizer
 from hopgym.optimizers.gradient_descent import GradientDescent
 from hopgym.optimizers.lbfgs import LBFGS
@@ -73,7 +78,7 @@ def polish(
 
 
 def _relaxed(relax, system, optimizer, positions, steps) -> Quenched:
-    """`relax` of one structure or a batch of them, compiled."""
+    """`relax` of one structure, or of a batch that is spread over all devices."""
     positions = jnp.asarray(positions, float)
     shape = (system.atoms, 3)
     if positions.shape[-2:] != shape or positions.ndim not in (2, 3):
@@ -81,22 +86,43 @@ def _relaxed(relax, system, optimizer, positions, steps) -> Quenched:
             f"{system.name}: positions must have shape {shape} or (batch, "
             f"{system.atoms}, 3), got {positions.shape}"
         )
-    if positions.ndim == 3:
-        relax = eqx.filter_vmap(relax, in_axes=(None, None, 0, None))
-    return _jitted(relax, system, optimizer, positions, jnp.asarray(steps, jnp.int32))
+    steps = jnp.asarray(steps, jnp.int32)
+    if positions.ndim == 2:
+        return _one(relax, system, optimizer, positions, steps)
+    count = len(positions)
+    devices = jax.devices()[:count]
+    if len(devices) > 1 and not isinstance(positions, Tracer):
+        padded = -(-count // len(devices)) * len(devices)
+        mesh = Mesh(np.asarray(devices), ("structures",))
+        positions = jax.device_put(
+            positions[jnp.arange(padded) % count], NamedSharding(mesh, P("structures"))
+        )
+    else:
+        mesh = None
+    relaxed = _all(relax, system, optimizer, positions, steps, mesh)
+    return jax.tree.map(lambda x: x[:count], relaxed)
 
 
 @eqx.filter_jit
-def _jitted(relax, system, optimizer, positions, steps):
+def _one(relax, system, optimizer, positions, steps):
     return relax(system, optimizer, positions, steps)
 
 
-def _begun(system, optimizer, positions) -> tuple[Environment, State, Any]:
-    environment = Environment(system)
-    key = jax.random.key(0)
-    state = environment.reset(key, positions)
-    context = environment.context
-    return environment, state, optimizer.init(positions, key=key, context=context)
+@eqx.filter_jit
+def _all(relax, system, optimizer, positions, steps, mesh):
+    """Of a batch, which is spread over the devices of the mesh."""
+    arrays, rest = eqx.partition((system, optimizer), eqx.is_array)
+
+    def run(arrays, positions, steps):
+        one = partial(relax, *eqx.combine(arrays, rest))
+        return jax.vmap(one, in_axes=(0, None))(positions, steps)
+
+    if mesh is not None:
+        split = P("structures")
+        run = jax.shard_map(
+            run, mesh=mesh, in_specs=(P(), split, P()), out_specs=split, check_vma=False
+        )
+    return run(arrays, positions, steps)
 
 
 def _ended(state: State, converged: Bool[Array, ""]) -> Quenched:
@@ -113,45 +139,65 @@ def descended(
     environment: Environment,
     optimizer: AbstractLocalOptimizer,
     state: State,
-    memory: Any,
     evaluations: int | Int[Array, ""],
-) -> tuple[State, Any]:
-    """State and memory after a quench; not jitted.
+) -> tuple[State, Bool[Array, ""]]:
+    """The state after a quench, and whether the optimizer finished; not jitted.
 
     **Arguments:**
 
-    - `environment`, `state`: where the quench goes on.
-    - `optimizer`, `memory`: quenches; its own state.
+    - `environment`, `state`: where the quench begins.
+    - `optimizer`: quenches.
     - `evaluations`: at this number in the ledger it ends, finished or not.
     """
+    arrays, rest = eqx.partition((environment, optimizer), eqx.is_array)
 
-    def searching(carry):
+    def begin(state, _, arrays):
+        environment, optimizer = eqx.combine(arrays, rest)
+        return state, _memory(environment, optimizer, state)
+
+    def goes_on(carry, _, limit, arrays):
+        _, optimizer = eqx.combine(arrays, rest)
         state, memory = carry
-        return ~optimizer.finished(memory) & (state.evaluations < evaluations)
+        return ~optimizer.finished(memory) & (state.evaluations < limit)
 
-    def body(carry):
+    def body(carry, _, limit, arrays):
+        environment, optimizer = eqx.combine(arrays, rest)
         state, _ = carry
         after, memory = follow(environment, optimizer, *carry)
         # The last update only finds that the structure is at rest: no evaluation.
-        rest = optimizer.finished(memory)
-        state = jax.tree.map(lambda old, new: jnp.where(rest, old, new), state, after)
+        rests = optimizer.finished(memory)
+        state = jax.tree.map(lambda old, new: jnp.where(rests, old, new), state, after)
         return state, memory
 
-    return jax.lax.while_loop(searching, body, (state, memory))
+    def end(carry, _, limit, arrays):
+        _, optimizer = eqx.combine(arrays, rest)
+        state, memory = carry
+        return state, optimizer.finished(memory)
+
+    limit = jnp.asarray(evaluations, jnp.int32)
+    return loop(begin, goes_on, body, end, state, limit, arrays)
+
+
+def _memory(environment, optimizer, state):
+    """Of an optimizer that begins where the state is."""
+    return optimizer.init(
+        state.positions, key=jax.random.key(0), context=environment.context
+    )
 
 
 def _quench(system, optimizer, positions, steps) -> Quenched:
-    environment, state, memory = _begun(system, optimizer, positions)
-    state, memory = descended(environment, optimizer, state, memory, steps)
-    return _ended(state, optimizer.finished(memory))
+    environment = Environment(system)
+    state = environment.reset(jax.random.key(0), positions)
+    return _ended(*descended(environment, optimizer, state, steps))
 
 
 def _polish(system, optimizer, positions, steps) -> Quenched:
-    environment, state, memory = _begun(system, optimizer, positions)
+    environment = Environment(system)
+    state = environment.reset(jax.random.key(0), positions)
     state, _ = jax.lax.fori_loop(
         0,
         steps,
         lambda _, carry: follow(environment, optimizer, *carry),
-        (state, memory),
+        (state, _memory(environment, optimizer, state)),
     )
     return _ended(state, jnp.asarray(False))

@@ -9,7 +9,6 @@ import pytest
 
 import hopgym
 from hopgym.environment import follow
-from hopgym.lazily import lazily
 from hopgym.optimizers import (
     LBFGS,
     BasinHopping,
@@ -220,37 +219,3 @@ def test_mixture_keeps_its_frequencies(lj7):
 def test_mixture_refuses_wrong_weights(weights):
     with pytest.raises(ValueError, match="one weight >= 0 for each of its 2 moves"):
         Mixture((Shake(), Exchange()), weights)
-
-
-def test_lazily_selects_under_vmap():
-    def compute(x, y):
-        return {"a": x * y}
-
-    def one(needed, x):
-        return lazily(needed, compute, {"a": -x}, x, jnp.asarray(3.0))
-
-    needed = jnp.asarray([True, False, True])
-    x = jnp.asarray([1.0, 2.0, 4.0])
-    expected = [3.0, -2.0, 12.0]
-    np.testing.assert_array_equal(jax.jit(jax.vmap(one))(needed, x)["a"], expected)
-    assert [float(one(n, v)["a"]) for n, v in zip(needed, x, strict=True)] == expected
-
-
-def test_lazily_skips_work_that_no_replica_needs():
-    """What is skipped cannot have side effects: count them."""
-    calls = []
-
-    def compute(x):
-        jax.debug.callback(lambda: calls.append(1))
-        return x + 1
-
-    run = jax.jit(
-        jax.vmap(lambda needed, x: lazily(needed, compute, x, x), in_axes=(0, 0))
-    )
-    x = jnp.arange(3.0)
-    jax.block_until_ready(run(jnp.zeros(3, bool), x))
-    jax.effects_barrier()
-    assert not calls
-    jax.block_until_ready(run(jnp.asarray([False, True, False]), x))
-    jax.effects_barrier()
-    assert calls

@@ -72,6 +72,17 @@ def test_batch_equals_one_by_one(lj7):
         np.testing.assert_allclose(alone.energy, together.energy[i], atol=2e-5)
 
 
+def test_batches_of_any_size(lj7):
+    """None, and more than are in work at a time."""
+    assert hopgym.quench(lj7, jnp.zeros((0, 7, 3))).energy.shape == (0,)
+    positions = starts(lj7, 300)
+    together = hopgym.quench(lj7, positions)
+    some = hopgym.quench(lj7, positions[200:])
+    assert bool(together.converged.all())
+    same = np.abs(together.energy[200:] - some.energy) < 2e-5
+    assert same.mean() > 0.9  # rounding may lead elsewhere
+
+
 def test_evaluations_are_all_there_are(lj7):
     """Stopped after n evaluations, it has spent n."""
     quenched = hopgym.quench(lj7, starts(lj7, 2), steps=5)

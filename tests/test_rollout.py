@@ -198,6 +198,8 @@ for optimizer in (adam(), Annealing(20)):
         environment, optimizer, jax.random.key(0), starts, 20, frames=2, chunk=7
     )
     found += [result.state.positions, result.state.evaluations, result.frames.energy]
+quenched = hopgym.quench(environment.system, starts)
+found += [quenched.energy, quenched.converged]
 np.savez(sys.argv[1], *found)
 """
 
