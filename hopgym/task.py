@@ -45,8 +45,8 @@ class Task(eqx.Module):
     step costs one evaluation. For `action="hop"` an L-BFGS quench follows, and one
     before the first step: the states of an episode are minima, a step is one move of
     basin hopping, and costs some tens to hundreds of evaluations, all of them counted.
-    What is left to learn is where to hop. Where many hop at once (`jax.vmap`), all wait
-    for the longest quench.
+    What is left to learn is where to hop. Where many hop at once (`jax.vmap`), a step
+    lasts as long as the longest quench.
 
     **Observation:** float32, everything bounded and in reduced units. For `"flat"`
     and `"dict"`:
