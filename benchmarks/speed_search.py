@@ -39,7 +39,9 @@ def shake(system, steps: int) -> Any:
     """Basin hopping with one kind of move."""
     from hopgym.optimizers import LBFGS, BasinHopping, Shake
 
-    return BasinHopping(LBFGS(force=0.05, rise=0.1), Shake(0.36), 0.8, adapt=0.02)
+    return BasinHopping(
+        LBFGS(force=0.05, max_step=0.2, rise=0.1), Shake(0.36), 0.8, adapt=0.02
+    )
 
 
 def of_zoo(name: str) -> Callable[[Any, int], Any]:

@@ -12,19 +12,22 @@ from jaxtyping import Array, Bool, Int
 
 from hopgym import native
 
-SMALLEST = 4  # replicas at a time, in small batches
 # Loops at a time: for each core of a CPU, so that they stay in its cache; on a GPU.
 LANES = 32, 4096
 
 
 def lazily(
-    needed: Bool[Array, ""], compute: Callable[..., Any], otherwise: Any, *operands: Any
+    needed: Bool[Array, ""],
+    compute: Callable[..., Any],
+    otherwise: Any,
+    *operands: Any,
+    parts: int = 8,
 ) -> Any:
     """`compute(*operands)` where `needed`, else `otherwise`.
 
     Like `jax.lax.cond`, but under `jax.vmap`, where a condition becomes a selection
     and both sides are computed for all, the work is done for those replicas that need
-    it, an eighth of the batch at a time, and skipped if none does.
+    it, a part of the batch at a time, and skipped if none does.
 
     **Arguments:**
 
@@ -32,6 +35,7 @@ def lazily(
     - `compute`: a function of arrays that closes over none.
     - `otherwise`: a pytree of the structure, shapes and dtypes of its result.
     - `operands`: pytrees of arrays (random keys as their data).
+    - `parts`: how many there are: more for work that few replicas need at once.
     """
 
     @custom_vmap
@@ -56,7 +60,7 @@ def lazily(
             )
         )
 
-        result = for_those(needed, compute, otherwise, *operands)
+        result = for_those(needed, compute, otherwise, *operands, parts=parts)
         return result, jax.tree.map(lambda _: True, otherwise)
 
     return choose(needed, otherwise, operands)
@@ -162,17 +166,18 @@ def for_those(
     compute: Callable[..., Any],
     otherwise: Any,
     *operands: Any,
+    parts: int = 8,
 ) -> Any:
     """`jax.vmap(compute)(*operands)` in the lanes that need it, `otherwise` elsewhere.
 
-    An eighth of the batch is computed at a time, and nothing if no lane needs it, so
-    that a single one does not cost as much as all.
+    A part of the batch is computed at a time, and nothing if no lane needs it, so that
+    a single one does not cost as much as all.
 
     **Arguments:** as for [`lazily`][hopgym.lazily.lazily], with a leading axis;
     `compute` is for one lane and may close over arrays that all lanes share.
     """
     size = needed.shape[0]
-    width = min(size, max(SMALLEST, size // 8))
+    width = max(1, size // parts)
     counts = jnp.cumsum(needed)
     count = counts[-1]
 

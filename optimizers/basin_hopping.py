@@ -133,6 +133,7 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
             positions,
             value,
             context,
+            parts=64,
         )
         return jnp.where(quenched, proposal - positions, descent), BasinHoppingState(
             key=jax.random.wrap_key_data(words, impl=jax.random.key_impl(state.key)),
@@ -211,7 +212,9 @@ def bh_lbfgs(
     [`hopgym.optimizers.BasinHopping`][].
     """
     moves = cluster_moves(system, step, surface, exchange)
-    return BasinHopping(LBFGS(force=0.05, rise=0.1), moves, temperature, adapt=adapt)
+    return BasinHopping(
+        LBFGS(force=0.05, max_step=0.2, rise=0.1), moves, temperature, adapt=adapt
+    )
 
 
 def bh_two_phase(
@@ -229,7 +232,7 @@ def bh_two_phase(
     **Arguments:** see [`hopgym.optimizers.TwoPhase`][] and
     [`hopgym.optimizers.BasinHopping`][].
     """
-    local: AbstractLocalOptimizer = LBFGS(force=0.05, rise=0.1)
+    local: AbstractLocalOptimizer = LBFGS(force=0.05, max_step=0.2, rise=0.1)
     if system.box is None:
         local = TwoPhase(local, pressure)
     moves = cluster_moves(system, step, 0.0, exchange)

@@ -70,7 +70,7 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
     def __init__(
         self,
         force: float | None = None,
-        max_step: float = 0.2,
+        max_step: float = 0.1,
         first: float = 0.01,
         rise: float = 1e-4,
         patience: int = 100,

@@ -22,5 +22,8 @@ def random_restart(force: float = 0.05, looseness: float = 2.0) -> BasinHopping:
     - `looseness`: of [`hopgym.optimizers.Redraw`][].
     """
     return BasinHopping(
-        LBFGS(force=force, rise=0.1), Redraw(looseness), temperature=math.inf, adapt=0.0
+        LBFGS(force=force, max_step=0.2, rise=0.1),
+        Redraw(looseness),
+        temperature=math.inf,
+        adapt=0.0,
     )
