@@ -337,6 +337,41 @@ HOPGYM_INLINE void keep_some(float* to, int64_t count, Vec<float> x) {
 HOPGYM_INLINE void keep_some(double* to, int64_t count, Vec<double> x) {
   _mm512_mask_storeu_pd(to, __mmask8((1u << count) - 1), (__m512d)x);
 }
+#elif HOPGYM_BYTES == 32
+HOPGYM_INLINE __m256i first_bytes(int64_t count) {
+  alignas(64) static constexpr int64_t kMask[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
+  return _mm256_loadu_si256((const __m256i*)((const char*)kMask + 32 - count));
+}
+HOPGYM_INLINE Vec<float> some(const float* from, int64_t count) {
+  return (Vec<float>)_mm256_maskload_ps(from, first_bytes(4 * count));
+}
+HOPGYM_INLINE Vec<double> some(const double* from, int64_t count) {
+  return (Vec<double>)_mm256_maskload_pd(from, first_bytes(8 * count));
+}
+// Piece by piece: many processors have slow masked stores.
+HOPGYM_INLINE void keep_some(float* to, int64_t count, Vec<float> x) {
+  __m128 rest = _mm256_castps256_ps128((__m256)x);
+  if (count & 4) {
+    _mm_storeu_ps(to, rest);
+    rest = _mm256_extractf128_ps((__m256)x, 1);
+    to += 4;
+  }
+  if (count & 2) {
+    _mm_storel_pi((__m64*)to, rest);
+    rest = _mm_movehl_ps(rest, rest);
+    to += 2;
+  }
+  if (count & 1) _mm_store_ss(to, rest);
+}
+HOPGYM_INLINE void keep_some(double* to, int64_t count, Vec<double> x) {
+  __m128d rest = _mm256_castpd256_pd128((__m256d)x);
+  if (count & 2) {
+    _mm_storeu_pd(to, rest);
+    rest = _mm256_extractf128_pd((__m256d)x, 1);
+    to += 2;
+  }
+  if (count & 1) _mm_store_sd(to, rest);
+}
 #else
 template <class T>
 HOPGYM_INLINE Vec<T> some(const T* from, int64_t count) {
