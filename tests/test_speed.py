@@ -304,6 +304,35 @@ def test_searches(speed, tmp_path, capsys):
     assert "4/4" in capsys.readouterr().out
 
 
+def test_quenches(speed, tmp_path, capsys):
+    import speed_quench
+
+    arguments = ["--systems", "LJ-4", "--contenders", "xla", "--out", str(tmp_path)]
+    arguments += ["--structures", "5", "--rounds", "1"]
+    assert speed_quench.main(arguments) == 0
+    (row,) = json.loads((tmp_path / "quench.json").read_text())["rows"]
+    assert row["mean_energy"] == pytest.approx(-6, abs=1e-4)
+    assert 5 < row["evaluations_per_quench"] < 500
+    assert row["cpu_ms_per_quench"] > 0
+    assert "xla" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--systems", "LJ-x", "--contenders", "xla"], "LJ-x"),
+        (["--systems", "SW-Si64", "--contenders", "pele"], "LJ clusters, not SW-Si64"),
+        (["--contenders", "nativ"], "did you mean 'native'"),
+        (["--rounds", "0", "--contenders", "xla"], "must be positive"),
+    ],
+)
+def test_quenches_that_make_no_sense(speed, tmp_path, capsys, arguments, said):
+    import speed_quench
+
+    assert speed_quench.main([*arguments, "--out", str(tmp_path)]) == 2
+    assert said in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     "arguments, said",
     [
