@@ -12,8 +12,7 @@ from jaxtyping import Array, Bool, Int
 
 from hopgym import native
 
-# Loops at a time: for each core of a CPU, so that they stay in its cache; on a GPU.
-LANES = 32, 4096
+LANES = 32  # loops at a time, for each core: they should stay in its cache
 
 
 def lazily(
@@ -76,7 +75,8 @@ def loop(
     """The result of a `jax.lax.while_loop`.
 
     Under `jax.vmap`, where all replicas would go on until the longest loop ends, a few
-    are in work at a time, and where one ends the next takes its place.
+    are in work at a time, and where one ends the next takes its place. Not so on GPUs,
+    which do many steps at once in the time of a few.
 
     **Arguments:**
 
@@ -86,14 +86,15 @@ def loop(
     - `operands`: pytrees of arrays; the functions close over none.
     """
 
-    @custom_vmap
-    def looped(*operands):
+    def run(*operands):
         last = jax.lax.while_loop(
             lambda carry: goes_on(carry, *operands),
             lambda carry: body(carry, *operands),
             begin(*operands),
         )
         return end(last, *operands)
+
+    looped = custom_vmap(run)
 
     @looped.def_vmap
     def in_turn(count, batched, *operands):
@@ -138,17 +139,13 @@ def loop(
             following = jnp.minimum(following + 1, count)
             return _with(carries, lane, first), replicas, following, results, over
 
-        nothing = jax.eval_shape(
-            jax.vmap(lambda *one: end(begin(*one), *one), in_axes=axes), *operands
-        )
-        results = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), nothing)
-        given = jax.tree.map(lambda _: True, results)
-        if count == 0:
-            return results, given
-        of_core, of_device = LANES
-        on_cpu = jax.default_backend() == "cpu"
-        lanes = of_core * native.cores() if on_cpu else of_device
-        replicas = jnp.arange(min(count, lanes))
+        all_at_once = jax.vmap(run, in_axes=axes)
+        kinds = jax.eval_shape(all_at_once, *operands)
+        given = jax.tree.map(lambda _: True, kinds)
+        if count == 0 or jax.default_backend() != "cpu":
+            return all_at_once(*operands), given
+        results = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), kinds)
+        replicas = jnp.arange(min(count, LANES * native.cores()))
         carries = jax.vmap(begin, in_axes=axes)(*of(replicas))
         work = (carries, replicas, jnp.asarray(len(replicas)), results)
         *_, results = jax.lax.while_loop(searching, go_on, work)

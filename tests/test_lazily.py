@@ -69,9 +69,11 @@ def steps_and_largest(n, longest):
     return steps, largest - first
 
 
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 50])
-def test_loops_in_turn_give_what_each_gives(monkeypatch, count):
-    monkeypatch.setattr(module, "LANES", (4, 4))
+def test_loops_in_turn_give_what_each_gives(monkeypatch, count, device):
+    monkeypatch.setattr(jax, "default_backend", lambda: device)
+    monkeypatch.setattr(module, "LANES", 4)
     monkeypatch.setattr(module.native, "cores", lambda: 1)
     starts = jnp.arange(1, count + 1)
     found = jax.jit(jax.vmap(collatz, in_axes=(0, None)))(starts, 30)
@@ -81,7 +83,7 @@ def test_loops_in_turn_give_what_each_gives(monkeypatch, count):
 
 
 def test_loops_nest_and_may_have_operands_of_their_own(monkeypatch):
-    monkeypatch.setattr(module, "LANES", (2, 2))
+    monkeypatch.setattr(module, "LANES", 2)
     monkeypatch.setattr(module.native, "cores", lambda: 1)
     assert int(collatz(6, 30)["steps"]) == 8
     limits = jnp.asarray([3, 5, 0, 9])
@@ -92,7 +94,7 @@ def test_loops_nest_and_may_have_operands_of_their_own(monkeypatch):
 
 
 def test_a_long_loop_keeps_none_waiting(monkeypatch):
-    monkeypatch.setattr(module, "LANES", (4, 4))
+    monkeypatch.setattr(module, "LANES", 4)
     monkeypatch.setattr(module.native, "cores", lambda: 1)
     calls = []
 
