@@ -23,7 +23,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from contenders import Nonsense
+from contenders import Nonsense, by
 from peers import SIGMA, package
 from speed import one_thread, pin, prepare, save
 
@@ -37,17 +37,12 @@ def by_hopgym(backend: str, system, positions) -> Callable[[], tuple]:
     import jax
 
     import hopgym
-    from hopgym import native
     from hopgym.optimizers import LBFGS
 
     optimizer = LBFGS(force=FORCE)
     jax.clear_caches()  # of what was made for another backend
-    with native.using(backend):
-        quench = (
-            jax.jit(lambda x: hopgym.quench(system, x, optimizer=optimizer))
-            .lower(positions)
-            .compile()
-        )
+    quenched = by(backend, lambda x: hopgym.quench(system, x, optimizer=optimizer))
+    quench = jax.jit(quenched).lower(positions).compile()
 
     def run():
         found = quench(positions)
@@ -114,7 +109,7 @@ def chosen(options) -> list[tuple[Any, dict[str, Callable]]]:
         keys = jax.random.split(jax.random.key(0), options.structures)
         positions = jax.jit(jax.vmap(lambda key, s=system: s.sample(key)))(keys)
         try:
-            by = {
+            quenches = {
                 name: by_pele(system, positions)
                 if name == "pele"
                 else by_hopgym(name, system, positions)
@@ -122,16 +117,16 @@ def chosen(options) -> list[tuple[Any, dict[str, Callable]]]:
             }
         except RuntimeError as error:  # no kernels
             raise Nonsense(error.args[0]) from None
-        found.append((system, by))
+        found.append((system, quenches))
     return found
 
 
-def rows_of(system, by: dict[str, Callable], rounds: int) -> list[dict[str, Any]]:
+def rows_of(system, quenches: dict[str, Callable], rounds: int) -> list[dict[str, Any]]:
     """What was measured of each contender."""
-    found = {name: run() for name, run in by.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in by}
+    found = {name: run() for name, run in quenches.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in quenches}
     for _ in range(rounds):
-        for name, run in by.items():
+        for name, run in quenches.items():
             begun = time.process_time()
             run()
             seconds[name].append(time.process_time() - begun)
@@ -170,8 +165,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     heads = ("system", "contender", "mean energy", "evaluations", "CPU ms", "us each")
     print("{:<12}{:<11}{:>12}{:>13}{:>10}{:>10}".format(*heads))
     rows = []
-    for system, by in contest:
-        fresh = rows_of(system, by, options.rounds)
+    for system, quenches in contest:
+        fresh = rows_of(system, quenches, options.rounds)
         for row in fresh:
             print(
                 f"{system.name:<12}{row['contender']:<11}{row['mean_energy']:>12.4f}"

@@ -37,11 +37,10 @@ TOLERANCE = 0.1  # above the lowest minimum and below the next one
 
 def shake(system, steps: int) -> Any:
     """Basin hopping with one kind of move."""
-    from hopgym.optimizers import LBFGS, BasinHopping, Shake
+    from hopgym.optimizers import BasinHopping, Shake
+    from hopgym.optimizers.basin_hopping import between_hops
 
-    return BasinHopping(
-        LBFGS(force=0.05, max_step=0.2, rise=0.1), Shake(0.36), 0.8, adapt=0.02
-    )
+    return BasinHopping(between_hops(), Shake(0.36), 0.8, adapt=0.02)
 
 
 def of_zoo(name: str) -> Callable[[Any, int], Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
@@ -83,8 +84,18 @@ def loop(
     - `begin(*operands)`: the first carry.
     - `goes_on(carry, *operands)`, `body(carry, *operands)`: as of a `while_loop`.
     - `end(carry, *operands)`: the result, of the last carry.
-    - `operands`: pytrees of arrays; the functions close over none.
+    - `operands`: pytrees, of arrays or not; the functions close over no arrays.
     """
+    arrays, rest = eqx.partition(operands, eqx.is_array)
+
+    def whole(function):
+        """A function of a carry and the operands, as one of a carry and arrays."""
+        return lambda *carry_and_arrays: function(
+            *carry_and_arrays[: -len(rest)],
+            *eqx.combine(carry_and_arrays[-len(rest) :], rest),
+        )
+
+    begin, goes_on, body, end = map(whole, (begin, goes_on, body, end))
 
     def run(*operands):
         last = jax.lax.while_loop(
@@ -133,7 +144,7 @@ def loop(
             results = _with(results, replicas[lane], result)
             first = begin(*of(following))
             over = over.at[lane].set(
-                (following < count) & ~goes_on(first, *of(following))
+                (following < count) & jnp.logical_not(goes_on(first, *of(following)))
             )
             replicas = replicas.at[lane].set(following)
             following = jnp.minimum(following + 1, count)
@@ -151,7 +162,7 @@ def loop(
         *_, results = jax.lax.while_loop(searching, go_on, work)
         return results, given
 
-    return looped(*operands)
+    return looped(*arrays)
 
 
 def _with(all: Any, place: Int[Array, ""], one: Any) -> Any:

@@ -149,33 +149,28 @@ def descended(
     - `optimizer`: quenches.
     - `evaluations`: at this number in the ledger it ends, finished or not.
     """
-    arrays, rest = eqx.partition((environment, optimizer), eqx.is_array)
 
-    def begin(state, _, arrays):
-        environment, optimizer = eqx.combine(arrays, rest)
+    def begin(state, limit, environment, optimizer):
         return state, _memory(environment, optimizer, state)
 
-    def goes_on(carry, _, limit, arrays):
-        _, optimizer = eqx.combine(arrays, rest)
+    def goes_on(carry, start, limit, environment, optimizer):
         state, memory = carry
         return ~optimizer.finished(memory) & (state.evaluations < limit)
 
-    def body(carry, _, limit, arrays):
-        environment, optimizer = eqx.combine(arrays, rest)
+    def body(carry, start, limit, environment, optimizer):
         state, _ = carry
         after, memory = follow(environment, optimizer, *carry)
         # The last update only finds that the structure is at rest: no evaluation.
-        rests = optimizer.finished(memory)
-        state = jax.tree.map(lambda old, new: jnp.where(rests, old, new), state, after)
+        rest = optimizer.finished(memory)
+        state = jax.tree.map(lambda old, new: jnp.where(rest, old, new), state, after)
         return state, memory
 
-    def end(carry, _, limit, arrays):
-        _, optimizer = eqx.combine(arrays, rest)
+    def end(carry, start, limit, environment, optimizer):
         state, memory = carry
         return state, optimizer.finished(memory)
 
     limit = jnp.asarray(evaluations, jnp.int32)
-    return loop(begin, goes_on, body, end, state, limit, arrays)
+    return loop(begin, goes_on, body, end, state, limit, environment, optimizer)
 
 
 def _memory(environment, optimizer, state):

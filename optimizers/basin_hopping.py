@@ -184,6 +184,11 @@ def cluster_moves(system: Any, step: float, surface: float, exchange: float) -> 
     return Mixture(moves, weights)
 
 
+def between_hops(force: float = 0.05) -> LBFGS:
+    """L-BFGS for quenches that need not be exact; moves were tuned with its steps."""
+    return LBFGS(force=force, max_step=0.2, rise=0.1)
+
+
 def bh_paper(step: ArrayLike = 0.4, learning_rate: ArrayLike = 1e-2) -> BasinHopping:
     """The paper's basin hopping (C.2): 5,000 steps of Adam a hop, improvements only.
 
@@ -212,9 +217,7 @@ def bh_lbfgs(
     [`hopgym.optimizers.BasinHopping`][].
     """
     moves = cluster_moves(system, step, surface, exchange)
-    return BasinHopping(
-        LBFGS(force=0.05, max_step=0.2, rise=0.1), moves, temperature, adapt=adapt
-    )
+    return BasinHopping(between_hops(), moves, temperature, adapt=adapt)
 
 
 def bh_two_phase(
@@ -232,7 +235,7 @@ def bh_two_phase(
     **Arguments:** see [`hopgym.optimizers.TwoPhase`][] and
     [`hopgym.optimizers.BasinHopping`][].
     """
-    local: AbstractLocalOptimizer = LBFGS(force=0.05, max_step=0.2, rise=0.1)
+    local: AbstractLocalOptimizer = between_hops()
     if system.box is None:
         local = TwoPhase(local, pressure)
     moves = cluster_moves(system, step, 0.0, exchange)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 
-from hopgym.optimizers.basin_hopping import BasinHopping
-from hopgym.optimizers.lbfgs import LBFGS
+from hopgym.optimizers.basin_hopping import BasinHopping, between_hops
 from hopgym.optimizers.moves import Redraw
 
 
@@ -22,8 +21,5 @@ def random_restart(force: float = 0.05, looseness: float = 2.0) -> BasinHopping:
     - `looseness`: of [`hopgym.optimizers.Redraw`][].
     """
     return BasinHopping(
-        LBFGS(force=force, max_step=0.2, rise=0.1),
-        Redraw(looseness),
-        temperature=math.inf,
-        adapt=0.0,
+        between_hops(force), Redraw(looseness), temperature=math.inf, adapt=0.0
     )
