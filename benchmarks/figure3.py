@@ -17,8 +17,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from hopgym import atomic
-from hopgym.console import Parser
+from hopgym._atomic_write import atomic_write
+from hopgym._cli.arguments import Parser
 
 USUAL = Path(__file__).parent / "results" / "fig3"
 LABELS = {
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     table = summary(runs)
     draw(folder / "figure.png", runs)
-    atomic.write(folder / "summary.json", json.dumps(table, indent=1) + "\n")
+    atomic_write(folder / "summary.json", json.dumps(table, indent=1) + "\n")
     for name, row in table.items():
         print(
             f"{LABELS[name]:22} {row['seeds']} seeds, {row['updates']} updates: final "

@@ -35,7 +35,7 @@ def update(model: Learn2Hop, gradient: Any, state: Any, positions: Any, context:
     first, second, step = state
     atoms = positions.shape[0]
     g = jnp.clip(
-        gradient * context.length / context.energy, -GRADIENT_LIMIT, GRADIENT_LIMIT
+        gradient * context.length / context.energy_unit, -GRADIENT_LIMIT, GRADIENT_LIMIT
     )[..., None]
     rates = jnp.asarray(DECAYS, positions.dtype)
     first = rates * first + (1 - rates) * g

@@ -8,7 +8,7 @@ from typing import TextIO
 
 import numpy as np
 
-from hopgym.console import clock
+from hopgym._cli.arguments import format_duration
 
 WIDTH = 10
 
@@ -49,7 +49,7 @@ class Bar:
             return
         self.shown = now
         per_second = (done - self.first[0]) / max(now - self.first[1], 1e-9)
-        left = clock((self.steps - done) / per_second)
+        left = format_duration((self.steps - done) / per_second)
         full = round(WIDTH * done / self.steps)
         self._draw(
             f"{self.label} [{'#' * full}{'.' * (WIDTH - full)}] "

@@ -15,16 +15,16 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cells
-import cli
+import command_line
 import figures
 import jax
 import report
+import run_cell
 from progress import Bar
 from provenance import describe_host
 from store import Store
 
-from hopgym.console import clock
+from hopgym._cli.arguments import format_duration
 
 T = TypeVar("T")
 
@@ -39,17 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: all cells are there. 1: cells failed, or the time limit was reached. 2: the
     command makes no sense, nothing was computed.
     """
-    parser = cli.parser()
+    parser = command_line.parser()
     args = parser.parse_args(arguments)
     if args.list:
-        print(cli.listing())
+        print(command_line.listing())
         return 0
     _configure(args.float64)
     try:
         if args.report is not None:
             store, chosen = _stored(args)
             return _publish(args, store, chosen, [])
-        tasks = cli.tasks(args)
+        tasks = command_line.tasks(args)
         store = Store(args.out or Path("results") / args.preset)
     except ValueError as error:
         parser.error(str(error))
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class Run:
     """One command: the cells it asks for, those that are done, those that failed."""
 
-    def __init__(self, args: Any, tasks: list[cells.Task], store: Store):
+    def __init__(self, args: Any, tasks: list[run_cell.Task], store: Store):
         self.args = args
         self.tasks = tasks
         self.store = store
@@ -93,14 +93,14 @@ class Run:
             return 1
         return 0 if len(self.done) == len(self.tasks) else 1
 
-    def _cell(self, number: int, task: cells.Task) -> None:
+    def _cell(self, number: int, task: run_cell.Task) -> None:
         width = len(str(len(self.tasks)))
         label = f"[{number:{width}}/{len(self.tasks)}] {'  '.join(task.name)}"
         stem = "__".join(task.name)
         bar = Bar(label, task.starts, task.steps, sys.stderr)
         try:
             optimizer = task.entry.make(task.system, task.steps)
-            key = cells.key(task, optimizer)
+            key = run_cell.key(task, optimizer)
             stem = self.store.stem(key)
             cell = None if self.args.fresh else self._finished(key)
             if cell is not None:
@@ -110,7 +110,7 @@ class Run:
                 cell = _interruptible(lambda: self._compute(task, optimizer, bar))
                 self.store.save(key, cell)
                 bar.clear()
-                spent = clock(time.perf_counter() - self.began)
+                spent = format_duration(time.perf_counter() - self.began)
                 _say(f"{label}  {report.summary(cell)}  ({spent} so far)")
             self.done.append(cell)
         except OutOfTime:
@@ -125,12 +125,12 @@ class Run:
             names = dict(zip(("system", "optimizer"), task.name, strict=True))
             self.failures.append({**names, "error": last})
 
-    def _compute(self, task: cells.Task, optimizer: Any, bar: Bar) -> dict[str, Any]:
+    def _compute(self, task: run_cell.Task, optimizer: Any, bar: Bar) -> dict[str, Any]:
         def progress(done, best):
             self._check_time()
             bar.update(done, best)
 
-        cell = cells.run(task, optimizer, progress, bar.stage)
+        cell = run_cell.run(task, optimizer, progress, bar.stage)
         return {**cell, "date": describe_host()["date"], "host": self.host}
 
     def _finished(self, key: dict[str, Any]) -> dict[str, Any] | None:
@@ -158,7 +158,7 @@ def _stored(args: Any) -> tuple[Store, list[dict[str, Any]]]:
     for complaint in complaints:
         _say(f"{complaint}: left out")
     # The last of cells that differ in nothing but settings, as in the table.
-    wanted = report.groups(cell for cell in found if cli.selected(args, cell))
+    wanted = report.groups(cell for cell in found if command_line.selected(args, cell))
     chosen = [cell for _, members in wanted for cell in members]
     if not chosen:
         raise ValueError(f"{args.report} holds no such results")
@@ -181,10 +181,10 @@ def _publish(
 
 def _meta(args: Any, host: dict[str, Any]) -> dict[str, Any]:
     return {
-        "command": cli.command(),
+        "command": command_line.command(),
         "seed": args.seed or 0,
-        "protocol": cells.PROTOCOL_TEXT,
-        "protocol_version": cells.PROTOCOL,
+        "protocol": run_cell.PROTOCOL_TEXT,
+        "protocol_version": run_cell.PROTOCOL,
         **host,
     }
 

@@ -158,7 +158,7 @@ def chosen(
     or if jax-md is not installed.
     """
     from hopgym import get_system
-    from hopgym.names import unknown
+    from hopgym._suggest import unknown_name
 
     what = WHAT[options.what]
     try:
@@ -173,7 +173,7 @@ def chosen(
     names = (options.contenders or what.contenders).split(",")
     for name in names:
         if name not in what.known:
-            raise Nonsense(unknown("contender", name, [*what.known]))
+            raise Nonsense(unknown_name("contender", name, [*what.known]))
     needed = {"jax-md", "naive"} & {*names}
     if needed and importlib.util.find_spec("jax_md") is None:
         raise Nonsense(
@@ -248,10 +248,10 @@ def save(path: Path, command: list[str], rows: list[dict[str, Any]], **more) -> 
     """Write rows and how they were made, and say so."""
     from provenance import describe_host
 
-    from hopgym import atomic
+    from hopgym._atomic_write import atomic_write
 
     meta = {"command": " ".join(["python", *command]), **describe_host(), **more}
-    atomic.write(path, json.dumps({"meta": meta, "rows": rows}, indent=1) + "\n")
+    atomic_write(path, json.dumps({"meta": meta, "rows": rows}, indent=1) + "\n")
     print(f"{path} written")
 
 

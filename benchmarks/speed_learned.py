@@ -14,7 +14,7 @@ import jax
 import naive
 
 from hopgym import Environment
-from hopgym.environment import follow
+from hopgym.environment import take_step
 from hopgym.optimizers import Learn2Hop
 
 SMALL = 0.03  # weights of the output, so that structures stay what they are
@@ -42,15 +42,17 @@ def programs(
         return model.init(positions, key=key, context=context)
 
     def step(carry, evaluate):
-        positions, memory = carry
+        positions, opt_state = carry
         value, gradient = evaluate(positions)
         if name == "naive":
-            moved, memory = naive.update(model, gradient, memory, positions, context)
-        else:
-            moved, memory = model.update(
-                gradient, memory, positions, value=value, context=context
+            moved, opt_state = naive.update(
+                model, gradient, opt_state, positions, context
             )
-        return positions + moved, memory
+        else:
+            moved, opt_state = model.update(
+                gradient, opt_state, positions, value=value, context=context
+            )
+        return positions + moved, opt_state
 
     def repeated(begin, step, last):
         @jax.jit
@@ -78,7 +80,7 @@ def programs(
                 environment.reset(key, positions),
                 memory_at(positions),
             ),
-            lambda carry: follow(environment, model, *carry),
+            lambda carry: take_step(environment, model, *carry),
             lambda state: state.positions,
         )
     return {"first": first, "run": run, "walk": walk}

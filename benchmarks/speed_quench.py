@@ -27,7 +27,7 @@ from contenders import Nonsense, by
 from peers import SIGMA, package
 from speed import one_thread, pin, prepare, save
 
-from hopgym.console import Parser
+from hopgym._cli.arguments import Parser
 
 FORCE = 1e-3
 
@@ -90,12 +90,12 @@ def chosen(options) -> list[tuple[Any, dict[str, Callable]]]:
     import jax
 
     from hopgym import get_system
-    from hopgym.names import unknown
+    from hopgym._suggest import unknown_name
 
     names = options.contenders.split(",")
     for name in names:
         if name not in CONTENDERS:
-            raise Nonsense(unknown("contender", name, list(CONTENDERS)))
+            raise Nonsense(unknown_name("contender", name, list(CONTENDERS)))
     if min(options.structures, options.rounds) < 1:
         raise Nonsense("--structures and --rounds must be positive")
     found = []

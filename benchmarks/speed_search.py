@@ -30,7 +30,7 @@ from contenders import Nonsense
 from peers import package
 from speed import one_thread, pin, prepare, save
 
-from hopgym.console import Parser
+from hopgym._cli.arguments import Parser
 
 TOLERANCE = 0.1  # above the lowest minimum and below the next one
 
@@ -131,7 +131,7 @@ def chosen(options: argparse.Namespace) -> tuple[list[Any], list[str]]:
     **Raises:** `Nonsense` for unknown ones, and without pele if that takes part.
     """
     from hopgym import get_system
-    from hopgym.names import unknown
+    from hopgym._suggest import unknown_name
 
     try:
         systems = [get_system(name) for name in options.systems.split(",")]
@@ -143,7 +143,7 @@ def chosen(options: argparse.Namespace) -> tuple[list[Any], list[str]]:
     names = options.contenders.split(",")
     for name in names:
         if name not in CONTENDERS:
-            raise Nonsense(unknown("contender", name, list(CONTENDERS)))
+            raise Nonsense(unknown_name("contender", name, list(CONTENDERS)))
     if "pele" in names:
         package("pele.systems", "pele")
     if min(options.starts, options.steps) < 1:

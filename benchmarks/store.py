@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from hopgym import atomic
+from hopgym._atomic_write import atomic_write
 
 SCALARS = (
     "system",
@@ -64,7 +64,7 @@ class Store:
         self.cells = folder / "cells"
         self.failed = folder / "failed"
         self.cells.mkdir(parents=True, exist_ok=True)
-        atomic.write(self.cells / ".probe", "")
+        atomic_write(self.cells / ".probe", "")
         (self.cells / ".probe").unlink()
 
     def stem(self, key: dict[str, Any]) -> str:
@@ -101,14 +101,14 @@ class Store:
     def save(self, key: dict[str, Any], cell: dict[str, Any]) -> None:
         """Keep a finished cell."""
         stem = self.stem(key)
-        atomic.write(self.cells / f"{stem}.json", json.dumps({**cell, "key": key}))
+        atomic_write(self.cells / f"{stem}.json", json.dumps({**cell, "key": key}))
         (self.failed / f"{stem}.txt").unlink(missing_ok=True)
 
     def save_failure(self, stem: str, text: str) -> Path:
         """Keep the traceback of a cell that failed."""
         self.failed.mkdir(exist_ok=True)
         path = self.failed / f"{file_name(stem)}.txt"
-        atomic.write(path, text)
+        atomic_write(path, text)
         return path
 
     def save_results(
@@ -121,14 +121,14 @@ class Store:
         lines = ",\n".join(json.dumps(cell) for cell in cells)
         head = json.dumps({"meta": meta, "failures": failures}, indent=1)
         text = f'{head[:-2]},\n "cells": [\n{lines}\n]\n}}\n'
-        atomic.write(self.folder / "results.json", text)
+        atomic_write(self.folder / "results.json", text)
         table = io.StringIO()
         writer: csv.DictWriter[str] = csv.DictWriter(
             table, SCALARS, extrasaction="ignore", lineterminator="\n"
         )
         writer.writeheader()
         writer.writerows(cells)
-        atomic.write(self.folder / "results.csv", table.getvalue())
+        atomic_write(self.folder / "results.csv", table.getvalue())
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -18,15 +18,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cells
-import cli
+import command_line
 import jax
+import run_cell
 from plugins import Entry
 from progress import Bar
 from provenance import describe_host
 from store import Store
 
-from hopgym import atomic
+from hopgym._atomic_write import atomic_write
 from hopgym.optimizers import zoo
 
 ROOT = Path(__file__).resolve().parent
@@ -60,13 +60,15 @@ SEED = 1000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is missing of the grids and print the best; the exit code."""
-    parser = cli.Parser(prog="tune.py", description=__doc__, allow_abbrev=False)
+    parser = command_line.Parser(
+        prog="tune.py", description=__doc__, allow_abbrev=False
+    )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("--systems", metavar="A,B", type=cli.names, default=list(SYSTEMS))
-    add("--optimizers", metavar="A,B", type=cli.names, default=list(GRIDS))
-    add("--starts", type=cli.positive, default=40)
-    add("--steps", type=cli.positive, default=50_000)
+    add("--systems", metavar="A,B", type=command_line.names, default=list(SYSTEMS))
+    add("--optimizers", metavar="A,B", type=command_line.names, default=list(GRIDS))
+    add("--starts", type=command_line.positive, default=40)
+    add("--steps", type=command_line.positive, default=50_000)
     add("--out", type=Path, metavar="DIR", default=ROOT / "results" / "tuning")
     add("--write", action="store_true", help="store the best with the zoo")
     args = parser.parse_args(arguments)
@@ -75,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"no grid for {name!r}; there are {', '.join(GRIDS)}")
     jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
     try:
-        systems = cli.systems(args.systems)
+        systems = command_line.systems(args.systems)
         store = Store(args.out)
     except ValueError as error:
         parser.error(str(error))
@@ -93,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for (name, system), point in best.items():
         print(f"best: {system:12} {name:14} {point['grid']} {point['mean']:.4f}")
     summary = {
-        "command": cli.command(),
+        "command": command_line.command(),
         "seed": SEED,
         **describe_host(),
         "points": [
@@ -102,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for point in points
         ],
     }
-    atomic.write(args.out / "tuning.json", json.dumps(summary, indent=1) + "\n")
+    atomic_write(args.out / "tuning.json", json.dumps(summary, indent=1) + "\n")
     if args.write:
         table = json.loads(TUNED.read_text())
         # Other systems of a family get what is best for the largest that was tuned.
@@ -111,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ):
             settings = table["settings"].setdefault(name, {})
             settings[system] = settings[system.split("-")[0]] = point["grid"]
-        atomic.write(TUNED, json.dumps(table, indent=1) + "\n")
+        atomic_write(TUNED, json.dumps(table, indent=1) + "\n")
     return 0
 
 
@@ -122,13 +124,13 @@ def _cell(store: Store, system: Any, name: str, settings: dict, args: Any) -> di
         f"{name}({shown})",
         lambda system, steps: zoo.build(zoo.ZOO[name], system, steps, **settings),
     )
-    task = cells.Task(system, entry, args.starts, args.steps, SEED)
+    task = run_cell.Task(system, entry, args.starts, args.steps, SEED)
     optimizer = entry.make(system, args.steps)
-    key = cells.key(task, optimizer)
+    key = run_cell.key(task, optimizer)
     cell = store.load(key)
     if cell is None:
         bar = Bar("  ".join(task.name), task.starts, task.steps, sys.stderr)
-        cell = cells.run(task, optimizer, bar.update, bar.stage)
+        cell = run_cell.run(task, optimizer, bar.update, bar.stage)
         bar.clear()
         store.save(key, cell)
     return cell

@@ -56,8 +56,8 @@ def validated(name: str, optimizer: Any, system: str) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Validate; the exit code: 0, or 2 for nonsense."""
-    from hopgym.console import Parser
-    from hopgym.names import unknown
+    from hopgym._cli.arguments import Parser
+    from hopgym._suggest import unknown_name
     from hopgym.optimizers import load
 
     options = Parser(prog="validate.py", description=(__doc__ or "").splitlines()[0])
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     systems = given.systems.split(",")
     for system in systems:
         if system not in PLAN:
-            options.error(unknown("system", system, list(PLAN)))
+            options.error(unknown_name("system", system, list(PLAN)))
     try:
         loaded = {name: load(name) for name in given.optimizers}
     except (OSError, KeyError, ValueError) as error:

@@ -24,23 +24,25 @@ def search(strategy, problem: ClusterProblem, key: jax.Array, generations: int):
     if isinstance(strategy, DifferentialEvolution):
         noise = 0.5 * jax.random.normal(first_key, (POPULATION, *start.shape))
         fitness, state, _ = problem.eval(first_key, start + noise, state)
-        memory = strategy.init(first_key, start + noise, fitness, params)
+        strategy_state = strategy.init(first_key, start + noise, fitness, params)
         generations -= 1
     else:
         if isinstance(strategy, CMA_ES):
             params = params.replace(std_init=jnp.asarray(0.4))
-        memory = strategy.init(first_key, start, params)
+        strategy_state = strategy.init(first_key, start, params)
 
     def generation(carry, key):
-        memory, state = carry
-        population, memory = strategy.ask(key, memory, params)
+        strategy_state, state = carry
+        population, strategy_state = strategy.ask(key, strategy_state, params)
         fitness, state, _ = problem.eval(key, population, state)
-        memory, metrics = strategy.tell(key, population, fitness, memory, params)
-        return (memory, state), metrics["best_fitness"]
+        strategy_state, metrics = strategy.tell(
+            key, population, fitness, strategy_state, params
+        )
+        return (strategy_state, state), metrics["best_fitness"]
 
     keys = jax.random.split(key, generations)
     (_, state), best = jax.jit(jax.lax.scan, static_argnums=0)(
-        generation, (memory, state), keys
+        generation, (strategy_state, state), keys
     )
     return float(best[-1]), int(state.evaluations)
 

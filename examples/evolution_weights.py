@@ -25,15 +25,17 @@ def main(generations: int = 20) -> None:
         std_schedule=optax.constant_schedule(0.3),
     )
     params = strategy.default_params
-    memory = strategy.init(jax.random.key(0), problem.weights, params)
+    strategy_state = strategy.init(jax.random.key(0), problem.weights, params)
     state = problem.init(jax.random.key(0))
     for k in range(generations):
         key = jax.random.fold_in(jax.random.key(1), k)
-        population, memory = strategy.ask(key, memory, params)
+        population, strategy_state = strategy.ask(key, strategy_state, params)
         losses, state, _ = problem.eval(key, population, state)
-        memory, _ = strategy.tell(key, population, losses, memory, params)
+        strategy_state, _ = strategy.tell(
+            key, population, losses, strategy_state, params
+        )
         if (k + 1) % 5 == 0 or k == 0:
-            learned = problem.optimizer(strategy.get_mean(memory)).raw
+            learned = problem.optimizer(strategy.get_mean(strategy_state)).raw
             rate = float(jax.numpy.exp(learned["learning_rate"]))
             print(
                 f"generation {k + 1:3}: mean loss {losses.mean():.4f}, learning rate "

@@ -2,9 +2,10 @@
 
 from importlib.metadata import version
 
+from hopgym._registration import register_ids
+from hopgym.context import Context as Context
 from hopgym.environment import Environment as Environment
 from hopgym.environment import State as State
-from hopgym.registration import register_ids
 from hopgym.relax import Quenched as Quenched
 from hopgym.relax import polish as polish
 from hopgym.relax import quench as quench

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from hopgym.optimizers.base import Context
+from hopgym.context import Context
 from hopgym.potentials.base import POSITION_LIMIT
 from hopgym.systems import System
 
@@ -69,7 +69,7 @@ class Environment(eqx.Module):
             species=self.system.species,
             box=self.system.box,
             length=self.system.length,
-            energy=self.system.energy_unit,
+            energy_unit=self.system.energy_unit,
         )
 
     def reset(
@@ -148,21 +148,21 @@ class Environment(eqx.Module):
         return jnp.where(finite, bounded, 0), faults
 
 
-def follow(
-    environment: Environment, optimizer: Any, state: State, memory: Any
+def take_step(
+    environment: Environment, optimizer: Any, state: State, opt_state: Any
 ) -> tuple[State, Any]:
     """One update of an optimizer, and the step it makes: one evaluation.
 
     **Arguments:**
 
-    - `optimizer`, `memory`: the policy, and its state.
+    - `optimizer`, `opt_state`: the policy, and its state.
     - `state`: where the environment is.
     """
-    update, memory = optimizer.update(
+    update, opt_state = optimizer.update(
         state.gradient,
-        memory,
+        opt_state,
         state.positions,
         value=state.energy,
         context=environment.context,
     )
-    return environment.step(state, update), memory
+    return environment.step(state, update), opt_state

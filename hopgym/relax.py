@@ -13,8 +13,8 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Bool, Float, Int
 
-from hopgym.environment import Environment, State, follow
-from hopgym.lazily import loop
+from hopgym._batching import batched_while_loop
+from hopgym.environment import Environment, State, take_step
 from hopgym.optimizers.base import AbstractLocalOptimizer
 from hopgym.optimizers.gradient_descent import GradientDescent
 from hopgym.optimizers.lbfgs import LBFGS
@@ -135,7 +135,7 @@ def _ended(state: State, converged: Bool[Array, ""]) -> Quenched:
     )
 
 
-def descended(
+def descend(
     environment: Environment,
     optimizer: AbstractLocalOptimizer,
     state: State,
@@ -151,29 +151,31 @@ def descended(
     """
 
     def begin(state, limit, environment, optimizer):
-        return state, _memory(environment, optimizer, state)
+        return state, _init_opt_state(environment, optimizer, state)
 
     def goes_on(carry, start, limit, environment, optimizer):
-        state, memory = carry
-        return ~optimizer.finished(memory) & (state.evaluations < limit)
+        state, opt_state = carry
+        return ~optimizer.finished(opt_state) & (state.evaluations < limit)
 
     def body(carry, start, limit, environment, optimizer):
         state, _ = carry
-        after, memory = follow(environment, optimizer, *carry)
+        after, opt_state = take_step(environment, optimizer, *carry)
         # The last update only finds that the structure is at rest: no evaluation.
-        rest = optimizer.finished(memory)
+        rest = optimizer.finished(opt_state)
         state = jax.tree.map(lambda old, new: jnp.where(rest, old, new), state, after)
-        return state, memory
+        return state, opt_state
 
     def end(carry, start, limit, environment, optimizer):
-        state, memory = carry
-        return state, optimizer.finished(memory)
+        state, opt_state = carry
+        return state, optimizer.finished(opt_state)
 
     limit = jnp.asarray(evaluations, jnp.int32)
-    return loop(begin, goes_on, body, end, state, limit, environment, optimizer)
+    return batched_while_loop(
+        begin, goes_on, body, end, state, limit, environment, optimizer
+    )
 
 
-def _memory(environment, optimizer, state):
+def _init_opt_state(environment, optimizer, state):
     """Of an optimizer that begins where the state is."""
     return optimizer.init(
         state.positions, key=jax.random.key(0), context=environment.context
@@ -183,7 +185,7 @@ def _memory(environment, optimizer, state):
 def _quench(system, optimizer, positions, steps) -> Quenched:
     environment = Environment(system)
     state = environment.reset(jax.random.key(0), positions)
-    return _ended(*descended(environment, optimizer, state, steps))
+    return _ended(*descend(environment, optimizer, state, steps))
 
 
 def _polish(system, optimizer, positions, steps) -> Quenched:
@@ -192,7 +194,7 @@ def _polish(system, optimizer, positions, steps) -> Quenched:
     state, _ = jax.lax.fori_loop(
         0,
         steps,
-        lambda _, carry: follow(environment, optimizer, *carry),
-        (state, _memory(environment, optimizer, state)),
+        lambda _, carry: take_step(environment, optimizer, *carry),
+        (state, _init_opt_state(environment, optimizer, state)),
     )
     return _ended(state, jnp.asarray(False))

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from hopgym.environment import Environment, State, follow
+from hopgym.environment import Environment, State, take_step
 
 STARTS, POLICY = 0, 1  # streams of randomness drawn from a rollout's key
 
@@ -222,12 +222,12 @@ def programs(static, devices):
             state = environment.reset(
                 jax.random.fold_in(jax.random.fold_in(key, STARTS), i), positions
             )
-            memory = optimizer.init(
+            opt_state = optimizer.init(
                 state.positions,
                 key=jax.random.fold_in(jax.random.fold_in(key, POLICY), i),
                 context=environment.context,
             )
-            return state, memory
+            return state, opt_state
 
         return jax.vmap(one)(index, given)
 
@@ -235,7 +235,7 @@ def programs(static, devices):
         environment, optimizer = eqx.combine(model, static)
 
         def one(carry):
-            return follow(environment, optimizer, *carry)
+            return take_step(environment, optimizer, *carry)
 
         return jax.lax.fori_loop(0, steps, lambda _, c: jax.vmap(one)(c), carry)
 

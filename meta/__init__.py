@@ -1,6 +1,6 @@
 """Meta-training: evolution strategies and genetic algorithms over optimizers."""
 
-from hopgym.meta.fleet import Fleet as Fleet
+from hopgym.meta.batched_unroll import BatchedUnroll as BatchedUnroll
 from hopgym.meta.strategies import STRATEGIES as STRATEGIES
 from hopgym.meta.strategies import AbstractStrategy as AbstractStrategy
 from hopgym.meta.strategies import Settings as Settings

@@ -14,10 +14,10 @@ from typing import Any
 import jax
 
 from hopgym import native
-from hopgym.console import clock
-from hopgym.meta import distributed, figure
-from hopgym.meta.folder import Folder
-from hopgym.meta.options import check, parser, plan, resumed
+from hopgym._cli.arguments import format_duration
+from hopgym.meta import distributed, progress_figure
+from hopgym.meta.command_line import check, parser, plan, resumed
+from hopgym.meta.run_folder import Folder
 from hopgym.meta.trainer import Stopped, Trainer
 
 UPDATES = 1000  # the paper's
@@ -121,7 +121,7 @@ class Loop:
             os._exit(1)
         self._finish()
         self._say(
-            f"{trainer.update} updates done in {clock(trainer.elapsed)}: "
+            f"{trainer.update} updates done in {format_duration(trainer.elapsed)}: "
             f"{self.folder.path}/weights.eqx, best.eqx, progress.png"
         )
         return 0
@@ -145,7 +145,9 @@ class Loop:
         done = self.trainer.update - self.first
         spent = now - self.began
         left = (
-            clock(spent / done * (self.target - self.trainer.update)) if done else "?"
+            format_duration(spent / done * (self.target - self.trainer.update))
+            if done
+            else "?"
         )
         parts = [f"update {self.trainer.update}/{self.target}"]
         if "loss" in entry:
@@ -179,7 +181,9 @@ class Loop:
         plan = self.trainer.plan
         names = ", ".join(name for _, name in plan.systems)
         title = f"{plan.strategy} on {names}, seed {plan.seed}"
-        figure.draw(self.folder.path / "progress.png", self.folder.metrics(), title)
+        progress_figure.draw(
+            self.folder.path / "progress.png", self.folder.metrics(), title
+        )
         self.drawn = time.perf_counter()
 
     def _stop(self) -> bool:

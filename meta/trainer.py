@@ -15,14 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from hopgym._suggest import unknown_name
 from hopgym.meta import schedule
+from hopgym.meta.batched_unroll import BatchedUnroll
 from hopgym.meta.distributed import agreed, leads
-from hopgym.meta.fleet import Fleet
-from hopgym.meta.folder import Folder
+from hopgym.meta.run_folder import Folder
 from hopgym.meta.strategies import STRATEGIES, Settings
 from hopgym.meta.strategies.base import repeated
 from hopgym.meta.unroll import KINDS, Outcome, Run, scaled_loss
-from hopgym.names import unknown
 from hopgym.optimizers import learned
 from hopgym.systems import System, get_system
 
@@ -83,7 +83,7 @@ class Plan:
         if min(length for _, length in self.unroll) < 1:
             raise ValueError("an unroll needs at least one update")
         if self.strategy not in STRATEGIES:
-            raise KeyError(unknown("strategy", self.strategy, list(STRATEGIES)))
+            raise KeyError(unknown_name("strategy", self.strategy, list(STRATEGIES)))
         if self.loss not in KINDS:
             raise ValueError(f"a meta-loss is one of {KINDS}, got {self.loss!r}")
         for name in ("evaluate_every", "evaluation_starts", "evaluation_steps"):
@@ -133,7 +133,7 @@ class Trainer:
                 "cannot change"
             )
         self.fleets = [
-            Fleet(
+            BatchedUnroll(
                 system,
                 self.optimizer,
                 bounded=plan.bounded,
@@ -312,7 +312,7 @@ class Trainer:
 
     def _advance(
         self,
-        fleet: Fleet,
+        fleet: BatchedUnroll,
         weights: PyTree,
         runs: Run,
         steps: int,

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from hopgym.environment import Environment, State, follow
+from hopgym.environment import Environment, State, take_step
 from hopgym.relax import polish
 from hopgym.systems import System
 
@@ -21,12 +21,12 @@ UNPHYSICAL = -2.0
 class Run(eqx.Module):
     """An unroll under way.
 
-    **Attributes:** `state` of the environment and `memory` of the optimizer; `total`,
-    the sum of the losses of all structures since `total` was last zero.
+    **Attributes:** `state` of the environment, `opt_state` of the optimizer, and
+    `total`, the sum of the losses of all structures since `total` was last zero.
     """
 
     state: State
-    memory: Any
+    opt_state: Any
     total: Float[Array, "*batch"]
 
 
@@ -63,7 +63,7 @@ def scaled_loss(
     return jnp.where(jnp.isfinite(loss) & (loss >= UNPHYSICAL), loss, 0)
 
 
-def begun(
+def begin_run(
     environment: Environment,
     optimizer: Any,
     key: PRNGKeyArray,
@@ -71,17 +71,17 @@ def begun(
 ) -> Run:
     """A run at its start."""
     state = environment.reset(key, positions)
-    memory = optimizer.init(positions, key=key, context=environment.context)
-    return Run(state, memory, jnp.zeros_like(state.energy))
+    opt_state = optimizer.init(positions, key=key, context=environment.context)
+    return Run(state, opt_state, jnp.zeros_like(state.energy))
 
 
-def advanced(
+def advance_run(
     environment: Environment, optimizer: Any, run: Run, *, bounded: bool = True
 ) -> Run:
     """A run after one more update."""
-    state, memory = follow(environment, optimizer, run.state, run.memory)
+    state, opt_state = take_step(environment, optimizer, run.state, run.opt_state)
     loss = scaled_loss(state.energy, environment.system, bounded=bounded)
-    return Run(state, memory, run.total + loss)
+    return Run(state, opt_state, run.total + loss)
 
 
 def run_loss(
@@ -103,7 +103,9 @@ def run_loss(
     return scaled_loss(polished.energy, system, bounded=bounded)
 
 
-def judged(environment: Environment, runs: Run, *, polish_steps: int = 1000) -> Outcome:
+def judge_run(
+    environment: Environment, runs: Run, *, polish_steps: int = 1000
+) -> Outcome:
     """Outcome of a batch of runs."""
     system = environment.system
     best, last = (
@@ -144,11 +146,11 @@ def meta_loss(
         raise ValueError(f"an unroll needs at least one update, got {unroll}")
     environment = Environment(system)
     start_key, policy_key = jax.random.split(key)
-    run = begun(environment, optimizer, policy_key, system.sample(start_key))
+    run = begin_run(environment, optimizer, policy_key, system.sample(start_key))
     run = jax.lax.fori_loop(
         0,
         unroll,
-        lambda _, run: advanced(environment, optimizer, run, bounded=bounded),
+        lambda _, run: advance_run(environment, optimizer, run, bounded=bounded),
         run,
     )
     runs = jax.tree.map(lambda x: x[None], run)

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from hopgym.optimizers.base import AbstractOptimizer, Context, real
+from hopgym.context import Context
+from hopgym.optimizers.base import AbstractOptimizer, real
 
 # Radius of close-packed atoms with nearest neighbours at 1, of which there are sqrt(2)
 # in a unit of volume, divided by the cube root of their number.
@@ -113,7 +114,7 @@ class Annealing(AbstractOptimizer[AnnealingState]):
         value: Float[Array, ""],
         context: Context,
     ) -> tuple[Float[Array, "atoms 3"], AnnealingState]:
-        gradient = gradient * (context.length / context.energy)
+        gradient = gradient * (context.length / context.energy_unit)
         if context.box is None:
             gradient = gradient + self._wall(positions / context.length)
         velocity = state.velocity - self.dt * gradient

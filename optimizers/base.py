@@ -7,29 +7,14 @@ from typing import Generic, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-State = TypeVar("State")
+from hopgym.context import Context
 
-
-class Context(eqx.Module):
-    """What an optimizer may know about the system it works on.
-
-    **Attributes:**
-
-    - `species`: `Int[Array, "atoms"]`.
-    - `box`: `Float[Array, "3"]`, edges of the periodic box, or `None`.
-    - `length`: unit of length, about a nearest-neighbour distance.
-    - `energy`: unit of energy.
-    """
-
-    species: Int[Array, " atoms"]
-    box: Float[Array, "3"] | None
-    length: Float[Array, ""]
-    energy: Float[Array, ""]
+OptState = TypeVar("OptState")
 
 
-class AbstractOptimizer(eqx.Module, Generic[State]):
+class AbstractOptimizer(eqx.Module, Generic[OptState]):
     """An optimizer that acts as a policy: one evaluation in, one displacement out.
 
     `update` is called once for each energy+gradient evaluation and has no other way
@@ -46,26 +31,26 @@ class AbstractOptimizer(eqx.Module, Generic[State]):
         *,
         key: PRNGKeyArray,
         context: Context,
-    ) -> State:
+    ) -> OptState:
         """State before the first update.
 
         **Arguments:**
 
         - `positions`: the start.
         - `key`: the only source of randomness; one for each replica.
-        - `context`: see [`hopgym.optimizers.Context`][].
+        - `context`: see [`hopgym.Context`][].
         """
 
     @abc.abstractmethod
     def update(
         self,
         gradient: Float[Array, "atoms 3"],
-        state: State,
+        state: OptState,
         positions: Float[Array, "atoms 3"],
         *,
         value: Float[Array, ""],
         context: Context,
-    ) -> tuple[Float[Array, "atoms 3"], State]:
+    ) -> tuple[Float[Array, "atoms 3"], OptState]:
         """Displacement to add to `positions`, and the next state.
 
         **Arguments:**
@@ -77,18 +62,18 @@ class AbstractOptimizer(eqx.Module, Generic[State]):
         """
 
 
-class AbstractLocalOptimizer(AbstractOptimizer[State]):
+class AbstractLocalOptimizer(AbstractOptimizer[OptState]):
     """An optimizer that descends into one minimum and knows when it is there.
 
     Searches that quench (basin hopping, random restarts) are made of one of these.
     """
 
     @abc.abstractmethod
-    def finished(self, state: State) -> Bool[Array, ""]:
+    def finished(self, state: OptState) -> Bool[Array, ""]:
         """Whether the positions given to the last `update` are the minimum."""
 
     @abc.abstractmethod
-    def restart(self, state: State, when: Bool[Array, ""]) -> State:
+    def restart(self, state: OptState, when: Bool[Array, ""]) -> OptState:
         """`state`, or where `when` one that begins anew at the next `update`."""
 
 

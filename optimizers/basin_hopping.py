@@ -14,13 +14,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from hopgym.lazily import lazily
-from hopgym.optimizers.base import (
-    AbstractLocalOptimizer,
-    AbstractOptimizer,
-    Context,
-    real,
-)
+from hopgym._batching import batched_cond
+from hopgym.context import Context
+from hopgym.optimizers.base import AbstractLocalOptimizer, AbstractOptimizer, real
 from hopgym.optimizers.fixed_length import FixedLength
 from hopgym.optimizers.lbfgs import LBFGS
 from hopgym.optimizers.moves import (
@@ -124,7 +120,7 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
         words = jax.random.key_data(state.key)
         walk = (words, state.positions, state.energy, state.size)
         rules = (self.move, self.temperature, self.adapt, self.target)
-        proposal, (words, place, energy, size) = lazily(
+        proposal, (words, place, energy, size) = batched_cond(
             quenched,
             functools.partial(_hop, jax.random.key_impl(state.key)),
             (state.positions, walk),
@@ -153,7 +149,7 @@ def _hop(kind, rules, walk, positions, value, context):
     key = jax.random.wrap_key_data(words, impl=kind)
     key, accept_key, move_key = jax.random.split(key, 3)
     # -T log(u) is how far up a hop may go.
-    allowance = temperature * context.energy * jax.random.exponential(accept_key)
+    allowance = temperature * context.energy_unit * jax.random.exponential(accept_key)
     allowance = jnp.where(temperature > 0, allowance, 0).astype(value.dtype)
     accepted = value < energy + allowance
     place = jnp.where(accepted, positions, place)

@@ -17,8 +17,9 @@ from jax.custom_batching import sequential_vmap
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from hopgym.lazily import lazily
-from hopgym.optimizers.base import AbstractOptimizer, Context, real
+from hopgym._batching import batched_cond
+from hopgym.context import Context
+from hopgym.optimizers.base import AbstractOptimizer, real
 
 
 class EvolutionState(eqx.Module):
@@ -108,7 +109,7 @@ class Evolution(AbstractOptimizer[EvolutionState]):
         complete = state.asked == self.population
         words = jax.random.key_data(state.key)
         generation = (words, state.strategy, state.population)
-        words, strategy, population = lazily(
+        words, strategy, population = batched_cond(
             complete,
             # One replica after the other: jaxlib's threads wait for each other for ever
             # when two of them decompose batches of matrices.

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from hopgym.optimizers.base import AbstractOptimizer, Context, real
+from hopgym.context import Context
+from hopgym.optimizers.base import AbstractOptimizer, real
 from hopgym.systems import System
 
 # Squares of forces and velocities stay finite in float32 when a run with too long time

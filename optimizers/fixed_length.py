@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from hopgym.optimizers.base import AbstractLocalOptimizer, AbstractOptimizer, Context
+from hopgym.context import Context
+from hopgym.optimizers.base import AbstractLocalOptimizer, AbstractOptimizer
 
 
 class FixedLengthState(eqx.Module):

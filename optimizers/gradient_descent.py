@@ -5,7 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hopgym.optimizers.base import AbstractOptimizer, Context, real
+from hopgym.context import Context
+from hopgym.optimizers.base import AbstractOptimizer, real
 
 
 class GradientDescent(AbstractOptimizer[None]):

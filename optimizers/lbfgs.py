@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from hopgym import native
-from hopgym.optimizers.base import AbstractLocalOptimizer, Context, real
+from hopgym.context import Context
+from hopgym.optimizers.base import AbstractLocalOptimizer, real
 
 HISTORY = ("pairs", "sy", "yy", "inverse")  # in the state
 
@@ -134,7 +135,7 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
     ) -> tuple[Float[Array, "atoms 3"], LBFGSState]:
         rounding = 4 * jnp.finfo(positions.dtype).eps * jnp.abs(value)
         change = value - state.energy
-        rose = change > self.rise * context.energy + rounding
+        rose = change > self.rise * context.energy_unit + rounding
         # After ten shortenings the trial is no longer than rounding: take it.
         accept = state.fresh | ~rose | (state.shortened >= 10)
 
@@ -146,7 +147,7 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
         flat = (jnp.abs(change) <= rounding) & ~state.fresh
         flat = jnp.where(flat, state.flat + 1, 0)
         largest = jnp.sqrt(jnp.max(jnp.sum(gradient**2, axis=1)))
-        small = largest < self.force * context.energy / context.length
+        small = largest < self.force * context.energy_unit / context.length
         finished = small | (flat >= self.patience)
         displacement = jnp.where(finished, 0, (origin - positions) + trial)
         return displacement, LBFGSState(
@@ -165,7 +166,7 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
         self, gradient, state, positions, accept, context
     ) -> tuple[Array, dict[str, Array]]:
         """-H g, and the history it comes from: with the last step if accepted."""
-        first = self.first * context.length**2 / context.energy
+        first = self.first * context.length**2 / context.energy_unit
         known = {name: getattr(state, name) for name in HISTORY}
         last = (state.gradient, state.positions)
         operands = (gradient, positions, last, known, first, accept & ~state.fresh)

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hopgym.optimizers.base import Context, real
+from hopgym.context import Context
+from hopgym.optimizers.base import real
 
 
 class AbstractMove(eqx.Module):

@@ -10,7 +10,8 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hopgym.optimizers.base import AbstractOptimizer, Context, real
+from hopgym.context import Context
+from hopgym.optimizers.base import AbstractOptimizer, real
 
 
 class OptaxOptimizer(AbstractOptimizer[Any]):

@@ -13,7 +13,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from hopgym.optimizers.base import AbstractOptimizer, Context
+from hopgym.context import Context
+from hopgym.optimizers.base import AbstractOptimizer
 
 try:
     import optimistix
@@ -27,7 +28,7 @@ except ImportError as error:
 class MinimiserState(eqx.Module):
     """The optimizer's own state and the lowest structure evaluated so far."""
 
-    memory: Any
+    opt_state: Any
     best_positions: Float[Array, "atoms 3"]
     best_energy: Float[Array, ""]
     evaluations: Int[Array, ""]
@@ -62,7 +63,7 @@ class Minimiser(optimistix.AbstractMinimiser):
 
     def init(self, fn, y, args, options, f_struct, aux_struct, tags):
         return MinimiserState(
-            memory=self.optimizer.init(y, key=self.key, context=self.context),
+            opt_state=self.optimizer.init(y, key=self.key, context=self.context),
             best_positions=y,
             best_energy=jnp.asarray(jnp.inf, f_struct.dtype),
             evaluations=jnp.zeros((), jnp.int32),
@@ -71,13 +72,13 @@ class Minimiser(optimistix.AbstractMinimiser):
 
     def step(self, fn, y, args, options, state, tags):
         (energy, aux), gradient = eqx.filter_value_and_grad(fn, has_aux=True)(y, args)
-        update, memory = self.optimizer.update(
-            gradient, state.memory, y, value=energy, context=self.context
+        update, opt_state = self.optimizer.update(
+            gradient, state.opt_state, y, value=energy, context=self.context
         )
         better = energy < state.best_energy
-        limit = self.force * self.context.energy / self.context.length
+        limit = self.force * self.context.energy_unit / self.context.length
         state = MinimiserState(
-            memory=memory,
+            opt_state=opt_state,
             best_positions=jnp.where(better, y, state.best_positions),
             best_energy=jnp.where(better, energy, state.best_energy),
             evaluations=state.evaluations + 1,

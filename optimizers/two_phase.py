@@ -13,7 +13,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from hopgym.optimizers.base import AbstractLocalOptimizer, Context, real
+from hopgym.context import Context
+from hopgym.optimizers.base import AbstractLocalOptimizer, real
 
 
 class TwoPhaseState(eqx.Module):
@@ -74,7 +75,7 @@ class TwoPhase(AbstractLocalOptimizer[TwoPhaseState]):
         value: Float[Array, ""],
         context: Context,
     ) -> tuple[Float[Array, "atoms 3"], TwoPhaseState]:
-        stiffness = self.pressure * context.energy / context.length**2
+        stiffness = self.pressure * context.energy_unit / context.length**2
         stiffness = jnp.where(state.compressing, stiffness, 0)
         about = positions - jnp.mean(positions, axis=0)
         pressed = gradient + 2 * stiffness * about
@@ -86,7 +87,7 @@ class TwoPhase(AbstractLocalOptimizer[TwoPhaseState]):
             context=context,
         )
         largest = jnp.sqrt(jnp.max(jnp.sum(pressed**2, axis=1)))
-        rest = largest < self.force * context.energy / context.length
+        rest = largest < self.force * context.energy_unit / context.length
         released = state.compressing & (rest | self.local.finished(local))
         return displacement, TwoPhaseState(
             local=self.local.restart(local, released),

@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from hopgym.names import unknown
+from hopgym._suggest import unknown_name
 from hopgym.optimizers.annealing import Annealing
 from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.basin_hopping import bh_lbfgs, bh_paper, bh_two_phase
@@ -79,5 +79,5 @@ def make_optimizer(name: str, *, system: Any, steps: int) -> AbstractOptimizer:
     **Raises:** `KeyError` for an unknown name, with the nearest known ones.
     """
     if name not in ZOO:
-        raise KeyError(unknown("optimizer", name, list(ZOO)))
+        raise KeyError(unknown_name("optimizer", name, list(ZOO)))
     return build(ZOO[name], system, steps, **tuned_settings(name, system.name))

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 import hopgym
-from hopgym.environment import follow
+from hopgym.environment import take_step
 
 
 @functools.cache
@@ -27,10 +27,10 @@ def descend(env, optimizer, positions, steps, key=0):
     if isinstance(key, int):
         key = jax.random.key(key)
     state = env.reset(key, positions)
-    memory = optimizer.init(positions, key=key, context=env.context)
+    opt_state = optimizer.init(positions, key=key, context=env.context)
 
     return jax.lax.fori_loop(
-        0, steps, lambda _, carry: follow(env, optimizer, *carry), (state, memory)
+        0, steps, lambda _, carry: take_step(env, optimizer, *carry), (state, opt_state)
     )[0]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import hopgym
-from hopgym.environment import follow
+from hopgym.environment import take_step
 from hopgym.optimizers import (
     LBFGS,
     BasinHopping,
@@ -46,14 +46,16 @@ def trajectory(environment, optimizer, steps, seed=0):
     @jax.jit
     def run(key):
         state = environment.reset(key)
-        memory = optimizer.init(state.positions, key=key, context=environment.context)
+        opt_state = optimizer.init(
+            state.positions, key=key, context=environment.context
+        )
 
         def body(carry, _):
             evaluated, _ = carry
-            state, memory = follow(environment, optimizer, *carry)
-            return (state, memory), (evaluated, memory)
+            state, opt_state = take_step(environment, optimizer, *carry)
+            return (state, opt_state), (evaluated, opt_state)
 
-        return jax.lax.scan(body, (state, memory), length=steps)[1]
+        return jax.lax.scan(body, (state, opt_state), length=steps)[1]
 
     return run(jax.random.key(seed))
 

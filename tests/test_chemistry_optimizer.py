@@ -14,7 +14,7 @@ from ase.data import covalent_radii
 
 import hopgym
 from hopgym.chemistry import HopgymCalculator, ZooOptimizer, from_ase
-from hopgym.chemistry.surroundings import surroundings
+from hopgym.chemistry.ase_context import describe_atoms
 from hopgym.optimizers import AbstractOptimizer, make_optimizer
 
 
@@ -255,17 +255,17 @@ def test_a_descent_at_rest_ends():
 
 
 def test_units_by_default():
-    gold = surroundings(ase.Atoms("Au2", [(0, 0, 0), (0, 0, 3)]))
+    gold = describe_atoms(ase.Atoms("Au2", [(0, 0, 0), (0, 0, 3)]))
     assert float(gold.length) == pytest.approx(2.88)
     assert float(gold.energy_unit) == 0.5
-    other = surroundings(ase.Atoms("Zr2", [(0, 0, 0), (0, 0, 3)]))
+    other = describe_atoms(ase.Atoms("Zr2", [(0, 0, 0), (0, 0, 3)]))
     assert float(other.length) == pytest.approx(2 * covalent_radii[40])
-    reduced = surroundings(ase.Atoms("X2", [(0, 0, 0), (0, 0, 1)]))
+    reduced = describe_atoms(ase.Atoms("X2", [(0, 0, 0), (0, 0, 1)]))
     assert (float(reduced.length), float(reduced.energy_unit)) == (1, 1)
     atoms = ase.Atoms("Au2", [(0, 0, 0), (0, 0, 3)])
     system, _ = from_ase(atoms, "gupta")
     atoms.calc = HopgymCalculator(system)
-    ours = surroundings(atoms, energy=2.0)
+    ours = describe_atoms(atoms, energy=2.0)
     assert float(ours.length) == pytest.approx(float(system.length))
     assert float(ours.energy_unit) == 2.0
 

@@ -76,17 +76,19 @@ def test_the_zoo_runs_the_strategy_that_evosax_runs():
     optimizer = cma_es(population=6)
     start = system.sample(jax.random.key(1))
     context = environment.context
-    memory = optimizer.init(start, key=jax.random.key(2), context=context)
+    opt_state = optimizer.init(start, key=jax.random.key(2), context=context)
     strategy = optimizer._strategy(4)
     params = strategy.default_params.replace(std_init=optimizer.spread)
-    _, told, population = memory.key, memory.strategy, memory.population
+    _, told, population = opt_state.key, opt_state.strategy, opt_state.population
 
     update = jax.jit(lambda *of, **more: optimizer.update(*of, **more))
     seen, where = [], start
     for _ in range(7):
         energy, gradient = system.energy_and_gradient(where)
         seen.append((where, energy))
-        moved, memory = update(gradient, memory, where, value=energy, context=context)
+        moved, opt_state = update(
+            gradient, opt_state, where, value=energy, context=context
+        )
         where = where + moved
     # The start, then the first generation; the next one has begun.
     np.testing.assert_allclose(
@@ -94,9 +96,9 @@ def test_the_zoo_runs_the_strategy_that_evosax_runs():
     )
     fitness = jnp.stack([e for _, e in seen[1:]])
     expected, _ = strategy.tell(jax.random.key(0), population, fitness, told, params)
-    np.testing.assert_allclose(memory.strategy.mean, expected.mean, rtol=1e-4)
-    np.testing.assert_allclose(memory.strategy.std, expected.std, rtol=1e-4)
-    assert int(memory.strategy.generation_counter) == 1 and int(memory.asked) == 1
+    np.testing.assert_allclose(opt_state.strategy.mean, expected.mean, rtol=1e-4)
+    np.testing.assert_allclose(opt_state.strategy.std, expected.std, rtol=1e-4)
+    assert int(opt_state.strategy.generation_counter) == 1 and int(opt_state.asked) == 1
 
 
 @pytest.mark.parametrize("name", ["cma-es", "open-es", "de"])

@@ -16,8 +16,8 @@ from gymnasium.wrappers.vector import RecordEpisodeStatistics as RecordVectorSta
 
 import hopgym
 from hopgym.gymnasium import ClusterEnv, ClusterVectorEnv
+from hopgym.rl.mdp import ENTRIES
 from hopgym.systems.start import AbstractStart
-from hopgym.task import ENTRIES
 
 TRIANGLE = np.array([[0, 0, 0], [1, 0, 0], [0.5, 0.75**0.5, 0]], np.float32)
 WIDE = 1.1 * TRIANGLE

@@ -15,9 +15,9 @@ from kernel_cases import needs_kernels
 from optimizer_runs import descend, environment, finite, overlapping, start
 
 import hopgym
+from hopgym.context import Context
 from hopgym.optimizers import (
     FEATURES,
-    Context,
     Learn2Hop,
     MLPOpt,
     about,
@@ -34,8 +34,8 @@ from hopgym.optimizers import (
 )
 from hopgym.optimizers.fire import Fire
 from hopgym.optimizers.learned import mlp_opt, new
+from hopgym.optimizers.learned.input_scaling import direction, log_magnitude, logarithm
 from hopgym.optimizers.learned.radial import CUTOFF, ETAS, radial_functions
-from hopgym.optimizers.learned.scaling import direction, log_magnitude, logarithm
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 KEY = jax.random.key(7)
@@ -62,10 +62,10 @@ def perturbed(model, size=0.1):
 @eqx.filter_jit
 def one_update(model, env, positions):
     state = env.reset(KEY, positions)
-    memory = model.init(positions, key=KEY, context=env.context)
+    opt_state = model.init(positions, key=KEY, context=env.context)
     return model.update(
         state.gradient,
-        memory,
+        opt_state,
         positions,
         value=state.energy,
         context=env.context,
@@ -74,9 +74,9 @@ def one_update(model, env, positions):
 
 @eqx.filter_jit
 def given_gradient(model, gradient, positions, context):
-    memory = model.init(positions, key=KEY, context=context)
+    opt_state = model.init(positions, key=KEY, context=context)
     value = jnp.zeros(())
-    return model.update(gradient, memory, positions, value=value, context=context)[0]
+    return model.update(gradient, opt_state, positions, value=value, context=context)[0]
 
 
 # Inputs
@@ -178,11 +178,11 @@ def test_twenty_steps_are_those_of_the_definition(naive, name, options):
         state = env.reset(KEY, positions)
 
         def step(_, carry):
-            state, memory = carry
-            moved, memory = naive.update(
-                model, state.gradient, memory, state.positions, context
+            state, opt_state = carry
+            moved, opt_state = naive.update(
+                model, state.gradient, opt_state, state.positions, context
             )
-            return env.step(state, moved), memory
+            return env.step(state, moved), opt_state
 
         carry = (state, naive.init(positions))
         return jax.lax.fori_loop(0, 20, step, carry)[0].positions
@@ -247,7 +247,7 @@ def test_a_network_blind_to_species_takes_all_for_one():
         species=jnp.zeros_like(context.species),
         box=None,
         length=context.length,
-        energy=context.energy,
+        energy_unit=context.energy_unit,
     )
     np.testing.assert_array_equal(one, given_gradient(model, g, x, same))
 
@@ -260,7 +260,10 @@ def test_reduced_units_make_potentials_alike():
     g, x = jax.random.normal(KEY, (7, 3)), start("LJ-7")
     plain = given_gradient(model, g, x, context)
     other = Context(
-        species=context.species, box=None, length=jnp.array(2.0), energy=jnp.array(0.5)
+        species=context.species,
+        box=None,
+        length=jnp.array(2.0),
+        energy_unit=jnp.array(0.5),
     )
     scaled = given_gradient(model, g / 4, 2 * x, other)
     np.testing.assert_allclose(scaled, 2 * plain, rtol=1e-4, atol=1e-7)

@@ -13,7 +13,14 @@ import pytest
 from optimizer_runs import descend
 
 import hopgym
-from hopgym.meta import STRATEGIES, Fleet, Settings, meta_loss, scaled_loss, schedule
+from hopgym.meta import (
+    STRATEGIES,
+    BatchedUnroll,
+    Settings,
+    meta_loss,
+    scaled_loss,
+    schedule,
+)
 from hopgym.meta.strategies import ES, ESMC, GA, PES
 from hopgym.meta.unroll import KINDS
 from hopgym.optimizers import GradientDescent, Learn2Hop, adam
@@ -138,7 +145,7 @@ def test_pes_sums_the_perturbations_of_a_run(unroll, pieces):
     assert strategy.persistent
     state = strategy.init(KEY)
     optimizer = settings.optimizer()
-    memory = optimizer.init(jnp.zeros(4))
+    opt_state = optimizer.init(jnp.zeros(4))
     theta, summed = flat(WEIGHTS), np.zeros((8, 4))
     for piece in range(pieces + 1):
         if piece == pieces:  # all runs have begun anew
@@ -147,7 +154,9 @@ def test_pes_sums_the_perturbations_of_a_run(unroll, pieces):
         summed += rows(asked) - theta
         losses = bowl(asked, strategy.of_run)
         gradient = (losses[:, None] * summed).sum(axis=0) / SIGMA**2 / 8
-        moved, memory = optimizer.update(jnp.asarray(gradient, jnp.float32), memory)
+        moved, opt_state = optimizer.update(
+            jnp.asarray(gradient, jnp.float32), opt_state
+        )
         theta = np.asarray(optax.apply_updates(jnp.asarray(theta), moved))
         state = strategy.tell(KEY, state, asked, losses)
         np.testing.assert_allclose(flat(strategy.weights(state)), theta, atol=1e-5)
@@ -279,7 +288,7 @@ def many(model, count):
 
 def test_runs_of_a_fleet_are_single_runs():
     system, model = short(), Learn2Hop(KEY, hidden=4, kinds=1)
-    fleet = Fleet(system, model, polish_steps=10)
+    fleet = BatchedUnroll(system, model, polish_steps=10)
     weights = many(model, 5)
     instances = np.array([0, 1, 1, 7, 0])
     runs = fleet.begin(KEY, weights, instances)
@@ -311,7 +320,7 @@ sys.path.insert(0, sys.argv[2])
 import test_meta as t
 
 model = t.Learn2Hop(t.KEY, hidden=4, kinds=1)
-fleet = t.Fleet(t.short(), model, polish_steps=10)
+fleet = t.BatchedUnroll(t.short(), model, polish_steps=10)
 weights = t.many(model, 5)
 runs = fleet.begin(t.KEY, weights, np.array([0, 1, 1, 7, 0]))
 runs = fleet.advance(weights, runs, 20)

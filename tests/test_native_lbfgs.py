@@ -7,7 +7,7 @@ import pytest
 from kernel_cases import by_both, needs_kernels, starts
 
 from hopgym import Environment, get_system
-from hopgym.environment import follow
+from hopgym.environment import take_step
 from hopgym.optimizers import LBFGS
 
 
@@ -17,28 +17,28 @@ def walked(system, where, steps, **options):
 
     def one(positions):
         state = environment.reset(jax.random.key(0), positions)
-        memory = optimizer.init(
+        opt_state = optimizer.init(
             positions, key=jax.random.key(0), context=environment.context
         )
 
         def step(_, carry):
-            return follow(environment, optimizer, *carry)
+            return take_step(environment, optimizer, *carry)
 
-        state, memory = jax.lax.fori_loop(0, steps, step, (state, memory))
-        history = (memory.pairs, memory.sy, memory.yy, memory.inverse)
+        state, opt_state = jax.lax.fori_loop(0, steps, step, (state, opt_state))
+        history = (opt_state.pairs, opt_state.sy, opt_state.yy, opt_state.inverse)
         return state.positions, history
 
     return jax.jit(jax.vmap(one))(where)
 
 
 @needs_kernels
-@pytest.mark.parametrize("name, memory", [("LJ-2", 6), ("LJ-13", 1), ("LJ-38", 6)])
+@pytest.mark.parametrize("name, opt_state", [("LJ-2", 6), ("LJ-13", 1), ("LJ-38", 6)])
 @pytest.mark.parametrize("steps", [1, 16])
-def test_steps(backend, double, name, memory, steps):
+def test_steps(backend, double, name, opt_state, steps):
     system = get_system(name)
     where = starts(system, 3)
     mine, formulas = by_both(
-        backend, lambda: walked(system, where, steps, memory=memory)
+        backend, lambda: walked(system, where, steps, opt_state=opt_state)
     )
     # Rounding grows with every step.
     tolerance = (1e-12 if double else 2e-6) * (1 if steps == 1 else 200)
@@ -69,11 +69,11 @@ def test_hyper_parameters_may_differ_between_replicas(backend):
 
     def moved(first):
         optimizer = LBFGS(first=first, max_step=10.0)
-        memory = optimizer.init(
+        opt_state = optimizer.init(
             where[0], key=jax.random.key(0), context=environment.context
         )
         more = {"value": energy, "context": environment.context}
-        return optimizer.update(gradient, memory, where[0], **more)[0]
+        return optimizer.update(gradient, opt_state, where[0], **more)[0]
 
     backend("native")
     small = moved(1e-4)

@@ -9,8 +9,8 @@ import pytest
 from kernel_cases import by_both, needs_kernels
 
 from hopgym import get_system
+from hopgym.context import Context
 from hopgym.optimizers import LBFGS, load
-from hopgym.optimizers.base import Context
 from hopgym.optimizers.learned.radial import radial_functions
 
 # Around the lanes of every instruction set, and the most that is promised.

@@ -9,7 +9,7 @@ import pytest
 from kernel_cases import by_both, library, needs_kernels, starts
 
 from hopgym import Environment, get_system, native
-from hopgym.environment import follow
+from hopgym.environment import take_step
 from hopgym.optimizers import Learn2Hop
 from hopgym.optimizers.learned.radial import radial_functions
 
@@ -24,23 +24,23 @@ def trained(**options):
 
 
 def walked(system, model, where, steps=20):
-    """Positions and memory after some steps from each start."""
+    """Positions and opt_state after some steps from each start."""
     environment = Environment(system)
     key = jax.random.key(0)
 
     def begin(positions):
-        memory = model.init(positions, key=key, context=environment.context)
-        return environment.reset(key, positions), memory
+        opt_state = model.init(positions, key=key, context=environment.context)
+        return environment.reset(key, positions), opt_state
 
     def step(_, carry):
-        return jax.vmap(lambda c: follow(environment, model, *c))(carry)
+        return jax.vmap(lambda c: take_step(environment, model, *c))(carry)
 
     @jax.jit
     def run(where):
         return jax.lax.fori_loop(0, steps, step, jax.vmap(begin)(where))
 
-    state, memory = run(where)
-    return state.positions, memory
+    state, opt_state = run(where)
+    return state.positions, opt_state
 
 
 @needs_kernels
@@ -60,14 +60,17 @@ def test_learned_trajectories(backend, double, name, options):
     system = get_system(name)
     model = trained(**options)
     where = starts(system, 3)
-    (last, memory), (expected, others) = by_both(
+    (last, opt_state), (expected, others) = by_both(
         backend, lambda: walked(system, model, where)
     )
     assert np.abs(expected - where).max() > 1e-3 * float(system.length)
     limit = (1e-10 if double else 1e-5) * float(system.length)
     assert np.abs(last - expected).max() < limit
-    np.testing.assert_array_equal(memory.step, others.step)
-    for mine, other in ((memory.first, others.first), (memory.second, others.second)):
+    np.testing.assert_array_equal(opt_state.step, others.step)
+    for mine, other in (
+        (opt_state.first, others.first),
+        (opt_state.second, others.second),
+    ):
         np.testing.assert_allclose(
             mine, other, atol=(1e-9 if double else 1e-4) * np.abs(other).max()
         )
@@ -79,14 +82,16 @@ def test_small_gradients_and_averages_are_inputs_as_by_the_formulas(backend, dou
     context = Environment(system).context
     model = trained()
     where = starts(system, 1)[0]
-    memory = model.init(where, key=jax.random.key(0), context=context)
+    opt_state = model.init(where, key=jax.random.key(0), context=context)
     sizes = jnp.array([0.0, 1e-30, 1e-9, 1e-5, 1e-4, 1e-2, 1.0, 1e6])
 
     def compute():
         def one(size):
             gradient = size * jnp.sin(jnp.arange(12.0)).reshape(4, 3)
             value = jnp.zeros(())
-            return model.update(gradient, memory, where, value=value, context=context)
+            return model.update(
+                gradient, opt_state, where, value=value, context=context
+            )
 
         return jax.jit(jax.vmap(one))(sizes)[0]
 
@@ -108,12 +113,14 @@ def test_steps_do_not_depend_on_batch_threads_or_who_shares_weights(backend):
     np.testing.assert_array_equal(together, single)
 
     context = Environment(system).context
-    memory = model.init(where[0], key=jax.random.key(0), context=context)
+    opt_state = model.init(where[0], key=jax.random.key(0), context=context)
 
     def moved(model, positions):
         _, gradient = system.energy_and_gradient(positions)
         value = jnp.zeros(())
-        return model.update(gradient, memory, positions, value=value, context=context)
+        return model.update(
+            gradient, opt_state, positions, value=value, context=context
+        )
 
     own = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), model)
     of_starts = jax.vmap(moved, (None, 0))
@@ -146,12 +153,12 @@ def test_derivatives_of_steps(backend):
         context = Environment(system).context
         model = trained()
         where = starts(system, 1)[0]
-        memory = model.init(where, key=jax.random.key(0), context=context)
+        opt_state = model.init(where, key=jax.random.key(0), context=context)
 
         def size(beta):
             steeper = jax.tree.map(lambda x: beta if x is model.beta else x, model)
             moved, _ = steeper.update(
-                jnp.ones((4, 3)), memory, where, value=jnp.zeros(()), context=context
+                jnp.ones((4, 3)), opt_state, where, value=jnp.zeros(()), context=context
             )
             return jnp.sum(moved**2)
 

@@ -14,7 +14,7 @@ from ase.optimize import FIRE
 from optimizer_runs import descend, environment, finite, start
 
 import hopgym
-from hopgym.environment import follow
+from hopgym.environment import take_step
 from hopgym.optimizers import (
     ZOO,
     Annealing,
@@ -28,17 +28,17 @@ from hopgym.optimizers import (
 
 
 def optax_positions(env, optimizer, positions, steps):
-    memory = optimizer.init(positions)
+    opt_state = optimizer.init(positions)
 
     def step(_, carry):
-        positions, memory = carry
+        positions, opt_state = carry
         value, gradient = env.system.energy_and_gradient(positions)
-        update, memory = optax.with_extra_args_support(optimizer).update(
-            gradient, memory, positions, value=value
+        update, opt_state = optax.with_extra_args_support(optimizer).update(
+            gradient, opt_state, positions, value=value
         )
-        return optax.apply_updates(positions, update), memory
+        return optax.apply_updates(positions, update), opt_state
 
-    return jax.lax.fori_loop(0, steps, step, (positions, memory))[0]
+    return jax.lax.fori_loop(0, steps, step, (positions, opt_state))[0]
 
 
 OPTAX = {
@@ -75,11 +75,11 @@ def test_as_optax_gives_an_optimizer_of_hopgym_to_optax():
                 rtol=0,
                 atol=1e-10,
             )
-        memory = exported.init(positions)
+        opt_state = exported.init(positions)
         with pytest.raises(ValueError, match="value=energy"):
-            exported.update(positions, memory, positions)
+            exported.update(positions, opt_state, positions)
         with pytest.raises(ValueError, match="value=energy"):
-            exported.update(positions, memory, value=jnp.zeros(()))
+            exported.update(positions, opt_state, value=jnp.zeros(()))
 
 
 @pytest.mark.parametrize(
@@ -176,12 +176,14 @@ def test_fire_equals_ase(system):
         reference = FIRE(atoms, logfile=None)
         optimizer = FireAse()
 
-        step = jax.jit(functools.partial(follow, env, optimizer))
+        step = jax.jit(functools.partial(take_step, env, optimizer))
         state = env.reset(jax.random.key(0), positions)
-        memory = optimizer.init(positions, key=jax.random.key(0), context=env.context)
+        opt_state = optimizer.init(
+            positions, key=jax.random.key(0), context=env.context
+        )
         for _ in range(150):
             reference.step()
-            state, memory = step(state, memory)
+            state, opt_state = step(state, opt_state)
             np.testing.assert_allclose(
                 state.positions, atoms.positions, rtol=0, atol=1e-10
             )

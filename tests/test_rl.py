@@ -13,9 +13,9 @@ from gymnasium.utils.env_checker import check_env
 
 import hopgym
 from hopgym.rl import GymnaxEnvironment
+from hopgym.rl.mdp import Task
 from hopgym.structures import diamond
 from hopgym.systems.start import AbstractStart
-from hopgym.task import Task
 
 TRIANGLE = np.array([[0, 0, 0], [1, 0, 0], [0.5, 0.75**0.5, 0]], np.float32)
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from hopgym.meta import Plan, Settings, Trainer, train
-from hopgym.meta.folder import Folder
+from hopgym.meta.run_folder import Folder
 from hopgym.optimizers import load
 
 TINY = ["--systems", "LJ-4", "--unroll", 20, "--instances", 4, "--hidden", 4]

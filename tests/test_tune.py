@@ -42,12 +42,12 @@ def test_the_best_is_stored_for_systems_and_families(tune, tmp_path, capsys):
     }
     # A second run computes nothing and says the same.
     printed = capsys.readouterr().out
-    monkey = tune.cells.run
-    tune.cells.run = None
+    monkey = tune.run_cell.run
+    tune.run_cell.run = None
     try:
         assert tune.main(arguments(tmp_path)) == 0
     finally:
-        tune.cells.run = monkey
+        tune.run_cell.run = monkey
     assert capsys.readouterr().out == printed
 
 

@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from hopgym.chemistry.convert import box_of, checked_positions
-from hopgym.chemistry.precision import in_double
+from hopgym.chemistry.precision import to_float64
 from hopgym.systems import System
 
 
@@ -42,7 +42,7 @@ class HopgymCalculator(Calculator):
     def __init__(self, system: System):
         super().__init__()
         self.system = system
-        self._potential = in_double(system.potential)
+        self._potential = to_float64(system.potential)
 
     def calculate(
         self,

@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from jaxtyping import Array, Float
 
-from hopgym.names import unknown
+from hopgym._suggest import unknown_name
 from hopgym.potentials import StillingerWeber
 from hopgym.systems import HarmonicStart, System, get_system
 from hopgym.systems.lennard_jones import LARGEST, typical_energy
@@ -101,7 +101,7 @@ def from_ase(
     elif potential == "sw":
         system = _silicon(symbols, box)
     else:
-        raise ValueError(unknown("potential", potential, FAMILIES))
+        raise ValueError(unknown_name("potential", potential, FAMILIES))
     return system, jnp.asarray(positions, float)
 
 

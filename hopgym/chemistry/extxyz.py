@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 from jaxtyping import Array, Float
 
-from hopgym import atomic
+from hopgym._atomic_write import atomic_write
 from hopgym.chemistry.convert import to_ase
 from hopgym.rollout import Frames, Result
 from hopgym.systems import System
@@ -52,7 +52,7 @@ def write_extxyz(
             atoms.info.update(more)
     text = io.StringIO()
     ase.io.write(text, images, format="extxyz")
-    atomic.write(Path(path), text.getvalue())
+    atomic_write(Path(path), text.getvalue())
 
 
 def read_extxyz(path: str | os.PathLike) -> list[Atoms]:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 
-def in_double(tree: PyTree) -> PyTree:
+def to_float64(tree: PyTree) -> PyTree:
     """The tree with its real numbers in double precision.
 
     One in single precision becomes the shortest decimal that rounds to it: a parameter

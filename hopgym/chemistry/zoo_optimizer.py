@@ -18,9 +18,10 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.optimize.optimize import Optimizer
 
-from hopgym.chemistry.evaluated import Evaluated, evaluate
-from hopgym.chemistry.precision import in_double
-from hopgym.chemistry.surroundings import surroundings
+from hopgym import _serialisation
+from hopgym.chemistry.ase_context import describe_atoms
+from hopgym.chemistry.evaluation import Evaluation, evaluate
+from hopgym.chemistry.precision import to_float64
 from hopgym.optimizers import (
     AbstractLocalOptimizer,
     Fire,
@@ -29,8 +30,6 @@ from hopgym.optimizers import (
     OptaxOptimizer,
     make_optimizer,
 )
-from hopgym.optimizers.learned import files
-from hopgym.search import checkpoint
 
 DESCENTS = (AbstractLocalOptimizer, Fire, FireAse, GradientDescent, OptaxOptimizer)
 
@@ -103,12 +102,12 @@ class ZooOptimizer(Optimizer):
         self.evaluations = 0
         self.faults = 0
         self._length = steps
-        self._around = surroundings(atoms, length, energy)
+        self._around = describe_atoms(atoms, length, energy)
         with jax.enable_x64(True):
             if isinstance(optimizer, str):
                 optimizer = make_optimizer(optimizer, system=self._around, steps=steps)
-            self._optimizer = in_double(optimizer)
-            self._memory = _begin(
+            self._optimizer = to_float64(optimizer)
+            self._opt_state = _begin(
                 self._optimizer,
                 jnp.asarray(atoms.get_positions()),
                 jax.random.key(seed),
@@ -116,7 +115,7 @@ class ZooOptimizer(Optimizer):
             )
         self._search = not isinstance(optimizer, DESCENTS) if search is None else search
         nothing = np.zeros((len(atoms), 3))
-        self._present = self._best = Evaluated(nothing, np.asarray(np.inf), nothing)
+        self._present = self._best = Evaluation(nothing, np.asarray(np.inf), nothing)
         super().__init__(atoms, restart, logfile, trajectory, **options)
 
     @property
@@ -166,10 +165,10 @@ class ZooOptimizer(Optimizer):
     def step(self) -> None:
         """One displacement, and the evaluation of where it leads."""
         with jax.enable_x64(True):
-            displacement, memory = _update(
+            displacement, opt_state = _update(
                 self._optimizer,
                 self._present,
-                self._memory,
+                self._opt_state,
                 self._around.context,
             )
         displacement = np.asarray(displacement)
@@ -186,7 +185,7 @@ class ZooOptimizer(Optimizer):
         except BaseException:
             self.atoms.set_positions(before, apply_constraint=False)
             raise
-        self._memory = memory
+        self._opt_state = opt_state
         self.faults += int(np.sum(~finite))
         self.nsteps += 1
         self._take(evaluated)
@@ -215,7 +214,7 @@ class ZooOptimizer(Optimizer):
     def read(self) -> None:
         """Go on from the restart file."""
         assert self.restart is not None
-        header = files.read_header(self.restart)
+        header = _serialisation.read_header(self.restart)
         about = self._about()
         for what, value in about.items():
             if header.get(what) != value:
@@ -224,8 +223,8 @@ class ZooOptimizer(Optimizer):
                     f"{header.get(what)!r}, not {value!r}"
                 )
         with jax.enable_x64(True):
-            like = (self._memory, self._present, self._best)
-            self._memory, self._present, self._best = checkpoint.read(
+            like = (self._opt_state, self._present, self._best)
+            self._opt_state, self._present, self._best = _serialisation.read(
                 self.restart, like
             )
         self.nsteps, self.evaluations, self.faults = header["counts"]
@@ -242,9 +241,9 @@ class ZooOptimizer(Optimizer):
         local = self._optimizer
         if self._search or not isinstance(local, AbstractLocalOptimizer):
             return False
-        return bool(local.finished(self._memory))
+        return bool(local.finished(self._opt_state))
 
-    def _take(self, evaluated: Evaluated) -> None:
+    def _take(self, evaluated: Evaluation) -> None:
         # Calculators answer for a structure that has not moved without computing.
         moved = np.any(evaluated.positions != self._present.positions)
         self.evaluations += int(moved or self.evaluations == 0)
@@ -255,9 +254,9 @@ class ZooOptimizer(Optimizer):
     def _record(self) -> None:
         if self.restart is not None and self.comm.rank == 0:
             counts = (self.nsteps, self.evaluations, self.faults)
-            tree = (self._memory, self._present, self._best)
+            tree = (self._opt_state, self._present, self._best)
             with jax.enable_x64(True):
-                checkpoint.write(
+                _serialisation.write(
                     self.restart, {**self._about(), "counts": counts}, tree
                 )
         self.log()
@@ -274,10 +273,10 @@ def _begin(optimizer, positions, key, context):
 
 
 @eqx.filter_jit
-def _update(optimizer, present, memory, context):
+def _update(optimizer, present, opt_state, context):
     return optimizer.update(
         present.gradient,
-        memory,
+        opt_state,
         present.positions,
         value=present.energy,
         context=context,

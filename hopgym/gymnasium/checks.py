@@ -8,9 +8,9 @@ import gymnasium
 import jax
 import numpy as np
 
+from hopgym._suggest import unknown_name
 from hopgym.gymnasium.compiled import FINISHED, NOT_FINITE
 from hopgym.gymnasium.render import RENDER_MODES
-from hopgym.names import unknown
 from hopgym.systems import System
 
 
@@ -38,7 +38,7 @@ def known_options(
     for name in options or {}:
         if name not in known:
             raise ValueError(
-                f"{unknown('reset option', str(name), list(known))} (there is "
+                f"{unknown_name('reset option', str(name), list(known))} (there is "
                 f"{' and '.join(map(repr, known))})"
             )
     return options or {}

@@ -10,10 +10,10 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from jaxtyping import Array
 
+from hopgym._batching import masked_map
 from hopgym.environment import State
 from hopgym.gymnasium.layout import Layout
-from hopgym.lazily import for_those
-from hopgym.task import Task
+from hopgym.rl.mdp import Task
 
 FINE, NOT_FINITE, FINISHED = 0, 1, 2  # what a compiled step found of the actions
 
@@ -112,7 +112,7 @@ def advance_all(
 def _refresh(task: Task, words, states: State, due) -> tuple[Array, State]:
     """Begin the replicas that are due anew, some at a time; nothing if none is."""
     start = functools.partial(_start, task, positions=None)
-    return for_those(due, start, (words, states), words)
+    return masked_map(due, start, (words, states), words)
 
 
 def _select(mask, new, old):

@@ -19,15 +19,15 @@ from hopgym.gymnasium.compiled import advance, begin, jitted, new_stream
 from hopgym.gymnasium.layout import split, unpacked
 from hopgym.gymnasium.render import RENDER_MODES, render
 from hopgym.gymnasium.spaces import action_space, observation_space
+from hopgym.rl.mdp import STEP_LIMIT, Task
 from hopgym.systems import System, get_system
-from hopgym.task import STEP_LIMIT, Task
 
 
 class ClusterEnv(gymnasium.Env[Any, Any]):
     """A search for the lowest energy of a system, one displacement a step.
 
     `gymnasium.make("hopgym/LJ-75")`. Observation, action and reward are described at
-    [`hopgym.task.Task`][]. `info` holds `energy`, `best_energy` (in the potential's
+    [`hopgym.rl.mdp.Task`][]. `info` holds `energy`, `best_energy` (in the potential's
     unit), `success`, `first_hit`, `step`, `evaluations` and `faults`.
 
     `reset(seed=...)` begins a stream of starts that depends on the seed only;
@@ -40,7 +40,7 @@ class ClusterEnv(gymnasium.Env[Any, Any]):
     - `render_mode`: `"rgb_array"` (a picture of 480 x 480), `"ansi"` (a line of
       text), or `None`.
     - `max_displacement`, `terminate_on_success`, `reward`, `action`, `quench_steps`,
-      `observation`, `neighbours`: see [`hopgym.task.Task`][].
+      `observation`, `neighbours`: see [`hopgym.rl.mdp.Task`][].
     - `horizon`: length of an episode; the observed step fraction refers to it. The
       `max_episode_steps` of `gymnasium.make` (50,000 unless given) is the limit of
       its `TimeLimit` wrapper, which can end an episode earlier but is not seen here:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hopgym.environment import State
-from hopgym.task import Task
+from hopgym.rl.mdp import Task
 
 REALS = ("energy", "best_energy")
 INTEGERS = ("success", "first_hit", "step", "evaluations", "faults")

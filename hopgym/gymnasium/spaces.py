@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from gymnasium import spaces
 
-from hopgym.observations import in_order
+from hopgym.rl.mdp import Task
+from hopgym.rl.observations import in_order
 from hopgym.systems import System
-from hopgym.task import Task
 
 
 def observation_space(task: Task) -> spaces.Space:

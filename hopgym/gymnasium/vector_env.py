@@ -24,8 +24,8 @@ from hopgym.gymnasium.compiled import advance_all, begin_all, jitted, new_stream
 from hopgym.gymnasium.layout import split, unpacked
 from hopgym.gymnasium.render import RENDER_MODES, render
 from hopgym.gymnasium.spaces import action_space, observation_space
+from hopgym.rl.mdp import STEP_LIMIT, Task
 from hopgym.systems import System, get_system
-from hopgym.task import STEP_LIMIT, Task
 
 
 class ClusterVectorEnv(VectorEnv[Any, Any, Any]):

@@ -16,10 +16,17 @@ from typing import Any
 import jax
 
 from hopgym import native
-from hopgym.console import clock
-from hopgym.search.folder import Folder
-from hopgym.search.options import Plan, check_extras, differences, parser, plan, resumed
+from hopgym._cli.arguments import format_duration
+from hopgym.search.command_line import (
+    Plan,
+    check_extras,
+    differences,
+    parser,
+    plan,
+    resumed,
+)
 from hopgym.search.search import Search
+from hopgym.search.search_folder import Folder
 
 KEEP = 10
 SAVE_SECONDS = 5.0
@@ -120,7 +127,7 @@ class Command:
         self._say(
             f"{search.system.name}: {count:,} distinct minima, {search.evaluations:,} "
             f"search and {search.quench_evaluations:,} quench evaluations, "
-            f"{clock(search.seconds)}"
+            f"{format_duration(search.seconds)}"
         )
         for rank, entry in enumerate(found.entries, 1):
             print(
@@ -141,7 +148,7 @@ class Command:
             seconds = rate * (search.plan.steps - search.done)
             if self.limit is not None:
                 seconds = min(seconds, max(self.began + self.limit - now, 0))
-            left = clock(seconds)
+            left = format_duration(seconds)
         best = (
             f"{search.curve[-1][1]:.4f} {search.unit}" if search.curve else "none yet"
         )

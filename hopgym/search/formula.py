@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hopgym.names import unknown
+from hopgym._suggest import unknown_name
 from hopgym.systems import get_system
 
 RARE_GASES = ("Ne", "Ar", "Kr", "Xe")
@@ -44,7 +44,7 @@ def system_name(target: str, potential: str | None) -> str:
         if list(counts) != ["Si"]:
             raise ValueError(f"sw is for silicon, not for {target}")
         return get_system(f"SW-Si{counts['Si']}").name
-    raise ValueError(unknown("potential", potential, POTENTIALS))
+    raise ValueError(unknown_name("potential", potential, POTENTIALS))
 
 
 def _counts(formula: str) -> dict[str, int]:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from hopgym import atomic
+from hopgym._atomic_write import atomic_write
 from hopgym.chemistry import write_extxyz
 from hopgym.relax import quench
 from hopgym.rendering import draw, save_png
@@ -89,13 +89,13 @@ def write(search: Search, found: Found) -> None:
     rows = [_row(rank, entry, found) for rank, entry in enumerate(found.entries, 1)]
     meta = _meta(search, found)
     table = {"meta": meta, "minima": rows, "curve": search.curve}
-    atomic.write(folder / "minima.json", json.dumps(table, indent=1))
+    atomic_write(folder / "minima.json", json.dumps(table, indent=1))
     text = io.StringIO()
     if rows:
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    atomic.write(folder / "minima.csv", text.getvalue())
+    atomic_write(folder / "minima.csv", text.getvalue())
     write_extxyz(
         folder / "minima.extxyz",
         search.system,
@@ -124,7 +124,7 @@ def write(search: Search, found: Found) -> None:
         drawn.append(path)
     positions = [entry.positions for entry in found.entries]
     page = report.render(search, meta, rows, positions, drawn)
-    atomic.write(folder / "report.html", page)
+    atomic_write(folder / "report.html", page)
 
 
 def _row(rank: int, entry: Entry, found: Found) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from plotly.offline import get_plotlyjs
 
-from hopgym.console import clock
+from hopgym._cli.arguments import format_duration
 from hopgym.rendering import COLOURS, RADII
 from hopgym.search.figures import charts
 from hopgym.search.search import Search
@@ -95,7 +95,7 @@ def _facts(meta: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     facts += [
         (f"{meta['distinct']:,}", "distinct minima"),
         (f"{spent + meta['refine_evaluations']:,}", "evaluations"),
-        (clock(meta["seconds"]), "time of the search"),
+        (format_duration(meta["seconds"]), "time of the search"),
     ]
     return "\n".join(
         f"<div><b>{html.escape(value)}</b><span>{html.escape(name)}</span></div>"

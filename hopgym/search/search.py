@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from hopgym.relax import Quenched, quench
-from hopgym.search.folder import Folder
+from hopgym.search.command_line import Plan
 from hopgym.search.minima import Pool
-from hopgym.search.options import Plan
+from hopgym.search.search_folder import Folder
 from hopgym.search.walk import Walk
 from hopgym.systems import get_system
 

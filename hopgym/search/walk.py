@@ -41,10 +41,10 @@ class Walk:
 
         Their best structures are the lowest of these steps, not of all before.
         """
-        state, memory = self._carry
+        state, opt_state = self._carry
         # What is added is infinite: the next structure is the best in any case.
         state = eqx.tree_at(lambda s: s.best_energy, state, state.best_energy + jnp.inf)
-        self._carry = self._advance(self._model, (state, memory), jnp.int32(steps))
+        self._carry = self._advance(self._model, (state, opt_state), jnp.int32(steps))
         return jax.tree.map(np.asarray, self._cropped(self._carry[0]))
 
     def arrays(self) -> PyTree:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hopgym.names import unknown
+from hopgym._suggest import unknown_name
 from hopgym.systems import gupta, lennard_jones, morse, silicon
 from hopgym.systems.system import System
 
@@ -45,4 +45,4 @@ def get_system(name: str) -> System:
         system = family.build(name)
         if system is not None:
             return system
-    raise KeyError(unknown("system", name, system_names()))
+    raise KeyError(unknown_name("system", name, system_names()))

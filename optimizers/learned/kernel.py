@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Array
 
 from hopgym import native
-from hopgym.optimizers.base import Context
-from hopgym.optimizers.learned import radial, scaling
+from hopgym.context import Context
+from hopgym.optimizers.learned import input_scaling, radial
 
 
 def step(
@@ -51,7 +51,7 @@ def step(
         context.species,
         box,
         context.length,
-        context.energy,
+        context.energy_unit,
         model.log_alpha,
         model.beta,
         model.gamma,
@@ -66,7 +66,7 @@ def step(
         periodic=np.int64(context.box is not None),
         cutoff=cutoff,
         table=table.ravel(),
-        log2=scaling.LOG2.coef,
+        log2=input_scaling.LOG2.coef,
         **constants,
     )
     return moved, first, second

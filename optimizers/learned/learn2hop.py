@@ -15,12 +15,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym import native
-from hopgym.names import unknown
-from hopgym.optimizers.base import AbstractOptimizer, Context, real
+from hopgym._suggest import unknown_name
+from hopgym.context import Context
+from hopgym.optimizers.base import AbstractOptimizer, real
 from hopgym.optimizers.learned import kernel
+from hopgym.optimizers.learned.input_scaling import P, direction, log_magnitude
 from hopgym.optimizers.learned.network import Network
 from hopgym.optimizers.learned.radial import CUTOFF, ETAS, LANES, radial_functions
-from hopgym.optimizers.learned.scaling import P, direction, log_magnitude
 
 # Table 1 of the paper.
 FEATURES = (
@@ -108,7 +109,7 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
     ):
         for name in features:
             if name not in FEATURES:
-                raise ValueError(unknown("feature", name, list(FEATURES)))
+                raise ValueError(unknown_name("feature", name, list(FEATURES)))
         if not features:
             raise ValueError(f"choose at least one of the features {FEATURES}")
         if kinds not in (1, 2) or hidden < 1 or depth < 2:
@@ -185,7 +186,7 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
         self, gradient: Array, state: Learn2HopState, positions: Array, context: Context
     ) -> tuple[Array, Learn2HopState]:
         dtype = positions.dtype
-        reduced = gradient * (context.length / context.energy)
+        reduced = gradient * (context.length / context.energy_unit)
         limited = jnp.clip(reduced, -GRADIENT_LIMIT, GRADIENT_LIMIT)
         g = _filled(limited.T.reshape(-1))
         rates = jnp.asarray(DECAYS, dtype)[:, None]

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from hopgym.optimizers.base import AbstractOptimizer, Context
+from hopgym.context import Context
+from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.learned.learn2hop import GRADIENT_LIMIT, centred
 from hopgym.optimizers.learned.network import Network
 
@@ -77,7 +78,7 @@ class MLPOpt(AbstractOptimizer[MLPOptState]):
         context: Context,
     ) -> tuple[Float[Array, "atoms 3"], MLPOptState]:
         dtype = positions.dtype
-        reduced = gradient * (context.length / context.energy)
+        reduced = gradient * (context.length / context.energy_unit)
         g = jnp.clip(reduced, -GRADIENT_LIMIT, GRADIENT_LIMIT)[..., None]
         rates = jnp.asarray(DECAYS, dtype)
         momentum = rates * state.momentum + (1 - rates) * g

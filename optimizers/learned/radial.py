@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hopgym import native
-from hopgym.optimizers.base import Context
+from hopgym.context import Context
 
 ETAS = (0.0009, 0.01, 0.02, 0.035, 0.06, 0.1, 0.2, 0.4)
 CUTOFF = 2.5

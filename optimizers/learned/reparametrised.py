@@ -13,7 +13,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hopgym.optimizers.base import AbstractOptimizer, Context, real
+from hopgym.context import Context
+from hopgym.optimizers.base import AbstractOptimizer, real
 from hopgym.optimizers.basin_hopping import bh_paper
 from hopgym.optimizers.fire import Fire
 from hopgym.optimizers.optax_wrapper import adam

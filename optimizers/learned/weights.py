@@ -13,9 +13,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from hopgym.names import unknown
+from hopgym import _serialisation
+from hopgym._suggest import unknown_name
 from hopgym.optimizers.base import AbstractOptimizer
-from hopgym.optimizers.learned import files
 from hopgym.optimizers.learned.learn2hop import Learn2Hop
 from hopgym.optimizers.learned.mlp_opt import MLPOpt
 from hopgym.optimizers.learned.reparametrised import adam4p, bh_step, fire6p
@@ -44,7 +44,7 @@ def new(name: str, key: Any, **options: Any) -> AbstractOptimizer:
     has not, or that make no sense.
     """
     if name not in ARCHITECTURES:
-        raise KeyError(unknown("architecture", name, list(ARCHITECTURES)))
+        raise KeyError(unknown_name("architecture", name, list(ARCHITECTURES)))
     known = inspect.signature(ARCHITECTURES[name]).parameters
     for option in options:
         if option not in known:
@@ -72,7 +72,7 @@ def save(
     """
     header = {"architecture": architecture, "licence": LICENCE, **about}
     weights = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), optimizer)
-    files.write(path, header, weights)
+    _serialisation.write(path, header, weights)
 
 
 def load(name: str | Path) -> AbstractOptimizer:
@@ -88,7 +88,7 @@ def load(name: str | Path) -> AbstractOptimizer:
     damaged or holds another architecture than it says.
     """
     path = _path(name)
-    header = files.read_header(path)
+    header = _serialisation.read_header(path)
     try:
         architecture = dict(header["architecture"])
         blank = functools.partial(new, architecture.pop("name"), **architecture)
@@ -98,7 +98,9 @@ def load(name: str | Path) -> AbstractOptimizer:
         raise ValueError(
             f"{path} holds no learned optimizer that this hopgym knows: {error}"
         ) from error
-    return jax.tree.map(lambda x: jnp.asarray(x, float), files.read(path, template))
+    return jax.tree.map(
+        lambda x: jnp.asarray(x, float), _serialisation.read(path, template)
+    )
 
 
 def about(name: str | Path) -> dict[str, Any]:
@@ -106,7 +108,7 @@ def about(name: str | Path) -> dict[str, Any]:
 
     **Raises:** as `load`.
     """
-    return files.read_header(_path(name))
+    return _serialisation.read_header(_path(name))
 
 
 def trained() -> list[str]:
@@ -140,7 +142,7 @@ def _path(name: str | Path) -> Path:
             raise FileNotFoundError(f"there is no file {path}")
         return path
     if str(name) not in trained():
-        raise KeyError(unknown("trained optimizer", str(name), trained()))
+        raise KeyError(unknown_name("trained optimizer", str(name), trained()))
     return _folder() / f"{name}{ENDING}"
 
 

@@ -15,14 +15,22 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from hopgym.environment import Environment
-from hopgym.meta.unroll import KINDS, Outcome, Run, advanced, begun, judged, run_loss
+from hopgym.meta.unroll import (
+    KINDS,
+    Outcome,
+    Run,
+    advance_run,
+    begin_run,
+    judge_run,
+    run_loss,
+)
 from hopgym.systems import System
 
 STARTS, POLICY = 0, 1  # streams of randomness drawn from a key
 GROUP = 800  # atoms that advance together on a device: what caches hold
 
 
-class Fleet:
+class BatchedUnroll:
     """Runs many optimizers of one architecture on one system at once.
 
     Row k of every array belongs to run k. Rows are shared out over the devices of all
@@ -61,14 +69,16 @@ class Fleet:
         def begin(words, weights, index, positions):
             def one(weights, i, positions):
                 optimizer = eqx.combine(weights, frozen)
-                return begun(environment, optimizer, _key(words, POLICY, i), positions)
+                return begin_run(
+                    environment, optimizer, _key(words, POLICY, i), positions
+                )
 
             return jax.vmap(one)(weights, index, positions)
 
         def advance(weights, runs, steps):
             def one(weights, run):
                 optimizer = eqx.combine(weights, frozen)
-                return advanced(environment, optimizer, run, bounded=bounded)
+                return advance_run(environment, optimizer, run, bounded=bounded)
 
             def some(batch):
                 weights, runs = batch
@@ -89,7 +99,7 @@ class Fleet:
             )
 
         def judge(runs):
-            return judged(environment, runs, polish_steps=polish_steps)
+            return judge_run(environment, runs, polish_steps=polish_steps)
 
         def program(function: Callable, *split: bool, donate: tuple[int, ...] = ()):
             specs = tuple(P("runs") if flag else P() for flag in split)

@@ -44,7 +44,7 @@ def seconds(text: str) -> float:
     return value
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Seconds as 1:05 or 2:03:04."""
     minutes, rest = divmod(math.ceil(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import plugins
-from cells import Task
 from presets import PRESETS, Preset
+from run_cell import Task
 
 from hopgym import System, get_system
-from hopgym.console import Parser, integer, seconds
+from hopgym._cli.arguments import Parser, integer, seconds
 from hopgym.optimizers.zoo import ZOO
 from hopgym.systems.registry import FAMILIES
 

@@ -7,9 +7,9 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from hopgym.console import Parser
+from hopgym._cli.arguments import Parser
 from hopgym.meta import schedule
-from hopgym.meta.folder import Folder
+from hopgym.meta.run_folder import Folder
 from hopgym.meta.strategies import STRATEGIES, Settings
 from hopgym.meta.trainer import Plan
 from hopgym.meta.unroll import KINDS

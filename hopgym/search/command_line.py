@@ -8,8 +8,8 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from hopgym.console import Parser, integer, seconds
-from hopgym.names import unknown
+from hopgym._cli.arguments import Parser, integer, seconds
+from hopgym._suggest import unknown_name
 from hopgym.optimizers import ZOO, AbstractOptimizer, load, make_optimizer
 from hopgym.search.formula import POTENTIALS, system_name
 from hopgym.systems import System
@@ -113,7 +113,7 @@ def plan(given: dict[str, Any]) -> Plan:
     steps = given.get("steps", 50_000)
     optimizer = given.get("optimizer", "bh-lbfgs")
     if optimizer not in ZOO and not optimizer.endswith(".eqx"):
-        raise ValueError(unknown("optimizer", optimizer, list(ZOO)))
+        raise ValueError(unknown_name("optimizer", optimizer, list(ZOO)))
     return Plan(
         system=system_name(given["target"], given.get("potential")),
         optimizer=optimizer,

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Key, PRNGKeyArray
 
+from hopgym._batching import batched_cond
 from hopgym.environment import Environment, State
-from hopgym.lazily import lazily
-from hopgym.observations import flat, in_order
+from hopgym.rl.mdp import Task
+from hopgym.rl.observations import flat, in_order
 from hopgym.rl.spaces import Box
 from hopgym.systems import System, get_system
-from hopgym.task import Task
 
 
 class Parameters(eqx.Module):
@@ -23,7 +23,7 @@ class Parameters(eqx.Module):
 
     **Attributes:**
 
-    - `task`: the [`hopgym.task.Task`][].
+    - `task`: the [`hopgym.rl.mdp.Task`][].
     - `starts`: first states of episodes, with a leading axis, or `None`.
     """
 
@@ -48,8 +48,8 @@ class GymnaxEnvironment:
     anew would pay that for every replica in every step. So the first states are made
     in advance, `starts` of them, and an episode begins with one of these at random.
     An agent might learn a small pool by heart: evaluate it on another `seed`. With
-    `starts=0` each start is new, and is computed for those replicas only that need it
-    (see [`hopgym.lazily.lazily`][]); it then costs what it costs outside.
+    `starts=0` each start is new and computed only for the replicas that need it;
+    it then costs what it costs outside.
 
     ```python
     environment = GymnaxEnvironment("LJ-13", action="hop", horizon=20)
@@ -64,7 +64,7 @@ class GymnaxEnvironment:
       gymnax 1.0, with `terminated, truncated` in place of `done`.
     - `starts`, `seed`: number of first states, and what they depend on.
     - `observation`: `"flat"` or `"neighbours"`.
-    - `task`: the other arguments of [`hopgym.task.Task`][].
+    - `task`: the other arguments of [`hopgym.rl.mdp.Task`][].
 
     **Raises:** `ValueError` for arguments that make no sense.
     """
@@ -186,4 +186,4 @@ def _renewed(task: Task, key: PRNGKeyArray, done: Array, otherwise: State) -> St
             jax.random.wrap_key_data(words, impl=kind)
         )
 
-    return lazily(done, start, otherwise, arrays, jax.random.key_data(key))
+    return batched_cond(done, start, otherwise, arrays, jax.random.key_data(key))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gymnasium
 
+from hopgym.rl.mdp import STEP_LIMIT
 from hopgym.systems import system_names
-from hopgym.task import STEP_LIMIT
 
 
 def register_ids() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 
-def unknown(what: str, name: str, known: list[str]) -> str:
+def unknown_name(what: str, name: str, known: list[str]) -> str:
     """The message for an unknown name: what it is, and the nearest known names."""
     folded = {entry.casefold(): entry for entry in known}
     near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)

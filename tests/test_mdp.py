@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import hopgym
-from hopgym.task import Task, flat
+from hopgym.rl.mdp import Task, flat
 
 NAMES = ("LJ-7", "Gupta-Ag4Au3", "SW-Si8")
 TRIANGLE = np.array([[0, 0, 0], [1, 0, 0], [0.5, 0.75**0.5, 0]], np.float32)

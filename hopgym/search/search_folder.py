@@ -8,9 +8,8 @@ from typing import Any
 
 from jaxtyping import PyTree
 
-from hopgym.optimizers.learned import files
-from hopgym.search import checkpoint
-from hopgym.search.options import Plan
+from hopgym import _serialisation
+from hopgym.search.command_line import Plan
 
 CHECKPOINT = "search.eqx"
 HEADER = {"plan", "about", "done", "counts", "curve", "minima", "pairs", "seconds"}
@@ -40,7 +39,7 @@ class Folder:
         """
         if not self.holds_a_search:
             raise ValueError(f"{self.path} holds no search to resume")
-        header = files.read_header(self.path / CHECKPOINT)
+        header = _serialisation.read_header(self.path / CHECKPOINT)
         missing = HEADER - header.keys()
         if missing:
             raise ValueError(
@@ -65,11 +64,11 @@ class Folder:
     def save(self, header: dict[str, Any], arrays: PyTree) -> None:
         """Replace the checkpoint."""
         self.path.mkdir(parents=True, exist_ok=True)
-        checkpoint.write(self.path / CHECKPOINT, header, arrays)
+        _serialisation.write(self.path / CHECKPOINT, header, arrays)
 
     def restore(self, like: PyTree) -> PyTree:
         """The arrays of the checkpoint.
 
         **Raises:** `ValueError` if they are not those of this search.
         """
-        return checkpoint.read(self.path / CHECKPOINT, like)
+        return _serialisation.read(self.path / CHECKPOINT, like)

@@ -14,14 +14,14 @@ from jaxtyping import Array, Float, Int
 
 from hopgym.chemistry.calculator import HopgymCalculator
 from hopgym.chemistry.convert import box_of, checked_positions
-from hopgym.optimizers import Context
+from hopgym.context import Context
 from hopgym.rendering import RADII
 
 METAL = 0.5  # eV: cohesive energies of 3 to 4.5 eV an atom over about 8 epsilon
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class AseContext:
     """What of a `hopgym.System` optimizers may ask for when they are made."""
 
     name: str
@@ -42,13 +42,13 @@ class Surroundings:
             species=self.species,
             box=self.box,
             length=self.length,
-            energy=self.energy_unit,
+            energy_unit=self.energy_unit,
         )
 
 
-def surroundings(
+def describe_atoms(
     atoms: Atoms, length: float | int | None = None, energy: float | int | None = None
-) -> Surroundings:
+) -> AseContext:
     """What is known about atoms, with defaults for the units that are not given.
 
     **Raises:** `TypeError` if `atoms` is not `ase.Atoms`; `ValueError` for fewer than
@@ -74,7 +74,7 @@ def surroundings(
             raise ValueError(f"{what} must be positive, got {value}")
     kinds = sorted(set(symbols))
     with jax.enable_x64(True):
-        return Surroundings(
+        return AseContext(
             name=atoms.get_chemical_formula() if known is None else known.name,
             species=jnp.asarray([kinds.index(symbol) for symbol in symbols], jnp.int32),
             box=None if box is None else jnp.asarray(box),

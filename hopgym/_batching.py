@@ -16,7 +16,7 @@ from hopgym import native
 LANES = 32  # loops at a time, for each core: they should stay in its cache
 
 
-def lazily(
+def batched_cond(
     needed: Bool[Array, ""],
     compute: Callable[..., Any],
     otherwise: Any,
@@ -60,13 +60,13 @@ def lazily(
             )
         )
 
-        result = for_those(needed, compute, otherwise, *operands, parts=parts)
+        result = masked_map(needed, compute, otherwise, *operands, parts=parts)
         return result, jax.tree.map(lambda _: True, otherwise)
 
     return choose(needed, otherwise, operands)
 
 
-def loop(
+def batched_while_loop(
     begin: Callable[..., Any],
     goes_on: Callable[..., Bool[Array, ""]],
     body: Callable[..., Any],
@@ -169,7 +169,7 @@ def _with(all: Any, place: Int[Array, ""], one: Any) -> Any:
     return jax.tree.map(lambda x, y: x.at[place].set(y), all, one)
 
 
-def for_those(
+def masked_map(
     needed: Bool[Array, " batch"],
     compute: Callable[..., Any],
     otherwise: Any,
@@ -181,7 +181,7 @@ def for_those(
     A part of the batch is computed at a time, and nothing if no lane needs it, so that
     a single one does not cost as much as all.
 
-    **Arguments:** as for [`lazily`][hopgym.lazily.lazily], with a leading axis;
+    **Arguments:** as for `batched_cond`, with a leading axis;
     `compute` is for one lane and may close over arrays that all lanes share.
     """
     size = needed.shape[0]

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hopgym import lazily as module
-from hopgym.lazily import lazily, loop
+from hopgym import _batching as module
+from hopgym._batching import batched_cond, batched_while_loop
 
 
 def test_lazily_selects_under_vmap():
@@ -14,7 +14,7 @@ def test_lazily_selects_under_vmap():
         return {"a": x * y}
 
     def one(needed, x):
-        return lazily(needed, compute, {"a": -x}, x, jnp.asarray(3.0))
+        return batched_cond(needed, compute, {"a": -x}, x, jnp.asarray(3.0))
 
     needed = jnp.asarray([True, False, True])
     x = jnp.asarray([1.0, 2.0, 4.0])
@@ -32,7 +32,7 @@ def test_lazily_skips_work_that_no_replica_needs():
         return x + 1
 
     run = jax.jit(
-        jax.vmap(lambda needed, x: lazily(needed, compute, x, x), in_axes=(0, 0))
+        jax.vmap(lambda needed, x: batched_cond(needed, compute, x, x), in_axes=(0, 0))
     )
     x = jnp.arange(3.0)
     jax.block_until_ready(run(jnp.zeros(3, bool), x))
@@ -51,7 +51,7 @@ def collatz(start, longest):
         n = jnp.where(n % 2 == 0, n // 2, 3 * n + 1)
         return n, steps + 1, jnp.maximum(largest, n)
 
-    return loop(
+    return batched_while_loop(
         lambda start, longest: (start, 0, start),
         lambda carry, start, longest: (carry[0] != 1) & (carry[1] < longest),
         body,
@@ -103,7 +103,9 @@ def test_a_long_loop_keeps_none_waiting(monkeypatch):
         return left - 1
 
     def count_down(left):
-        return loop(lambda n: n, lambda n, _: n > 0, body, lambda n, start: start, left)
+        return batched_while_loop(
+            lambda n: n, lambda n, _: n > 0, body, lambda n, start: start, left
+        )
 
     lengths = jnp.asarray([100] + 30 * [2])
     assert jax.jit(jax.vmap(count_down))(lengths).tolist() == lengths.tolist()

@@ -15,9 +15,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Int, PRNGKeyArray
 
 from hopgym.environment import Environment, State
-from hopgym.hops import hop, settle
-from hopgym.observations import ENTRIES as ENTRIES
-from hopgym.observations import (
+from hopgym.optimizers.lbfgs import LBFGS
+from hopgym.rl.hops import hop, settle
+from hopgym.rl.observations import ENTRIES as ENTRIES
+from hopgym.rl.observations import (
     GRADIENT_BOUND,
     OBSERVATIONS,
     bounded,
@@ -28,9 +29,8 @@ from hopgym.observations import (
     species_scale,
     turning,
 )
-from hopgym.observations import flat as flat
-from hopgym.optimizers.lbfgs import LBFGS
-from hopgym.rewards import REWARDS, decades, height
+from hopgym.rl.observations import flat as flat
+from hopgym.rl.rewards import REWARDS, decades, height
 
 STEP_LIMIT = 50_000
 REACH = {"step": 0.1, "hop": 0.4}  # largest displacements if none are given

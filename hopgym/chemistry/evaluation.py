@@ -9,7 +9,7 @@ from ase.calculators.calculator import CalculationFailed, PropertyNotImplemented
 from jaxtyping import Array, Float
 
 
-class Evaluated(eqx.Module):
+class Evaluation(eqx.Module):
     """A structure, its energy and its gradient."""
 
     positions: Float[Array | np.ndarray, "atoms 3"]
@@ -22,7 +22,7 @@ class Evaluated(eqx.Module):
         return float(np.linalg.norm(self.gradient, axis=1).max())
 
 
-def evaluate(atoms: Atoms) -> Evaluated:
+def evaluate(atoms: Atoms) -> Evaluation:
     """The structure that the atoms have now, by their calculator.
 
     **Raises:** `CalculationFailed` for energies or forces that are not finite; what
@@ -35,4 +35,4 @@ def evaluate(atoms: Atoms) -> Evaluated:
     gradient = -atoms.get_forces()
     if not (np.isfinite(energy) and np.all(np.isfinite(gradient))):
         raise CalculationFailed("the calculator's energy or forces are not finite")
-    return Evaluated(atoms.get_positions(), np.asarray(energy, float), gradient)
+    return Evaluation(atoms.get_positions(), np.asarray(energy, float), gradient)

@@ -11,8 +11,8 @@ import columns
 import jax
 import jax.numpy as jnp
 import numpy as np
+from describe import describe, digest
 from plugins import Entry
-from settings import describe, digest
 
 from hopgym import Environment, State, System, rollout
 from hopgym.relax import polish, quench

@@ -99,7 +99,7 @@ def nearest(
 def neighbour_bounds(
     system: System, count: int
 ) -> dict[str, Float32[np.ndarray, "..."]]:
-    """Bounds of what [`hopgym.observations.nearest`][] gives."""
+    """Bounds of what [`hopgym.rl.observations.nearest`][] gives."""
     shape = (system.atoms, count)
     bounds = {"neighbours": np.full((*shape, 3), NEIGHBOUR_BOUND, np.float32)}
     kinds = {"kinds": np.ones(shape, np.float32)} if len(system.elements) > 1 else {}

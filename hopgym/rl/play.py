@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32, PRNGKeyArray
 
 from hopgym.environment import State
-from hopgym.observations import flat
-from hopgym.rl.gymnax_environment import Parameters
+from hopgym.rl.gymnax import Parameters
+from hopgym.rl.observations import flat
 
 
 def play(

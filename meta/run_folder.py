@@ -8,8 +8,8 @@ from typing import Any
 
 from jaxtyping import PyTree
 
-from hopgym import atomic
-from hopgym.optimizers.learned import files
+from hopgym import _serialisation
+from hopgym._atomic_write import atomic_write
 
 CHECKPOINT = "checkpoint.eqx"
 METRICS = "metrics.jsonl"
@@ -60,7 +60,7 @@ class Folder:
         """
         if not self.holds_a_run:
             raise ValueError(f"{self.path} holds no run to resume")
-        header = files.read_header(self.path / CHECKPOINT)
+        header = _serialisation.read_header(self.path / CHECKPOINT)
         missing = HEADER - header.keys()
         if missing:
             raise ValueError(
@@ -75,11 +75,11 @@ class Folder:
 
         **Raises:** `ValueError` if they are not those of this run.
         """
-        return files.read(self.path / CHECKPOINT, like)
+        return _serialisation.read(self.path / CHECKPOINT, like)
 
     def checkpoint(self, header: dict[str, Any], arrays: PyTree) -> None:
         """Replace the checkpoint."""
-        files.write(self.path / CHECKPOINT, header, arrays)
+        _serialisation.write(self.path / CHECKPOINT, header, arrays)
 
     def log(self, entry: dict[str, Any]) -> None:
         """Add a line to the metrics."""
@@ -111,4 +111,4 @@ class Folder:
             if entry["update"] <= (evaluated if "evaluation" in entry else update)
         ]
         text = "".join(json.dumps(entry) + "\n" for entry in kept)
-        atomic.write(self.path / METRICS, text)
+        atomic_write(self.path / METRICS, text)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int
 
 from hopgym.environment import Environment, State
 from hopgym.optimizers.base import AbstractLocalOptimizer
-from hopgym.relax import descended
+from hopgym.relax import descend
 
 
 def settle(
@@ -24,7 +24,7 @@ def settle(
     - `optimizer`: quenches.
     - `evaluations`: at this number in the ledger the quench ends, finished or not.
     """
-    settled, _ = descended(environment, optimizer, state, evaluations)
+    settled, _ = descend(environment, optimizer, state, evaluations)
     return eqx.tree_at(lambda state: state.step, settled, state.step)
 
 
@@ -37,7 +37,7 @@ def hop(
 ) -> State:
     """The state after `update` and a quench: one step, at most `longest` evaluations.
 
-    **Arguments:** as for [`hopgym.hops.settle`][] and
+    **Arguments:** as for [`hopgym.rl.hops.settle`][] and
     [`hopgym.Environment.step`][].
     """
     moved = environment.step(state, update)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 
-def write(path: Path, content: bytes | str) -> None:
+def atomic_write(path: Path, content: bytes | str) -> None:
     """Replace a file.
 
     **Raises:** `OSError` if it cannot be written; what was there is kept.

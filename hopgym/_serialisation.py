@@ -1,4 +1,7 @@
-"""Trees of arrays in one file: a line of JSON, then the arrays."""
+"""Pytrees of arrays in one file: a header in JSON on the first line, then the arrays.
+
+Random keys are stored as their data.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from hopgym import atomic
+from hopgym._atomic_write import atomic_write
 
 FORMAT = "hopgym-1"
 
@@ -22,10 +27,10 @@ def write(path: str | Path, header: dict[str, Any], tree: PyTree) -> None:
     **Raises:** `OSError` if it cannot be written.
     """
     content = io.BytesIO()
-    eqx.tree_serialise_leaves(content, tree)
+    eqx.tree_serialise_leaves(content, _without_keys(tree))
     body = content.getvalue()
     head = {"format": FORMAT, **header, "sha256": hashlib.sha256(body).hexdigest()}
-    atomic.write(Path(path), json.dumps(head).encode() + b"\n" + body)
+    atomic_write(Path(path), json.dumps(head).encode() + b"\n" + body)
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
@@ -46,7 +51,7 @@ def read(path: str | Path, like: PyTree) -> PyTree:
     _, body = _parts(path)
     content = io.BytesIO(body)
     try:
-        tree = eqx.tree_deserialise_leaves(content, like)
+        tree = eqx.tree_deserialise_leaves(content, _without_keys(like))
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(
@@ -57,7 +62,23 @@ def read(path: str | Path, like: PyTree) -> PyTree:
             f"{path}: the arrays in it are not those of this architecture (more than "
             "expected)"
         )
-    return tree
+    return jax.tree.map(_with_key, like, tree)
+
+
+def _is_key(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _without_keys(tree: PyTree) -> PyTree:
+    return jax.tree.map(
+        lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree
+    )
+
+
+def _with_key(like: Any, leaf: Any) -> Any:
+    if not _is_key(like):
+        return leaf
+    return jax.random.wrap_key_data(leaf, impl=jax.random.key_impl(like))
 
 
 def _parts(path: Path) -> tuple[dict[str, Any], bytes]:
