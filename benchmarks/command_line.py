@@ -12,11 +12,15 @@ from presets import PRESETS, Preset
 from run_cell import Task
 
 from hopgym import System, get_system
-from hopgym._cli.arguments import Parser, integer, seconds
+from hopgym._cli.arguments import (
+    Parser,
+    parse_count,
+    parse_names,
+    parse_seconds,
+    parse_seed,
+)
 from hopgym.optimizers.zoo import ZOO
 from hopgym.systems.registry import FAMILIES
-
-LARGEST = 2**31 - 2  # counters are 32-bit integers
 
 EXAMPLES = """\
 examples:
@@ -40,8 +44,8 @@ def parser() -> Parser:
     )
     add = options.add_argument
     add("--preset", choices=list(PRESETS), default="quick", help="default: quick")
-    add("--systems", metavar="A,B", type=names, help="instead of the preset's")
-    add("--optimizers", metavar="A,B", type=names, help="instead of the preset's")
+    add("--systems", metavar="A,B", type=parse_names, help="instead of the preset's")
+    add("--optimizers", metavar="A,B", type=parse_names, help="instead of the preset's")
     add(
         "--optimizer",
         metavar="FILE.py:NAME",
@@ -49,15 +53,15 @@ def parser() -> Parser:
         default=[],
         help="one of your own beside the others, also MODULE:NAME; repeatable",
     )
-    add("--starts", type=positive, help="random starts of each cell")
-    add("--steps", type=positive, help="search evaluations of each start")
-    add("--seed", type=_seed, help="of starts and optimizers, default 0")
+    add("--starts", type=parse_count, help="random starts of each cell")
+    add("--steps", type=parse_count, help="search evaluations of each start")
+    add("--seed", type=parse_seed, help="of starts and optimizers, default 0")
     add("--out", type=Path, metavar="DIR", help="default: results/<preset>")
     add("--float64", action="store_true", help="double precision")
     add("--fresh", action="store_true", help="run finished cells again")
     add(
         "--time-limit",
-        type=seconds,
+        type=parse_seconds,
         metavar="S",
         help="stop after so many seconds; the same command goes on later",
     )
@@ -138,20 +142,6 @@ def systems(wanted: list[str]) -> list[System]:
 def _budget(args: argparse.Namespace, preset: Preset, name: str) -> tuple[int, int]:
     budget = preset.systems.get(name, preset.budget)
     return args.starts or budget.starts, args.steps or budget.steps
-
-
-def names(text: str) -> list[str]:
-    """Names separated by commas."""
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-
-
-def positive(text: str) -> int:
-    """A number of starts or steps."""
-    return integer(text, 1, LARGEST)
-
-
-def _seed(text: str) -> int:
-    return integer(text, 0, LARGEST)
 
 
 def command() -> str:

@@ -27,6 +27,7 @@ from provenance import describe_host
 from store import Store
 
 from hopgym._atomic_write import atomic_write
+from hopgym._cli.arguments import Parser, parse_count, parse_names
 from hopgym.optimizers import zoo
 
 ROOT = Path(__file__).resolve().parent
@@ -60,15 +61,13 @@ SEED = 1000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is missing of the grids and print the best; the exit code."""
-    parser = command_line.Parser(
-        prog="tune.py", description=__doc__, allow_abbrev=False
-    )
+    parser = Parser(prog="tune.py", description=__doc__, allow_abbrev=False)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("--systems", metavar="A,B", type=command_line.names, default=list(SYSTEMS))
-    add("--optimizers", metavar="A,B", type=command_line.names, default=list(GRIDS))
-    add("--starts", type=command_line.positive, default=40)
-    add("--steps", type=command_line.positive, default=50_000)
+    add("--systems", metavar="A,B", type=parse_names, default=list(SYSTEMS))
+    add("--optimizers", metavar="A,B", type=parse_names, default=list(GRIDS))
+    add("--starts", type=parse_count, default=40)
+    add("--steps", type=parse_count, default=50_000)
     add("--out", type=Path, metavar="DIR", default=ROOT / "results" / "tuning")
     add("--write", action="store_true", help="store the best with the zoo")
     args = parser.parse_args(arguments)

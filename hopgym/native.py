@@ -218,13 +218,16 @@ def _library() -> tuple[Any, str]:
     return library, ""
 
 
-def cores() -> int:
-    """Cores that this process may use for each of its devices."""
+def available_cores() -> int:
+    """Number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return max(1, cores // jax.local_device_count())
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cores() -> int:
+    """Number of cores that this process may use for each of its devices."""
+    return max(1, available_cores() // jax.local_device_count())
 
 
 def _noticed(why: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hopgym._cli.arguments import Parser
 from hopgym.meta import schedule
-from hopgym.meta.run_folder import Folder
+from hopgym.meta.run_folder import RunFolder
 from hopgym.meta.strategies import STRATEGIES, Settings
 from hopgym.meta.trainer import Plan
 from hopgym.meta.unroll import KINDS
@@ -177,7 +177,7 @@ def plan(given: dict[str, Any]) -> Plan:
     )
 
 
-def resumed(folder: Folder, given: dict[str, Any]) -> Plan:
+def resumed(folder: RunFolder, given: dict[str, Any]) -> Plan:
     """The plan of the run in a folder.
 
     **Raises:** `ValueError` if there is no run, or if options ask for something else.
@@ -223,7 +223,7 @@ def _whole(text: str) -> int:
     try:
         return int(text.replace("_", ""))
     except ValueError:
-        raise ValueError(f"{text!r} is no whole number") from None
+        raise ValueError(f"{text!r} is not an integer") from None
 
 
 def check(given: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ METRICS = "metrics.jsonl"
 HEADER = {"plan", "update", "evaluated", "best", "elapsed", "runs"}
 
 
-class Folder:
+class RunFolder:
     """Files of a run.
 
     - `checkpoint.eqx`: settings, and all that the next update needs.

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 import jax
 
-from hopgym import native
 from hopgym._cli.arguments import format_duration
+from hopgym._cli.devices import use_all_cores, use_one_thread
+from hopgym._cli.interrupt import StopRequest
+from hopgym._cli.provenance import describe_run
 from hopgym.meta import distributed, progress_figure
 from hopgym.meta.command_line import check, parser, plan, resumed
-from hopgym.meta.run_folder import Folder
+from hopgym.meta.run_folder import RunFolder
 from hopgym.meta.trainer import Stopped, Trainer
 
 UPDATES = 1000  # the paper's
 DRAW_SECONDS = 20.0
+# Of the header of a checkpoint, what a resumed run keeps.
+ABOUT = (
+    *("command", "versions", "python", "platform", "cpu", "cores", "devices"),
+    *("kernels", "backend", "date", "updates_planned"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,14 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser()
     given = vars(options.parse_args(arguments))
     resume = given.pop("resume", False)
-    folder = Folder(given.pop("out"))
+    folder = RunFolder(given.pop("out"))
     try:
         check(given)
-        _devices(given)
+        _prepare_devices(given)
         updates = given.get("updates")
         chosen = resumed(folder, given) if resume else plan(given)
         words = sys.argv[1:] if arguments is None else arguments
-        about = _about(folder, resume, words)
+        about = _describe(folder, resume, words)
         target = updates or about.get("updates_planned", UPDATES)
         trainer = Trainer(chosen, folder, about)
         if resume:
@@ -61,7 +65,7 @@ class Loop:
     def __init__(
         self,
         trainer: Trainer,
-        folder: Folder,
+        folder: RunFolder,
         target: int,
         given: dict[str, Any],
         resumed: bool,
@@ -70,18 +74,19 @@ class Loop:
         self.folder = folder
         self.target = target
         self.resumed = resumed
-        self.limit = given.get("time_limit")
+        self.stop = StopRequest(given.get("time_limit"))
         self.pause = given.get("checkpoint_every", 30.0)
         self.began = time.perf_counter()
         self.first = trainer.update
-        self.signalled = False
         self.saved = self.drawn = self.shown = -1e9
         self.leads = distributed.leads()
 
     def go(self) -> int:
         """Train; the exit code."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._signal)
+        with self.stop:
+            return self._train()
+
+    def _train(self) -> int:
         trainer = self.trainer
         try:
             if not self.resumed:
@@ -95,14 +100,14 @@ class Loop:
                     break
                 if self._agreed_stop():
                     raise Stopped
-                self._record(trainer.step(self._stop))
+                self._record(trainer.step(self.stop))
                 self._save_now_and_then()
         except Stopped:
             self._finish()
-            why = "stopped" if self.signalled else "time limit reached"
             self._say(
-                f"{why} after update {trainer.update} of {self.target}; go on with: "
-                f"python -m hopgym.meta.train --out {self.folder.path} --resume"
+                f"{self.stop.reason} after update {trainer.update} of {self.target}; "
+                "go on with: python -m hopgym.meta.train "
+                f"--out {self.folder.path} --resume"
             )
             return 1
         except OSError as error:
@@ -127,7 +132,7 @@ class Loop:
         return 0
 
     def _evaluate(self) -> None:
-        found = self.trainer.evaluate(self._stop)
+        found = self.trainer.evaluate(self.stop)
         self._record({"update": self.trainer.update, "evaluation": found})
 
     def _record(self, entry: dict[str, Any]) -> None:
@@ -186,62 +191,32 @@ class Loop:
         )
         self.drawn = time.perf_counter()
 
-    def _stop(self) -> bool:
-        spent = time.perf_counter() - self.began
-        return self.signalled or (self.limit is not None and spent > self.limit)
-
     def _agreed_stop(self) -> bool:
-        return bool(distributed.agreed(int(self._stop()))[0])
-
-    def _signal(self, number: int, frame: Any) -> None:
-        if self.signalled:
-            raise KeyboardInterrupt
-        self.signalled = True
+        return bool(distributed.agreed(int(self.stop()))[0])
 
     def _say(self, text: str) -> None:
         if self.leads:
             print(text, file=sys.stderr, flush=True)
 
 
-def _devices(given: dict[str, Any]) -> None:
+def _prepare_devices(given: dict[str, Any]) -> None:
     """A device for each core of this process, and the other processes."""
-    # Devices that share out their work as well get in each other's way.
-    flags = os.environ.get("XLA_FLAGS", "")
-    if "xla_cpu_multi_thread_eigen" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
-    together = given.get("processes", 1) > 1 or "cluster" in given
-    try:
-        if not together:
-            jax.config.update("jax_num_cpu_devices", _cores())
-    except RuntimeError:  # JAX is at work already, as in tests
-        pass
-    if together:
-        distributed.join(
-            given.get("coordinator"), given.get("processes"), given.get("process")
-        )
+    if given.get("processes", 1) == 1 and "cluster" not in given:
+        use_all_cores(one_thread_each=True)
+        return
+    use_one_thread()
+    distributed.join(
+        given.get("coordinator"), given.get("processes"), given.get("process")
+    )
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _about(folder: Folder, resume: bool, words: Sequence[str]) -> dict[str, Any]:
-    """What the headers of all files tell: command, versions, date, machine."""
-    if resume:
-        kept = ("command", "versions", "date", "devices", "backend", "updates_planned")
-        header = folder.header()
-        return {name: header[name] for name in kept if name in header}
-    packages = ("hopgym", "jax", "jaxlib", "equinox", "evosax", "optax")
-    devices = jax.devices()
-    return {
-        "command": " ".join(["python -m hopgym.meta.train", *words]),
-        "versions": {name: version(name) for name in packages},
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "devices": f"{len(devices)} x {devices[0].device_kind}",
-        "backend": native.backend(),
-    }
+def _describe(folder: RunFolder, resume: bool, words: Sequence[str]) -> dict[str, Any]:
+    """What the headers of all files tell: command, versions, machine and date."""
+    if not resume:
+        command = " ".join(["python -m hopgym.meta.train", *words])
+        return describe_run(command)
+    header = folder.header()
+    return {name: header[name] for name in ABOUT if name in header}
 
 
 if __name__ == "__main__":

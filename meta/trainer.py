@@ -19,7 +19,7 @@ from hopgym._suggest import unknown_name
 from hopgym.meta import schedule
 from hopgym.meta.batched_unroll import BatchedUnroll
 from hopgym.meta.distributed import agreed, leads
-from hopgym.meta.run_folder import Folder
+from hopgym.meta.run_folder import RunFolder
 from hopgym.meta.strategies import STRATEGIES, Settings
 from hopgym.meta.strategies.base import repeated
 from hopgym.meta.unroll import KINDS, Outcome, Run, scaled_loss
@@ -111,7 +111,7 @@ class Trainer:
     - `about`: what headers should tell besides, such as the command.
     """
 
-    def __init__(self, plan: Plan, folder: Folder | None, about: dict[str, Any]):
+    def __init__(self, plan: Plan, folder: RunFolder | None, about: dict[str, Any]):
         self.plan = plan
         self.folder = folder
         self.about = about

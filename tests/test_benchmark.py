@@ -385,7 +385,7 @@ def test_what_goes_wrong_in_a_cell_stays_there(main, plugin, tmp_path, capsys):
     [
         (["--starts", "0"], "--starts: must be between 1"),
         (["--steps", "-5"], "--steps: must be between 1"),
-        (["--steps", "many"], "'many' is no whole number"),
+        (["--steps", "many"], "'many' is not an integer"),
         (["--seed", "-1"], "--seed: must be between 0"),
         (["--time-limit", "0"], "must be positive"),
         (["--systems", "LJ13"], "unknown system 'LJ13'; did you mean 'LJ-13'"),

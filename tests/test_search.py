@@ -189,7 +189,7 @@ def test_formulas_name_systems(target, potential, name):
         (["LJ7", "--optimizer", "bh-lbfg"], "did you mean 'bh-lbfgs'"),
         (["LJ7", "--optimizer", "missing.eqx"], "missing.eqx"),
         (["LJ7", "--starts", "0"], "between 1 and"),
-        (["LJ7", "--starts", "1e3"], "no whole number"),
+        (["LJ7", "--starts", "1e3"], "not an integer"),
         (["LJ7", "--steps", "-5"], "between 1 and"),
         (["LJ7", "--seed", "-1"], "between 0 and"),
         (["LJ7", "--time-limit", "0"], "must be positive"),

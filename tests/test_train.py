@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from hopgym.meta import Plan, Settings, Trainer, train
-from hopgym.meta.run_folder import Folder
+from hopgym.meta.run_folder import RunFolder
 from hopgym.optimizers import load
 
 TINY = ["--systems", "LJ-4", "--unroll", 20, "--instances", 4, "--hidden", 4]
@@ -99,7 +99,7 @@ def test_a_time_limit_and_a_signal_end_cleanly(whole, tmp_path):
     done = run(*TINY, *limit, "--out", folder)
     assert done.returncode == 1
     assert "time limit reached" in done.stderr and "--resume" in done.stderr
-    before = Folder(folder).header()["update"]
+    before = RunFolder(folder).header()["update"]
     process = subprocess.Popen(
         command("--out", folder, "--resume"),
         stderr=subprocess.PIPE,
@@ -109,7 +109,7 @@ def test_a_time_limit_and_a_signal_end_cleanly(whole, tmp_path):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1 and "stopped after update" in said
-    assert Folder(folder).header()["update"] >= before
+    assert RunFolder(folder).header()["update"] >= before
 
 
 def plan(strategy, **changes):
@@ -131,13 +131,13 @@ def plan(strategy, **changes):
 @pytest.mark.parametrize("strategy", ["ga", "pes"])
 def test_a_restored_trainer_goes_on_bit_for_bit(strategy, tmp_path):
     whole = Trainer(plan(strategy), None, {})
-    parts = Trainer(plan(strategy), Folder(tmp_path), {})
+    parts = Trainer(plan(strategy), RunFolder(tmp_path), {})
     parts.fleets = whole.fleets  # compiled once
     for _ in range(3):
         whole.step()
         parts.step()
     parts.save()
-    again = Trainer(plan(strategy), Folder(tmp_path), {})
+    again = Trainer(plan(strategy), RunFolder(tmp_path), {})
     again.fleets = whole.fleets
     again.restore()
     entries = [trainer.step()["loss"] for trainer in (whole, again)]
@@ -147,7 +147,7 @@ def test_a_restored_trainer_goes_on_bit_for_bit(strategy, tmp_path):
 
 def test_what_a_checkpoint_does_not_know_is_forgotten(tmp_path):
     """Killed between an evaluation and the checkpoint that would know of it."""
-    folder = Folder(tmp_path)
+    folder = RunFolder(tmp_path)
     lines = [{"update": 0, "evaluation": {}}, {"update": 1, "loss": -0.1}]
     lines += [{"update": 2, "loss": -0.2}, {"update": 2, "evaluation": {}}]
     for line in [*lines, {"update": 3, "loss": -0.3}]:
@@ -174,7 +174,7 @@ def test_systems_join_and_unrolls_grow_in_the_course_of_a_training():
 @pytest.mark.parametrize("optimizer", ["learn2hop", "mlp-opt", "fire6p", "bh-step"])
 def test_every_architecture_can_be_trained_and_loaded(optimizer, tmp_path):
     trainer = Trainer(
-        plan("es", architecture={"name": optimizer}), Folder(tmp_path), {}
+        plan("es", architecture={"name": optimizer}), RunFolder(tmp_path), {}
     )
     before = trainer.present()
     trainer.step()
@@ -192,7 +192,7 @@ WRONG = [
     (["--systems", "Lj13"], "unknown system"),
     (["--systems", "LJ-13@5"], "nothing is given for update 0"),
     (["--unroll", "0"], "unroll must be at least 1"),
-    (["--unroll", "many"], "'many' is no whole number"),
+    (["--unroll", "many"], "'many' is not an integer"),
     (["--optimizer", "learn2hip"], "unknown architecture"),
     (["--optimizer", "adam4p", "--hidden", "8"], "no option 'hidden'"),
     (["--updates", "0"], "at least 1"),
@@ -261,7 +261,7 @@ def test_committed_checkpoints_can_be_gone_on_from():
     found = list(results.rglob("checkpoint.eqx"))
     assert found
     for path in found:
-        assert Folder(path.parent).header()["update"] > 0
+        assert RunFolder(path.parent).header()["update"] > 0
 
 
 # Several processes

@@ -1,10 +1,12 @@
-"""What the command lines share."""
+"""Parsing of command-line arguments, with one-line errors."""
 
 from __future__ import annotations
 
 import argparse
 import math
 from typing import NoReturn
+
+MAX_COUNT = 2**31 - 2  # counters are 32-bit integers
 
 
 class Parser(argparse.ArgumentParser):
@@ -14,15 +16,15 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}\n")
 
 
-def integer(text: str, least: int, most: int) -> int:
-    """A whole number within limits, such as 50,000 or 50_000, for `type=`.
+def parse_integer(text: str, least: int, most: int) -> int:
+    """An integer within limits, such as 50,000 or 50_000.
 
     **Raises:** `argparse.ArgumentTypeError` for anything else.
     """
     try:
         value = int(text.replace("_", "").replace(",", ""))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
     if not least <= value <= most:
         raise argparse.ArgumentTypeError(
             f"must be between {least} and {most}, got {value}"
@@ -30,18 +32,39 @@ def integer(text: str, least: int, most: int) -> int:
     return value
 
 
-def seconds(text: str) -> float:
-    """A positive and finite time, for `type=`.
+def parse_count(text: str) -> int:
+    """A number of starts, steps, ...: an integer from 1 to `MAX_COUNT`.
+
+    **Raises:** as `parse_integer`.
+    """
+    return parse_integer(text, 1, MAX_COUNT)
+
+
+def parse_seed(text: str) -> int:
+    """A seed: an integer from 0 to `MAX_COUNT`.
+
+    **Raises:** as `parse_integer`.
+    """
+    return parse_integer(text, 0, MAX_COUNT)
+
+
+def parse_seconds(text: str) -> float:
+    """A positive, finite time in seconds.
 
     **Raises:** `argparse.ArgumentTypeError` for anything else.
     """
     try:
         value = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
     if not (value > 0 and math.isfinite(value)):
         raise argparse.ArgumentTypeError(f"must be positive, got {text}")
     return value
+
+
+def parse_names(text: str) -> list[str]:
+    """Names separated by commas, without duplicates, in their order."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def format_duration(seconds: float) -> str:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import signal
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from hopgym import native
 from hopgym._cli.arguments import format_duration
+from hopgym._cli.devices import use_all_cores
+from hopgym._cli.interrupt import StopRequest
+from hopgym._cli.provenance import describe_run
 from hopgym.search.command_line import (
     Plan,
     check_extras,
@@ -26,7 +21,7 @@ from hopgym.search.command_line import (
     resumed,
 )
 from hopgym.search.search import Search
-from hopgym.search.search_folder import Folder
+from hopgym.search.search_folder import SearchFolder
 
 KEEP = 10
 SAVE_SECONDS = 5.0
@@ -45,11 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep, limit = given.pop("keep", KEEP), given.pop("time_limit", None)
     try:
         check_extras()
-        _devices()
+        use_all_cores()
         path = given.pop("out", None)
         chosen, folder = _chosen(given, path, resume)
         words = sys.argv[1:] if arguments is None else arguments
-        search = Search(chosen, folder, _about(words))
+        command = " ".join(["python -m hopgym.search", *words])
+        search = Search(chosen, folder, describe_run(command, ["ase"]))
         if folder.holds_a_search:
             search.restore()
         else:
@@ -58,54 +54,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.error(error.args[0])
     except (ValueError, OSError) as error:
         options.error(str(error).partition("\n")[0])
-    return Command(search, keep, limit).go()
+    return Command(search, keep, StopRequest(limit)).go()
 
 
 class Command:
     """A search that runs until it is done or is stopped, and its report."""
 
-    def __init__(self, search: Search, keep: int, limit: float | None):
+    def __init__(self, search: Search, keep: int, stop: StopRequest):
         self.search = search
         self.keep = keep
-        self.limit = limit
-        self.began = time.perf_counter()
+        self.stop = stop
         self.first = search.done
         self.compiled: float | None = None
-        self.signalled = False
         self.live = sys.stderr.isatty()
         self.shown = -1e9
 
     def go(self) -> int:
         """Search and report; the exit code."""
         search = self.search
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.signal(number, self._signal) for number in numbers]
         try:
-            if self.first:
-                self._say(f"going on after step {self.first:,}")
-            self._run()
-            search.save()
-            if self.live:
-                sys.stderr.write("\r\x1b[K")
-            self._report()
+            with self.stop:
+                if self.first:
+                    self._say(f"going on after step {self.first:,}")
+                self._run()
+                search.save()
+                if self.live:
+                    sys.stderr.write("\r\x1b[K")
+                self._report()
         except OSError as error:
             self._say(f"error: cannot write to {search.folder.path}: {error}")
             return 1
-        finally:
-            for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler)
         if search.finished:
             return 0
-        why = "stopped" if self.signalled else "time limit reached"
         self._say(
-            f"{why} after step {search.done:,} of {search.plan.steps:,}; go on with: "
-            f"python -m hopgym.search --out {search.folder.path} --resume"
+            f"{self.stop.reason} after step {search.done:,} of {search.plan.steps:,}; "
+            f"go on with: python -m hopgym.search --out {search.folder.path} --resume"
         )
         return 1
 
     def _run(self) -> None:
         saved = time.perf_counter()
-        while not self.search.finished and not self._stop():
+        while not self.search.finished and not self.stop():
             self.search.advance()
             now = time.perf_counter()
             if self.compiled is None:
@@ -146,8 +135,7 @@ class Command:
         if search.done > self.first and self.compiled is not None:
             rate = (now - self.compiled) / (search.done - self.first)
             seconds = rate * (search.plan.steps - search.done)
-            if self.limit is not None:
-                seconds = min(seconds, max(self.began + self.limit - now, 0))
+            seconds = min(seconds, max(self.stop.seconds_left, 0))
             left = format_duration(seconds)
         best = (
             f"{search.curve[-1][1]:.4f} {search.unit}" if search.curve else "none yet"
@@ -159,22 +147,13 @@ class Command:
         sys.stderr.write(f"\r\x1b[K{text}" if self.live else f"{text}\n")
         sys.stderr.flush()
 
-    def _stop(self) -> bool:
-        spent = time.perf_counter() - self.began
-        return self.signalled or (self.limit is not None and spent > self.limit)
-
-    def _signal(self, number: int, frame: Any) -> None:
-        if self.signalled:
-            raise KeyboardInterrupt
-        self.signalled = True
-
     def _say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
 def _chosen(
     given: dict[str, Any], path: Path | None, resume: bool
-) -> tuple[Plan, Folder]:
+) -> tuple[Plan, SearchFolder]:
     """The plan, and the folder in which its search is or will be.
 
     **Raises:** `ValueError` or `KeyError` for what makes no sense, among it a folder
@@ -182,7 +161,7 @@ def _chosen(
     """
     if path is None:
         path = Path("searches") / plan(given).system
-    folder = Folder(path)
+    folder = SearchFolder(path)
     if not folder.holds_a_search:
         if resume:
             raise ValueError(f"{path} holds no search to resume")
@@ -195,31 +174,3 @@ def _chosen(
             f"{path} holds another search ({changed}): choose another --out"
         )
     return stored, folder
-
-
-def _devices() -> None:
-    """A device for each core of this process."""
-    cores = (
-        len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1
-    )
-    try:
-        jax.config.update("jax_num_cpu_devices", cores)
-    except RuntimeError:  # JAX is at work already, as in tests
-        return
-
-
-def _about(words: Sequence[str]) -> dict[str, Any]:
-    """Command, versions, machine and date."""
-    packages = ("hopgym", "jax", "jaxlib", "equinox", "numpy", "ase")
-    devices = jax.devices()
-    return {
-        "command": " ".join(["python -m hopgym.search", *words]),
-        "versions": {name: version(name) for name in packages},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "devices": f"{len(devices)} x {devices[0].device_kind}",
-        "kernels": native.instruction_set() if native.backend() == "native" else None,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }

@@ -8,14 +8,19 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from hopgym._cli.arguments import Parser, integer, seconds
+from hopgym._cli.arguments import (
+    Parser,
+    parse_count,
+    parse_integer,
+    parse_seconds,
+    parse_seed,
+)
 from hopgym._suggest import unknown_name
 from hopgym.optimizers import ZOO, AbstractOptimizer, load, make_optimizer
 from hopgym.search.formula import POTENTIALS, system_name
 from hopgym.systems import System
 
-LARGEST = 2**31 - 2  # counters are 32-bit integers
-MOST_STARTS = 100_000  # of which all are in memory at once
+MAX_STARTS = 100_000  # all of them are in memory at once
 
 EXAMPLES = """\
 examples:
@@ -82,22 +87,27 @@ def parser() -> Parser:
         metavar="NAME",
         help=f"{', '.join(ZOO)}, or a file of trained weights; default: bh-lbfgs",
     )
-    add("--starts", type=_starts, metavar="N", help="random starts, default 100")
+    add("--starts", type=_parse_starts, metavar="N", help="random starts, default 100")
     add(
         "--steps",
-        type=_positive,
+        type=parse_count,
         metavar="N",
         help="energy evaluations of each start, default 50000",
     )
-    add("--seed", type=_seed, help="of everything random, default 0")
+    add("--seed", type=parse_seed, help="of everything random, default 0")
     add(
         "--chunk",
-        type=_positive,
+        type=parse_count,
         metavar="N",
         help="steps between two harvests of minima, default 1000 or a tenth of all",
     )
-    add("--time-limit", type=seconds, metavar="S", help="stop after so many seconds")
-    add("--keep", type=_positive, metavar="N", help="minima to report, default 10")
+    add(
+        "--time-limit",
+        type=parse_seconds,
+        metavar="S",
+        help="stop after so many seconds",
+    )
+    add("--keep", type=parse_count, metavar="N", help="minima to report, default 10")
     add("--out", type=Path, metavar="DIR", help="default: searches/<system>")
     add("--resume", action="store_true", help="go on with the search in DIR")
     return options
@@ -152,13 +162,5 @@ def check_extras() -> None:
             )
 
 
-def _starts(text: str) -> int:
-    return integer(text, 1, MOST_STARTS)
-
-
-def _positive(text: str) -> int:
-    return integer(text, 1, LARGEST)
-
-
-def _seed(text: str) -> int:
-    return integer(text, 0, LARGEST)
+def _parse_starts(text: str) -> int:
+    return parse_integer(text, 1, MAX_STARTS)

@@ -13,7 +13,7 @@ import numpy as np
 from hopgym.relax import Quenched, quench
 from hopgym.search.command_line import Plan
 from hopgym.search.minima import Pool
-from hopgym.search.search_folder import Folder
+from hopgym.search.search_folder import SearchFolder
 from hopgym.search.walk import Walk
 from hopgym.systems import get_system
 
@@ -36,7 +36,7 @@ class Search:
     distinct minima for each harvest; `seconds` of search.
     """
 
-    def __init__(self, plan: Plan, folder: Folder, about: dict[str, Any]):
+    def __init__(self, plan: Plan, folder: SearchFolder, about: dict[str, Any]):
         self.plan = plan
         self.folder = folder
         self.about = about

@@ -15,7 +15,7 @@ CHECKPOINT = "search.eqx"
 HEADER = {"plan", "about", "done", "counts", "curve", "minima", "pairs", "seconds"}
 
 
-class Folder:
+class SearchFolder:
     """Files of a search; `search.eqx` holds all of its state.
 
     **Arguments:**

@@ -1,0 +1,52 @@
+"""How results were made: command, versions, machine and date."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from hopgym import native
+
+PACKAGES = ("hopgym", "jax", "jaxlib", "equinox", "evosax", "optax", "numpy")
+
+
+def describe_run(command: str, packages: Sequence[str] = ()) -> dict[str, Any]:
+    """What the records of a command tell of how they were made.
+
+    **Arguments:**
+
+    - `command`: as it was typed.
+    - `packages`: whose versions are of interest beside those in `PACKAGES`.
+    """
+    return {"command": command, **describe_host(packages)}
+
+
+def describe_host(packages: Sequence[str] = ()) -> dict[str, Any]:
+    """Versions, processor and devices of this process, and the date."""
+    devices = jax.devices()
+    return {
+        "versions": {name: version(name) for name in (*PACKAGES, *packages)},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": _processor(),
+        "cores": os.cpu_count(),
+        "devices": f"{len(devices)} x {devices[0].device_kind}",
+        "kernels": native.instruction_set() if native.backend() == "native" else None,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _processor() -> str:
+    listing = Path("/proc/cpuinfo")
+    if listing.exists():
+        for line in listing.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
