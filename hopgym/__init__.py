@@ -10,6 +10,7 @@ from hopgym.relax import Quenched as Quenched
 from hopgym.relax import polish as polish
 from hopgym.relax import quench as quench
 from hopgym.rollout import Result as Result
+from hopgym.rollout import Rollout as Rollout
 from hopgym.rollout import rollout as rollout
 from hopgym.systems import System as System
 from hopgym.systems import get_system as get_system

@@ -1,4 +1,9 @@
-"""Work that most updates, or most replicas, do not need."""
+"""Control flow for batches whose replicas are at different stages.
+
+Under `jax.vmap` a condition computes both branches for every replica, and a loop runs
+every replica until the longest one ends. The functions here do the work only where it
+is needed; results are the same.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +17,9 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Int
 
 from hopgym import native
+from hopgym._keys import unwrap_keys
 
-LANES = 32  # loops at a time, for each core: they should stay in its cache
+LOOPS_PER_CORE = 32  # that run together: their state should stay in the core's cache
 
 
 def batched_cond(
@@ -25,26 +31,32 @@ def batched_cond(
 ) -> Any:
     """`compute(*operands)` where `needed`, else `otherwise`.
 
-    Like `jax.lax.cond`, but under `jax.vmap`, where a condition becomes a selection
-    and both sides are computed for all, the work is done for those replicas that need
-    it, a part of the batch at a time, and skipped if none does.
+    `jax.lax.cond` that stays conditional under `jax.vmap`: the replicas that need the
+    result are computed a fraction of the batch at a time, and nothing is computed if
+    none needs it.
 
     **Arguments:**
 
     - `needed`: whether to compute.
-    - `compute`: a function of arrays that closes over none.
-    - `otherwise`: a pytree of the structure, shapes and dtypes of its result.
-    - `operands`: pytrees of arrays (random keys as their data).
-    - `parts`: how many there are: more for work that few replicas need at once.
+    - `compute`: a function that closes over no arrays.
+    - `otherwise`: a pytree with the structure, shapes and dtypes of its result.
+    - `operands`: pytrees of arrays and random keys.
+    - `parts`: number of parts into which a batch is divided; choose more if few
+      replicas need the result at the same time.
     """
+    plain_operands, wrap_operands = unwrap_keys(operands)
+    plain_otherwise, wrap_result = unwrap_keys(otherwise)
+
+    def plain_compute(*operands):
+        return unwrap_keys(compute(*wrap_operands(operands)))[0]
 
     @custom_vmap
     def choose(needed, otherwise, operands):
-        return jax.lax.cond(needed, lambda: compute(*operands), lambda: otherwise)
+        return jax.lax.cond(needed, lambda: plain_compute(*operands), lambda: otherwise)
 
     @choose.def_vmap
     def choose_for_all(axis_size, in_batched, needed, otherwise, operands):
-        def batched(tree, flags):
+        def batch(tree, flags):
             return jax.tree.map(
                 lambda x, flag: (
                     x if flag else jnp.broadcast_to(x, (axis_size, *x.shape))
@@ -54,16 +66,15 @@ def batched_cond(
             )
 
         needed, otherwise, operands = (
-            batched(tree, flags)
+            batch(tree, flags)
             for tree, flags in zip(
                 (needed, otherwise, operands), in_batched, strict=True
             )
         )
-
-        result = masked_map(needed, compute, otherwise, *operands, parts=parts)
+        result = masked_map(needed, plain_compute, otherwise, *operands, parts=parts)
         return result, jax.tree.map(lambda _: True, otherwise)
 
-    return choose(needed, otherwise, operands)
+    return wrap_result(choose(needed, plain_otherwise, plain_operands))
 
 
 def batched_while_loop(
@@ -75,27 +86,30 @@ def batched_while_loop(
 ) -> Any:
     """The result of a `jax.lax.while_loop`.
 
-    Under `jax.vmap`, where all replicas would go on until the longest loop ends, a few
-    are in work at a time, and where one ends the next takes its place. Not so on GPUs,
-    which do many steps at once in the time of a few.
+    Under `jax.vmap` on CPUs a few replicas run at a time, and when the loop of one ends
+    the next replica takes its place. On GPUs, where a step of many replicas takes as
+    long as a step of a few, all run together until the longest loop ends.
+
+    The functions must not close over arrays.
 
     **Arguments:**
 
-    - `begin(*operands)`: the first carry.
-    - `goes_on(carry, *operands)`, `body(carry, *operands)`: as of a `while_loop`.
-    - `end(carry, *operands)`: the result, of the last carry.
-    - `operands`: pytrees, of arrays or not; the functions close over no arrays.
+    - `begin(*operands)`: the initial carry.
+    - `goes_on(carry, *operands)`, `body(carry, *operands)`: condition and body of the
+      loop.
+    - `end(carry, *operands)`: the result, from the last carry.
+    - `operands`: pytrees of arrays and anything else.
     """
     arrays, rest = eqx.partition(operands, eqx.is_array)
 
-    def whole(function):
+    def combine(function):
         """A function of a carry and the operands, as one of a carry and arrays."""
         return lambda *carry_and_arrays: function(
             *carry_and_arrays[: -len(rest)],
             *eqx.combine(carry_and_arrays[-len(rest) :], rest),
         )
 
-    begin, goes_on, body, end = map(whole, (begin, goes_on, body, end))
+    begin, goes_on, body, end = map(combine, (begin, goes_on, body, end))
 
     def run(*operands):
         last = jax.lax.while_loop(
@@ -108,47 +122,54 @@ def batched_while_loop(
     looped = custom_vmap(run)
 
     @looped.def_vmap
-    def in_turn(count, batched, *operands):
+    def run_in_turns(count, batched, *operands):
         axes = tuple(jax.tree.map(lambda flag: 0 if flag else None, batched))
 
-        def of(replicas):
-            """The operands of one or more."""
+        def select(replicas):
+            """The operands of one or several replicas."""
             return jax.tree.map(
                 lambda x, flag: x.at[replicas].get(mode="clip") if flag else x,
                 operands,
                 tuple(batched),
             )
 
-        def each(function, carries, replicas):
-            return jax.vmap(function, in_axes=(0, *axes))(carries, *of(replicas))
+        def apply(function, carries, replicas):
+            return jax.vmap(function, in_axes=(0, *axes))(carries, *select(replicas))
 
-        def ended(carries, replicas):
-            return (replicas < count) & ~each(goes_on, carries, replicas)
+        def has_ended(carries, replicas):
+            return (replicas < count) & ~apply(goes_on, carries, replicas)
 
-        def searching(work):
+        def is_unfinished(work):
             return jnp.any(work[1] < count)
 
-        def go_on(work):
+        def advance(work):
             *work, _ = jax.lax.while_loop(
-                lambda work: jnp.any(work[-1]), replace, (*work, ended(*work[:2]))
+                lambda work: jnp.any(work[-1]), replace, (*work, has_ended(*work[:2]))
             )
             carries, replicas, following, results = work
-            return each(body, carries, replicas), replicas, following, results
+            return apply(body, carries, replicas), replicas, following, results
 
         def replace(work):
-            """Keep the result in a lane that ended, and begin the next there."""
+            """Store the result of a lane that has ended and start the next replica."""
             carries, replicas, following, results, over = work
             lane = jnp.argmax(over)
             carry = jax.tree.map(lambda x: x[lane], carries)
-            result = end(carry, *of(replicas[lane]))
-            results = _with(results, replicas[lane], result)
-            first = begin(*of(following))
+            result = end(carry, *select(replicas[lane]))
+            results = _replace_row(results, replicas[lane], result)
+            first = begin(*select(following))
             over = over.at[lane].set(
-                (following < count) & jnp.logical_not(goes_on(first, *of(following)))
+                (following < count)
+                & jnp.logical_not(goes_on(first, *select(following)))
             )
             replicas = replicas.at[lane].set(following)
             following = jnp.minimum(following + 1, count)
-            return _with(carries, lane, first), replicas, following, results, over
+            return (
+                _replace_row(carries, lane, first),
+                replicas,
+                following,
+                results,
+                over,
+            )
 
         all_at_once = jax.vmap(run, in_axes=axes)
         kinds = jax.eval_shape(all_at_once, *operands)
@@ -156,17 +177,17 @@ def batched_while_loop(
         if count == 0 or jax.default_backend() != "cpu":
             return all_at_once(*operands), given
         results = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), kinds)
-        replicas = jnp.arange(min(count, LANES * native.cores()))
-        carries = jax.vmap(begin, in_axes=axes)(*of(replicas))
+        replicas = jnp.arange(min(count, LOOPS_PER_CORE * native.cores()))
+        carries = jax.vmap(begin, in_axes=axes)(*select(replicas))
         work = (carries, replicas, jnp.asarray(len(replicas)), results)
-        *_, results = jax.lax.while_loop(searching, go_on, work)
+        *_, results = jax.lax.while_loop(is_unfinished, advance, work)
         return results, given
 
     return looped(*arrays)
 
 
-def _with(all: Any, place: Int[Array, ""], one: Any) -> Any:
-    return jax.tree.map(lambda x, y: x.at[place].set(y), all, one)
+def _replace_row(rows: Any, place: Int[Array, ""], row: Any) -> Any:
+    return jax.tree.map(lambda x, y: x.at[place].set(y), rows, row)
 
 
 def masked_map(
@@ -178,11 +199,10 @@ def masked_map(
 ) -> Any:
     """`jax.vmap(compute)(*operands)` in the lanes that need it, `otherwise` elsewhere.
 
-    A part of the batch is computed at a time, and nothing if no lane needs it, so that
-    a single one does not cost as much as all.
+    A fraction of the batch is computed at a time, and nothing if no lane needs it.
 
-    **Arguments:** as for `batched_cond`, with a leading axis;
-    `compute` is for one lane and may close over arrays that all lanes share.
+    **Arguments:** as for `batched_cond`, with a leading axis and without random keys;
+    `compute` takes one lane and may close over arrays that all lanes share.
     """
     size = needed.shape[0]
     width = max(1, size // parts)

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from hopgym._atomic_write import atomic_write
+from hopgym._keys import unwrap_keys
 
 FORMAT = "hopgym-1"
 
@@ -27,7 +26,7 @@ def write(path: str | Path, header: dict[str, Any], tree: PyTree) -> None:
     **Raises:** `OSError` if it cannot be written.
     """
     content = io.BytesIO()
-    eqx.tree_serialise_leaves(content, _without_keys(tree))
+    eqx.tree_serialise_leaves(content, unwrap_keys(tree)[0])
     body = content.getvalue()
     head = {"format": FORMAT, **header, "sha256": hashlib.sha256(body).hexdigest()}
     atomic_write(Path(path), json.dumps(head).encode() + b"\n" + body)
@@ -50,8 +49,9 @@ def read(path: str | Path, like: PyTree) -> PyTree:
     path = Path(path)
     _, body = _parts(path)
     content = io.BytesIO(body)
+    plain, wrap = unwrap_keys(like)
     try:
-        tree = eqx.tree_deserialise_leaves(content, _without_keys(like))
+        tree = eqx.tree_deserialise_leaves(content, plain)
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(
@@ -62,23 +62,7 @@ def read(path: str | Path, like: PyTree) -> PyTree:
             f"{path}: the arrays in it are not those of this architecture (more than "
             "expected)"
         )
-    return jax.tree.map(_with_key, like, tree)
-
-
-def _is_key(leaf: Any) -> bool:
-    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _without_keys(tree: PyTree) -> PyTree:
-    return jax.tree.map(
-        lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree
-    )
-
-
-def _with_key(like: Any, leaf: Any) -> Any:
-    if not _is_key(like):
-        return leaf
-    return jax.random.wrap_key_data(leaf, impl=jax.random.key_impl(like))
+    return wrap(tree)
 
 
 def _parts(path: Path) -> tuple[dict[str, Any], bytes]:

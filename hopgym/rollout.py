@@ -11,13 +11,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
-from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from hopgym import _sharding
 from hopgym.environment import Environment, State, take_step
 
-STARTS, POLICY = 0, 1  # streams of randomness drawn from a rollout's key
+START_STREAM, POLICY_STREAM = 0, 1  # of random numbers, drawn from a rollout's key
 
 
 class Frames(eqx.Module):
@@ -34,13 +33,13 @@ class Frames(eqx.Module):
 
 
 class Result(eqx.Module):
-    """What a rollout leaves.
+    """The result of a rollout.
 
     **Attributes:**
 
     - `state`: the last [`hopgym.State`][] of every start, with its ledger.
     - `frames`: the snapshots asked for, or `None`.
-    - `steps`: steps done, less than asked for if a time limit ended it.
+    - `steps`: steps done, fewer than asked for if a time limit ended the rollout.
     - `seconds`: wall-clock time of the search, without compilation.
     - `compile_seconds`: time of the compilation.
     """
@@ -50,6 +49,87 @@ class Result(eqx.Module):
     steps: int
     seconds: float
     compile_seconds: float
+
+
+class Rollout:
+    """A rollout that can be advanced, saved and restored piece by piece.
+
+    The starts are spread over all devices. Start number i depends on `key` and i
+    only, so optimizers that are given the same key begin with the same structures.
+
+    ```python
+    rollout = hopgym.Rollout(environment, optimizer, jax.random.key(0), 100)
+    state = rollout.advance(1000)
+    saved = rollout.arrays()
+    rollout.restore(saved)
+    ```
+
+    **Arguments:**
+
+    - `environment`: the environment to act in.
+    - `optimizer`: the policy; any object with the `init` and `update` of
+      [`hopgym.optimizers.AbstractOptimizer`][].
+    - `key`: for the random numbers of starts and policy.
+    - `starts`: number of random starts, or their positions.
+
+    **Attributes:** `starts`, their number.
+
+    **Raises:** `ValueError` for no starts, positions of a wrong shape, or an optimizer
+    whose update does not have the shape of the positions or whose state changes its
+    structure.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        optimizer: Any,
+        key: PRNGKeyArray,
+        starts: int | Float[Array, "..."],
+    ):
+        positions, self.starts = _check_starts(environment, starts)
+        check_optimizer(environment, optimizer)
+        self._mesh = _sharding.make_mesh(self.starts)
+        self._model, static = eqx.partition((environment, optimizer), eqx.is_array)
+        begin, self._program = _make_programs(static, self._mesh)
+        self._advance: Callable[..., Any] | None = None  # compiled
+        index = _sharding.spread(np.arange(self.starts, dtype=np.int32), self._mesh)
+        if positions is not None:
+            positions = _sharding.spread(positions, self._mesh)
+        self._carry = jax.block_until_ready(begin(self._model, key, index, positions))
+
+    @property
+    def state(self) -> State:
+        """A copy of the present state of all starts."""
+        return _sharding.crop(self._carry[0], self.starts)
+
+    def compile(self) -> None:
+        """Compile what `advance` runs, unless that has been done."""
+        if self._advance is None:
+            lowered = self._program.lower(self._model, self._carry, jnp.int32(0))
+            self._advance = lowered.compile()
+
+    def advance(self, steps: int) -> State:
+        """The state of all starts after `steps` more updates."""
+        self.compile()
+        assert self._advance is not None
+        carry = self._advance(self._model, self._carry, jnp.int32(steps))
+        self._carry = jax.block_until_ready(carry)
+        return self.state
+
+    def forget_best(self) -> None:
+        """Track the best structure of each start anew, from the next step on."""
+        state, opt_state = self._carry
+        # Adding infinity keeps the array where it is.
+        state = eqx.tree_at(lambda s: s.best_energy, state, state.best_energy + jnp.inf)
+        self._carry = state, opt_state
+
+    def arrays(self) -> PyTree:
+        """Everything that the next step needs; it does not depend on the devices."""
+        return _sharding.crop(self._carry, self.starts)
+
+    def restore(self, arrays: PyTree) -> None:
+        """Continue from what `arrays` returned."""
+        self._carry = _sharding.spread(arrays, self._mesh)
 
 
 def rollout(
@@ -66,49 +146,30 @@ def rollout(
 ) -> Result:
     """Run `optimizer` for `steps` evaluations from each start.
 
-    The starts are spread over all devices. Start number i depends on `key` and i
-    only, so optimizers that are given the same key begin with the same structures.
-
     **Arguments:**
 
-    - `environment`: what to minimise.
-    - `optimizer`: the policy; any object with the `init` and `update` of
-      [`hopgym.optimizers.AbstractOptimizer`][].
-    - `key`: randomness of starts and policy.
-    - `starts`: number of random starts, or their positions.
+    - `environment`, `optimizer`, `key`, `starts`: see [`hopgym.Rollout`][].
     - `steps`: updates for each start.
-    - `frames`: snapshots to record, evenly spaced, the last one at the end. Memory
-      grows with this and not with `steps`.
+    - `frames`: number of snapshots to record, evenly spaced, the last one at the end.
+      Memory grows with this and not with `steps`.
     - `chunk`: steps in one compiled call; between calls `progress` is called,
-      Ctrl-C is heard and the time limit is looked at.
+      Ctrl-C is noticed and the time limit is checked.
     - `progress`: called with the number of steps done and the state.
-    - `time_limit`: seconds after which no further chunk is begun.
+    - `time_limit`: seconds after which no further chunk is started.
 
     **Returns:** a [`hopgym.Result`][].
 
-    **Raises:** `ValueError` for no starts or steps, starts of a wrong shape, or an
-    optimizer whose update has not the shape of the positions or whose state changes
-    its structure.
+    **Raises:** `ValueError` as [`hopgym.Rollout`][], and for fewer than one step or
+    more frames than steps.
     """
     if steps < 1 or chunk < 1 or not 0 <= frames <= steps:
         raise ValueError(
             "a rollout needs steps >= 1, chunk >= 1 and 0 <= frames <= steps, got "
             f"steps={steps}, chunk={chunk}, frames={frames}"
         )
-    given, count = _starts(environment, starts)
-    check_optimizer(environment, optimizer)
-
-    devices = jax.devices()[:count]
-    padded = -(-count // len(devices)) * len(devices)
-    if given is not None:
-        given = given[jnp.arange(padded) % count]
-    model, static = eqx.partition((environment, optimizer), eqx.is_array)
-    begin, advance = programs(static, devices)
-
     timer = time.perf_counter()
-    index = jnp.arange(padded, dtype=jnp.int32)
-    carry = jax.block_until_ready(begin(model, key, index, given))
-    advance = advance.lower(model, carry, jnp.int32(0)).compile()
+    run = Rollout(environment, optimizer, key, starts)
+    run.compile()
     compile_seconds = time.perf_counter() - timer
 
     snapshots = []
@@ -121,14 +182,14 @@ def rollout(
         # To the end of the chunk, or to the next snapshot if that comes first.
         snapshot = recorded[bisect.bisect_right(recorded, done)]
         stop = min((done // chunk + 1) * chunk, snapshot)
-        carry = jax.block_until_ready(advance(model, carry, jnp.int32(stop - done)))
+        state = run.advance(stop - done)
         done = stop
         if frames and stop == snapshot:
-            snapshots.append(_snapshot(stop, carry[0], count))
+            snapshots.append(_take_snapshot(stop, state))
         if progress is not None:
-            progress(done, _cropped(carry[0], count))
+            progress(done, state)
     return Result(
-        state=_cropped(carry[0], count),
+        state=run.state,
         frames=jax.tree.map(lambda *leaves: np.concatenate(leaves), *snapshots)
         if snapshots
         else None,
@@ -190,8 +251,8 @@ def check_optimizer(environment: Environment, optimizer: Any) -> None:
         )
 
 
-def _starts(environment: Environment, starts) -> tuple[Array | None, int]:
-    """Given positions (or `None`) and number of starts."""
+def _check_starts(environment: Environment, starts) -> tuple[Array | None, int]:
+    """The positions that are given, or `None`, and the number of starts."""
     if isinstance(starts, (int, np.integer)):
         if starts < 1:
             raise ValueError(f"a rollout needs at least one start, got {starts}")
@@ -206,13 +267,13 @@ def _starts(environment: Environment, starts) -> tuple[Array | None, int]:
     return positions, len(positions)
 
 
-def programs(static, devices):
-    """Compiled functions that begin a rollout and carry it on.
+def _make_programs(static, mesh):
+    """Functions that begin and advance a rollout, to be compiled.
 
     **Arguments:**
 
-    - `static`: of environment and optimizer, what is no array.
-    - `devices`: on which the starts are spread evenly.
+    - `static`: of environment and optimizer, everything but the arrays.
+    - `mesh`: the devices over which the starts are spread.
     """
 
     def begin(model, key, index, given):
@@ -220,11 +281,11 @@ def programs(static, devices):
 
         def one(i, positions):
             state = environment.reset(
-                jax.random.fold_in(jax.random.fold_in(key, STARTS), i), positions
+                jax.random.fold_in(jax.random.fold_in(key, START_STREAM), i), positions
             )
             opt_state = optimizer.init(
                 state.positions,
-                key=jax.random.fold_in(jax.random.fold_in(key, POLICY), i),
+                key=jax.random.fold_in(jax.random.fold_in(key, POLICY_STREAM), i),
                 context=environment.context,
             )
             return state, opt_state
@@ -239,35 +300,15 @@ def programs(static, devices):
 
         return jax.lax.fori_loop(0, steps, lambda _, c: jax.vmap(one)(c), carry)
 
-    if len(devices) > 1:
-        mesh = Mesh(np.asarray(devices), ("starts",))
-        split = P("starts")
-        begin = jax.shard_map(
-            begin,
-            mesh=mesh,
-            in_specs=(P(), P(), split, split),
-            out_specs=split,
-            check_vma=False,
-        )
-        advance = jax.shard_map(
-            advance,
-            mesh=mesh,
-            in_specs=(P(), split, P()),
-            out_specs=split,
-            check_vma=False,
-        )
+    begin = _sharding.shard(begin, mesh, (False, False, True, True))
+    advance = _sharding.shard(advance, mesh, (False, True, False))
     return jax.jit(begin), jax.jit(advance, donate_argnums=1)
 
 
-def _cropped(state: State, count: int) -> State:
-    # A copy: the carry's own buffers are given up to the next chunk.
-    return jax.tree.map(lambda leaf: jnp.array(leaf[:count], copy=True), state)
-
-
-def _snapshot(step: int, state: State, count: int) -> Frames:
+def _take_snapshot(step: int, state: State) -> Frames:
     return Frames(
         step=np.asarray([step]),
-        energy=np.asarray(state.energy[None, :count]),
-        best_energy=np.asarray(state.best_energy[None, :count]),
-        positions=np.asarray(state.positions[None, :count]),
+        energy=np.asarray(state.energy[None]),
+        best_energy=np.asarray(state.best_energy[None]),
+        positions=np.asarray(state.positions[None]),
     )

@@ -10,10 +10,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
+from hopgym import _sharding
 from hopgym.environment import Environment
 from hopgym.meta.unroll import (
     KINDS,
@@ -26,8 +25,8 @@ from hopgym.meta.unroll import (
 )
 from hopgym.systems import System
 
-STARTS, POLICY = 0, 1  # streams of randomness drawn from a key
-GROUP = 800  # atoms that advance together on a device: what caches hold
+START_STREAM, POLICY_STREAM = 0, 1  # of random numbers, drawn from a key
+ATOMS_AT_ONCE = 800  # that advance together on a device: they should fit its cache
 
 
 class BatchedUnroll:
@@ -54,15 +53,13 @@ class BatchedUnroll:
         polish_steps: int = 1000,
         devices: Sequence[Any] | None = None,
     ):
-        mesh = Mesh(np.asarray(devices or jax.devices()), ("runs",))
-        self._split = NamedSharding(mesh, P("runs"))
-        self._count = mesh.size
+        self._mesh = _sharding.make_mesh(devices=devices)
         environment = Environment(system)
         _, frozen = eqx.partition(architecture, eqx.is_inexact_array)
 
         def starts(words, index):
             def one(i):
-                return system.sample(_key(words, STARTS, i))
+                return system.sample(_make_key(words, START_STREAM, i))
 
             return jax.vmap(one)(index)
 
@@ -70,7 +67,10 @@ class BatchedUnroll:
             def one(weights, i, positions):
                 optimizer = eqx.combine(weights, frozen)
                 return begin_run(
-                    environment, optimizer, _key(words, POLICY, i), positions
+                    environment,
+                    optimizer,
+                    _make_key(words, POLICY_STREAM, i),
+                    positions,
                 )
 
             return jax.vmap(one)(weights, index, positions)
@@ -86,7 +86,9 @@ class BatchedUnroll:
                     0, steps, lambda _, runs: jax.vmap(one)(weights, runs), runs
                 )
 
-            return _in_groups(some, (weights, runs), max(1, GROUP // system.atoms))
+            return _in_groups(
+                some, (weights, runs), max(1, ATOMS_AT_ONCE // system.atoms)
+            )
 
         def loss(kind, runs, steps):
             return run_loss(
@@ -101,16 +103,9 @@ class BatchedUnroll:
         def judge(runs):
             return judge_run(environment, runs, polish_steps=polish_steps)
 
-        def program(function: Callable, *split: bool, donate: tuple[int, ...] = ()):
-            specs = tuple(P("runs") if flag else P() for flag in split)
-            spread = jax.shard_map(
-                function,
-                mesh=mesh,
-                in_specs=specs,
-                out_specs=P("runs"),
-                check_vma=False,
-            )
-            return jax.jit(spread, donate_argnums=donate)
+        def program(function: Callable, *batched: bool, donate: tuple[int, ...] = ()):
+            sharded = _sharding.shard(function, self._mesh, batched)
+            return jax.jit(sharded, donate_argnums=donate)
 
         self._starts = program(starts, False, True)
         self._begin = program(begin, False, True, True, True)
@@ -119,7 +114,6 @@ class BatchedUnroll:
             kind: program(functools.partial(loss, kind), True, False) for kind in KINDS
         }
         self._judge = program(judge, True)
-        self._everywhere = jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, P()))
 
     def begin(
         self, key: PRNGKeyArray, weights: PyTree[Array], instances: np.ndarray
@@ -135,7 +129,8 @@ class BatchedUnroll:
         """
         words = np.asarray(jax.random.key_data(key))
         kinds, where = np.unique(instances, return_inverse=True)
-        positions = self._gathered(self._starts(words, self._spread(kinds)), len(kinds))
+        starts = self._starts(words, self._spread(kinds))
+        positions = self._gather(starts, len(kinds))
         return self._begin(
             words,
             self._spread(weights),
@@ -150,36 +145,25 @@ class BatchedUnroll:
 
     def losses(self, runs: Run, rows: int, steps: int, kind: str) -> np.ndarray:
         """Losses of the first `rows` runs; totals are of the last `steps` updates."""
-        return self._gathered(self._loss[kind](runs, np.int32(steps)), rows)
+        return self._gather(self._loss[kind](runs, np.int32(steps)), rows)
 
     def judge(self, runs: Run, rows: int) -> Outcome:
         """Outcomes of the first `rows` runs."""
-        outcome = self._judge(runs)
-        return jax.tree.map(lambda x: self._gathered(x, rows), outcome)
+        return self._gather(self._judge(runs), rows)
 
     def fetch(self, runs: Run, rows: int) -> Run:
         """The runs in the memory of this process."""
-        return jax.tree.map(lambda x: self._gathered(x, rows), runs)
+        return self._gather(runs, rows)
 
     def restore(self, runs: Run) -> Run:
         """What `fetch` returned, on the devices again."""
         return self._spread(runs)
 
     def _spread(self, tree: PyTree) -> PyTree:
-        """Rows on the devices; the first is repeated until all have equally many."""
+        return _sharding.spread(tree, self._mesh)
 
-        def one(x):
-            x = np.asarray(x)
-            rows = -(-len(x) // self._count) * self._count
-            filled = np.concatenate([x, np.repeat(x[:1], rows - len(x), axis=0)])
-            return jax.make_array_from_callback(
-                filled.shape, self._split, lambda index: filled[index]
-            )
-
-        return jax.tree.map(one, tree)
-
-    def _gathered(self, x: Array, rows: int) -> np.ndarray:
-        return np.asarray(self._everywhere(x))[:rows]
+    def _gather(self, tree: PyTree, rows: int) -> PyTree:
+        return _sharding.gather(tree, rows, self._mesh)
 
 
 def _in_groups(function: Callable, rows: PyTree, limit: int) -> PyTree:
@@ -193,7 +177,7 @@ def _in_groups(function: Callable, rows: PyTree, limit: int) -> PyTree:
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], done)
 
 
-def _key(words: Array, stream: int, index: Array) -> PRNGKeyArray:
+def _make_key(words: Array, stream: int, index: Array) -> PRNGKeyArray:
     """Made on the devices: keys of one process mean nothing to the others."""
     key = jax.random.fold_in(jax.random.wrap_key_data(words), stream)
     return jax.random.fold_in(key, index)

@@ -9,7 +9,7 @@ from hopgym import _batching as module
 from hopgym._batching import batched_cond, batched_while_loop
 
 
-def test_lazily_selects_under_vmap():
+def test_batched_cond_selects_under_vmap():
     def compute(x, y):
         return {"a": x * y}
 
@@ -23,7 +23,7 @@ def test_lazily_selects_under_vmap():
     assert [float(one(n, v)["a"]) for n, v in zip(needed, x, strict=True)] == expected
 
 
-def test_lazily_skips_work_that_no_replica_needs():
+def test_batched_cond_skips_work_that_no_replica_needs():
     """What is skipped cannot have side effects: count them."""
     calls = []
 
@@ -73,7 +73,7 @@ def steps_and_largest(n, longest):
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 50])
 def test_loops_in_turn_give_what_each_gives(monkeypatch, count, device):
     monkeypatch.setattr(jax, "default_backend", lambda: device)
-    monkeypatch.setattr(module, "LANES", 4)
+    monkeypatch.setattr(module, "LOOPS_PER_CORE", 4)
     monkeypatch.setattr(module.native, "cores", lambda: 1)
     starts = jnp.arange(1, count + 1)
     found = jax.jit(jax.vmap(collatz, in_axes=(0, None)))(starts, 30)
@@ -83,7 +83,7 @@ def test_loops_in_turn_give_what_each_gives(monkeypatch, count, device):
 
 
 def test_loops_nest_and_may_have_operands_of_their_own(monkeypatch):
-    monkeypatch.setattr(module, "LANES", 2)
+    monkeypatch.setattr(module, "LOOPS_PER_CORE", 2)
     monkeypatch.setattr(module.native, "cores", lambda: 1)
     assert int(collatz(6, 30)["steps"]) == 8
     limits = jnp.asarray([3, 5, 0, 9])
@@ -94,7 +94,7 @@ def test_loops_nest_and_may_have_operands_of_their_own(monkeypatch):
 
 
 def test_a_long_loop_keeps_none_waiting(monkeypatch):
-    monkeypatch.setattr(module, "LANES", 4)
+    monkeypatch.setattr(module, "LOOPS_PER_CORE", 4)
     monkeypatch.setattr(module.native, "cores", lambda: 1)
     calls = []
 
@@ -111,3 +111,23 @@ def test_a_long_loop_keeps_none_waiting(monkeypatch):
     assert jax.jit(jax.vmap(count_down))(lengths).tolist() == lengths.tolist()
     jax.effects_barrier()
     assert sum(lengths.tolist()) <= len(calls) <= 4 * 110
+
+
+def test_batched_cond_takes_and_returns_keys():
+    def draw(key, scale):
+        onward, now = jax.random.split(key)
+        return onward, scale * jax.random.normal(now)
+
+    def one(needed, key):
+        otherwise = (key, jnp.zeros(()))
+        return batched_cond(needed, draw, otherwise, key, jnp.asarray(2.0))
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    needed = jnp.asarray([True, False, True])
+    onward, drawn = jax.jit(jax.vmap(one))(needed, keys)
+    for k, key in enumerate(keys):
+        expected, value = draw(key, 2.0) if needed[k] else (key, 0.0)
+        np.testing.assert_array_equal(
+            jax.random.key_data(onward[k]), jax.random.key_data(expected)
+        )
+        np.testing.assert_allclose(drawn[k], value, rtol=1e-6)

@@ -184,6 +184,31 @@ def test_a_time_limit_ends_a_run_between_chunks(env):
     np.testing.assert_array_equal(result.state.evaluations, [result.steps + 1] * 2)
 
 
+def test_a_rollout_in_pieces_is_the_rollout(env):
+    whole = hopgym.rollout(env, Annealing(12), KEY, 3, 12).state
+    pieces = hopgym.Rollout(env, Annealing(12), KEY, 3)
+    pieces.advance(5)
+    restored = hopgym.Rollout(env, Annealing(12), jax.random.key(9), 3)
+    restored.restore(pieces.arrays())
+    for one in (pieces, restored):
+        assert_same(one.advance(7), whole)
+
+
+def test_the_best_is_tracked_anew(env):
+    pieces = hopgym.Rollout(env, Moving(0.0), KEY, 2)
+    pieces.advance(1)
+    apart = hopgym.Rollout(env, Moving(0.0), KEY, 2)
+    apart.forget_best()
+    assert np.all(np.isposinf(apart.state.best_energy))
+    np.testing.assert_array_equal(
+        apart.advance(1).best_energy, pieces.state.best_energy
+    )
+
+
+def assert_same(one, other):
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
 PROGRAM = """
 import sys
 import jax, numpy as np
@@ -198,6 +223,15 @@ for optimizer in (adam(), Annealing(20)):
         environment, optimizer, jax.random.key(0), starts, 20, frames=2, chunk=7
     )
     found += [result.state.positions, result.state.evaluations, result.frames.energy]
+# In pieces, saved and restored between them, keys included.
+system = environment.system
+search = hopgym.optimizers.make_optimizer("bh-lbfgs", system=system, steps=20)
+pieces = hopgym.Rollout(environment, search, jax.random.key(0), 5)
+pieces.advance(9)
+restored = hopgym.Rollout(environment, search, jax.random.key(1), 5)
+restored.restore(pieces.arrays())
+whole = hopgym.rollout(environment, search, jax.random.key(0), 5, 20)
+found += [restored.advance(11).positions - whole.state.positions]
 quenched = hopgym.quench(environment.system, starts)
 found += [quenched.energy, quenched.converged]
 np.savez(sys.argv[1], *found)
@@ -220,6 +254,8 @@ def test_two_devices_give_what_one_gives(tmp_path):
         )
         found.append(list(np.load(path).values()))
     assert [int(values[0]) for values in found] == [1, 2]
+    for values in found:
+        np.testing.assert_array_equal(values[-3], 0)  # whole and in pieces
     for one, two in zip(found[0][1:], found[1][1:], strict=True):
         assert one.shape == two.shape
         np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-3)

@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hopgym.environment import Environment
 from hopgym.relax import Quenched, quench
+from hopgym.rollout import Rollout
 from hopgym.search.command_line import Plan
 from hopgym.search.minima import Pool
 from hopgym.search.search_folder import SearchFolder
-from hopgym.search.walk import Walk
 from hopgym.systems import get_system
 
 LONGEST_QUENCH = 1000  # evaluations: few structures take more, and all wait for them
@@ -49,7 +50,9 @@ class Search:
         self.curve: list[list[float]] = []
         self.seconds = 0.0
         optimizer = plan.make_optimizer(self.system)
-        self._walk = Walk(self.system, optimizer, plan.seed, plan.starts)
+        self._rollout = Rollout(
+            Environment(self.system), optimizer, jax.random.key(plan.seed), plan.starts
+        )
 
     @property
     def unit(self) -> str:
@@ -68,7 +71,8 @@ class Search:
         """
         timer = time.perf_counter()
         steps = min(self.plan.chunk, self.plan.steps - self.done)
-        state = self._walk.advance(steps)
+        self._rollout.forget_best()
+        state = jax.tree.map(np.asarray, self._rollout.advance(steps))
         self.done += steps
         self.evaluations = int(np.sum(state.evaluations, dtype=np.int64))
         self.faults = int(np.sum(state.faults, dtype=np.int64))
@@ -110,7 +114,7 @@ class Search:
             "pairs": len(arrays["starts"]),
             "seconds": self.seconds,
         }
-        tree = {"walk": self._walk.arrays(), "best": self.best, "pool": arrays}
+        tree = {"rollout": self._rollout.arrays(), "best": self.best, "pool": arrays}
         self.folder.save(header, tree)
 
     def restore(self) -> None:
@@ -120,12 +124,12 @@ class Search:
         """
         header = self.folder.header()
         like = {
-            "walk": self._walk.arrays(),
+            "rollout": self._rollout.arrays(),
             "best": self.best,
             "pool": self.pool.blank(header["minima"], header["pairs"]),
         }
         tree = self.folder.restore(like)
-        self._walk.restore(tree["walk"])
+        self._rollout.restore(tree["rollout"])
         self.best = np.asarray(tree["best"])
         self.pool.restore(jax.tree.map(np.asarray, tree["pool"]))
         self.done, self.curve = header["done"], header["curve"]
