@@ -1,7 +1,4 @@
-"""The columns of the benchmark, from what the starts of one search left.
-
-README.md in this folder defines them in words.
-"""
+"""Statistics over the starts of a cell. columns.py says what each of them means."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ import numpy as np
 QUANTILES = {"q10": 0.1, "median": 0.5, "q90": 0.9}
 
 
-def wilson(hits: int, starts: int, z: float = 1.959964) -> tuple[float, float]:
+def wilson_interval(hits: int, starts: int, z: float = 1.959964) -> tuple[float, float]:
     """Wilson's 95% interval for the rate `hits` / `starts`.
 
     E. B. Wilson, J. Am. Stat. Assoc. 22, 209 (1927).
@@ -34,7 +31,7 @@ def summarise(
     first_hit: np.ndarray,
     is_hit: np.ndarray | None,
 ) -> dict[str, Any]:
-    """Scalar columns of one cell. All arguments have one entry for each start.
+    """Scalar columns of a cell. All arguments have one entry for each start.
 
     **Arguments:**
 
@@ -49,11 +46,11 @@ def summarise(
     finals = np.asarray(polished, float)
     starts = len(energies)
     row: dict[str, Any] = {
-        "min": number(energies.min()),
-        "mean": number(energies.mean()),
+        "min": round_number(energies.min()),
+        "mean": round_number(energies.mean()),
         "mean_error": standard_error(energies),
-        "final_min": number(finals.min()),
-        "final_mean": number(finals.mean()),
+        "final_min": round_number(finals.min()),
+        "final_mean": round_number(finals.mean()),
         "final_mean_error": standard_error(finals),
         "hits": None,
         "hit_rate": None,
@@ -64,29 +61,31 @@ def summarise(
     }
     if is_hit is not None:
         hits = int(np.sum(is_hit))
-        low, high = wilson(hits, starts)
+        low, high = wilson_interval(hits, starts)
         row |= {
             "hits": hits,
-            "hit_rate": number(hits / starts),
-            "hit_rate_low": number(low),
-            "hit_rate_high": number(high),
+            "hit_rate": round_number(hits / starts),
+            "hit_rate_low": round_number(low),
+            "hit_rate_high": round_number(high),
         }
         if hits:
             spent = np.where(is_hit & (first_hit > 0), first_hit, evaluations)
-            row["evaluations_to_hit"] = number(np.sum(spent, dtype=np.int64) / hits, 1)
+            row["evaluations_to_hit"] = round_number(
+                np.sum(spent, dtype=np.int64) / hits, 1
+            )
     return row
 
 
-def curve_point(evaluations: int, best: np.ndarray) -> dict[str, Any]:
+def summarise_point(evaluations: int, best: np.ndarray) -> dict[str, Any]:
     """Mean and quantiles over starts of the best energy after some evaluations."""
     energies = np.asarray(best, float)
-    point = {"evaluations": evaluations, "mean": number(energies.mean())}
+    point = {"evaluations": evaluations, "mean": round_number(energies.mean())}
     for name, share in QUANTILES.items():
-        point[name] = number(np.quantile(energies, share))
+        point[name] = round_number(np.quantile(energies, share))
     return point
 
 
-def curve_stops(steps: int, chunk: int, points: int = 100) -> set[int]:
+def choose_curve_steps(steps: int, chunk: int, points: int = 100) -> set[int]:
     """Steps at which the curve is taken: multiples of `chunk`, evenly spaced in log."""
     spaced = np.geomspace(1, -(-steps // chunk), points)
     return {min(chunk * int(k), steps) for k in np.rint(spaced)}
@@ -96,9 +95,9 @@ def standard_error(values: np.ndarray) -> float | None:
     """Standard error of the mean, `None` for fewer than two values."""
     if len(values) < 2:
         return None
-    return number(np.std(values, ddof=1) / math.sqrt(len(values)))
+    return round_number(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
-def number(value: Any, digits: int = 6) -> float | None:
-    """A float rounded for JSON, which has no way to write one that is not finite."""
+def round_number(value: Any, digits: int = 6) -> float | None:
+    """A rounded float, or `None` where it is not finite, which JSON cannot hold."""
     return round(float(value), digits) if math.isfinite(value) else None

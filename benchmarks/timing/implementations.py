@@ -1,24 +1,45 @@
-"""Who takes part in the benchmark of speed: energy and gradient by several codes.
+"""Energy and gradient by several implementations, as JAX functions.
 
-A contender is a function of a system that gives `positions -> (energy, gradient)`, a
-JAX function of one replica, or raises `Nonsense` for a system that it cannot compute.
+An implementation is a function that makes `positions -> (energy, gradient)` of one
+replica of a system, or raises `Unsupported` for a system that it cannot compute.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from hopgym import System
+from hopgym.native import using
 
 STRIDE = 1e-3  # largest component of a step of a trajectory, in units of length
 TINY = 1e-7  # keeps positions where they are while evaluations depend on each other
 
 
-class Nonsense(Exception):
-    """The command cannot be carried out; the message says why."""
+class Unsupported(ValueError):
+    """An implementation cannot compute a system; the message says why."""
 
 
-def by(backend: str, function: Callable) -> Callable:
+class Programs(NamedTuple):
+    """What is timed and compared, of a batch of replicas.
+
+    **Arguments:**
+
+    - `first`: `positions -> vectors` in which implementations must agree.
+    - `run`: `positions, steps -> ...`, which is timed.
+    - `walk`: `positions, steps -> positions` in which implementations must agree.
+    """
+
+    first: Callable[..., Any]
+    run: Callable[..., Any]
+    walk: Callable[..., Any]
+
+
+def trace_for(backend: str, function: Callable) -> Callable:
     """A function of this package, traced for a backend."""
-    from hopgym.native import using
 
     def compute(*operands):
         with using(backend):
@@ -27,41 +48,37 @@ def by(backend: str, function: Callable) -> Callable:
     return compute
 
 
-def has_kernel(system, compute: Callable) -> bool:
-    """Whether a kernel is used for what is computed of positions.
+def has_kernel(system: System, compute: Callable) -> bool:
+    """Whether a function of positions is computed by a kernel.
 
-    **Raises:** `Nonsense` where there are no kernels at all.
+    **Raises:** `Unsupported` where there are no kernels at all.
     """
-    import jax
-    import jax.numpy as jnp
-
     try:
         program = jax.make_jaxpr(compute)(jnp.zeros((system.atoms, 3)))
     except RuntimeError as error:
-        raise Nonsense(f"{error}; leave native out with --contenders") from None
+        raise Unsupported(f"{error}; leave native out with --contenders") from None
     return "ffi_call" in str(program)
 
 
-def native(system) -> Callable:
-    """The potential of this package by its kernel in C++."""
-    evaluate = by("native", system.energy_and_gradient)
+def make_native(system: System) -> Callable:
+    """This package by its kernel in C++."""
+    evaluate = trace_for("native", system.energy_and_gradient)
     if not has_kernel(system, evaluate):
-        raise Nonsense(f"there is no kernel for {system.name}")
+        raise Unsupported(f"there is no kernel for {system.name}")
     return evaluate
 
 
-def xla(system) -> Callable:
-    """The potential of this package by its formulas in JAX."""
-    return by("xla", system.energy_and_gradient)
+def make_xla(system: System) -> Callable:
+    """This package by its formulas in JAX."""
+    return trace_for("xla", system.energy_and_gradient)
 
 
-def jax_md(system) -> Callable:
+def make_jax_md(system: System) -> Callable:
     """jax-md's energy of the same potential, and its gradient by JAX."""
-    import jax
     from jax_md import energy, smap, space
 
     family = system.name.split("-")[0]
-    if family == "SW" and system.name != "SW-Si8":
+    if family == "SW" and system.name != "SW-Si8" and system.box is not None:
         displacement, _ = space.periodic(system.box)
         return jax.value_and_grad(energy.stillinger_weber(displacement))
     displacement, _ = space.free()
@@ -74,16 +91,24 @@ def jax_md(system) -> Callable:
     if gold and not system.name.endswith("table4"):
         cutoff = 1e3  # angstrom, beyond any cluster
         return jax.value_and_grad(energy.gupta_gold55(displacement, cutoff=cutoff))
-    raise Nonsense(f"jax-md has no counterpart of {system.name}")
+    raise Unsupported(f"jax-md has no counterpart of {system.name}")
 
 
-CONTENDERS: dict[str, Callable] = {"native": native, "xla": xla, "jax-md": jax_md}
+CONTENDERS: dict[str, Callable[[System], Callable]] = {
+    "native": make_native,
+    "xla": make_xla,
+    "jax-md": make_jax_md,
+}
 
 
-def evaluations(evaluate: Callable, length: float) -> dict[str, Callable]:
-    """Programs of evaluations, one after the other."""
-    import jax
-    import jax.numpy as jnp
+def compile_evaluations(evaluate: Callable, length: float) -> Programs:
+    """Evaluations of a batch, one after the other.
+
+    **Arguments:**
+
+    - `evaluate`: `positions -> (energy, gradient)` of one replica.
+    - `length`: unit of length.
+    """
 
     @jax.jit
     def first(positions):
@@ -108,4 +133,4 @@ def evaluations(evaluate: Callable, length: float) -> dict[str, Callable]:
 
         return jax.lax.fori_loop(0, steps, step, positions)
 
-    return {"first": first, "run": run, "walk": walk}
+    return Programs(first, run, walk)

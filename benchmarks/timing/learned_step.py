@@ -1,9 +1,9 @@
-"""Steps of the learned optimizer, for the benchmark of speed.
+"""Steps of the learned optimizer by several implementations.
 
 A step is an evaluation, the inputs, the network and the displacement. All replicas have
-the same weights. `naive` is the definition as it reads, with jax-md's energy. It is
-compared with the same forces: inputs are logarithms, and of a small component of a
-force single precision leaves few digits, other ones in each code.
+the same weights. `naive` is the definition as it reads, with jax-md's energy. All are
+compared with the same forces: inputs are logarithms, and single precision leaves few
+correct digits, different ones in each code, in a small component of a force.
 """
 
 from __future__ import annotations
@@ -11,41 +11,42 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import jax
-import naive
 
-from hopgym import Environment
+from benchmarks.timing import reference_step
+from benchmarks.timing.implementations import Programs
+from hopgym import Environment, System
 from hopgym.environment import take_step
 from hopgym.optimizers import Learn2Hop
 
-SMALL = 0.03  # weights of the output, so that structures stay what they are
+OUTPUT_SCALE = 0.03  # weights of the output, so that structures stay what they are
 
 
-def programs(
-    name: str, system, forces: Callable, reference: Callable
-) -> dict[str, Callable]:
-    """`first`, `walk` and `run` of a contender.
+def make_programs(
+    name: str, system: System, forces: Callable, reference: Callable
+) -> Programs:
+    """Programs of learned steps.
 
     **Arguments:**
 
-    - `name`: `naive`, or how this package computes.
-    - `forces`: `positions -> energy, gradient`, with which contenders are compared.
-    - `reference`: the same, with which `naive` is timed.
+    - `name`: `naive`, or a backend of this package.
+    - `forces`: `positions -> energy, gradient` for comparisons.
+    - `reference`: the same for timing `naive`.
     """
     environment = Environment(system)
     context = environment.context
-    model = network()
+    model = make_network()
     key = jax.random.key(0)
 
-    def memory_at(positions):
+    def init_optimizer(positions):
         if name == "naive":
-            return naive.init(positions)
+            return reference_step.init(positions)
         return model.init(positions, key=key, context=context)
 
     def step(carry, evaluate):
         positions, opt_state = carry
         value, gradient = evaluate(positions)
         if name == "naive":
-            moved, opt_state = naive.update(
+            moved, opt_state = reference_step.update(
                 model, gradient, opt_state, positions, context
             )
         else:
@@ -54,42 +55,42 @@ def programs(
             )
         return positions + moved, opt_state
 
-    def repeated(begin, step, last):
+    def repeat(begin, step, last):
         @jax.jit
-        def steps_of(positions, steps):
+        def take_steps(positions, steps):
             carry, _ = jax.lax.fori_loop(
                 0, steps, lambda _, c: jax.vmap(step)(c), jax.vmap(begin)(positions)
             )
             return last(carry)
 
-        return steps_of
+        return take_steps
 
     def start(positions):
-        return positions, memory_at(positions)
+        return positions, init_optimizer(positions)
 
-    walk = repeated(start, lambda carry: step(carry, forces), lambda last: last)
+    walk = repeat(start, lambda carry: step(carry, forces), lambda last: last)
 
     def first(positions):
         return walk(positions, 1) - positions
 
     if name == "naive":
-        run = repeated(start, lambda carry: step(carry, reference), lambda last: last)
+        run = repeat(start, lambda carry: step(carry, reference), lambda last: last)
     else:
-        run = repeated(
+        run = repeat(
             lambda positions: (
                 environment.reset(key, positions),
-                memory_at(positions),
+                init_optimizer(positions),
             ),
             lambda carry: take_step(environment, model, *carry),
             lambda state: state.positions,
         )
-    return {"first": first, "run": run, "walk": walk}
+    return Programs(first, run, walk)
 
 
-def network() -> Learn2Hop:
-    """A network that takes all species for one, with small random outputs."""
+def make_network() -> Learn2Hop:
+    """A network that ignores species, with small random outputs."""
     key = jax.random.key(0)
     model = Learn2Hop(key, kinds=1)
     network = model.network
-    output = SMALL * jax.random.normal(key, network.output.shape)
+    output = OUTPUT_SCALE * jax.random.normal(key, network.output.shape)
     return jax.tree.map(lambda x: output if x is network.output else x, model)

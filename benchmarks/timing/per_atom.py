@@ -1,7 +1,7 @@
-"""What is computed of single atoms, for the benchmark of speed.
+"""Quantities of single atoms by several implementations.
 
-Energies of atoms, and the radial symmetry functions of the learned optimizer, by
-kernels, by formulas in JAX and, of the latter, by jax-md.
+Energies of atoms, and the radial symmetry functions of the learned optimizer: by
+kernels, by formulas in JAX and, the latter, by jax-md.
 """
 
 from __future__ import annotations
@@ -10,13 +10,19 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from contenders import Nonsense, by, evaluations, has_kernel
 
-from hopgym import Environment
+from benchmarks.timing.implementations import (
+    Programs,
+    Unsupported,
+    compile_evaluations,
+    has_kernel,
+    trace_for,
+)
+from hopgym import Environment, System
 from hopgym.optimizers.learned.radial import CUTOFF, ETAS, radial_functions
 
 
-def atom_energies(system) -> Callable:
+def make_atom_energies(system: System) -> Callable:
     """`positions -> energies` of atoms."""
 
     def compute(positions):
@@ -25,8 +31,8 @@ def atom_energies(system) -> Callable:
     return compute
 
 
-def radial(system) -> Callable:
-    """`positions -> functions` of atoms, of all neighbours whatever they are."""
+def make_radial(system: System) -> Callable:
+    """`positions -> functions` of atoms, over all neighbours of any species."""
     context = Environment(system).context
 
     def compute(positions):
@@ -35,8 +41,8 @@ def radial(system) -> Callable:
     return compute
 
 
-def radial_by_jax_md(system) -> Callable:
-    """The same functions as jax-md has them."""
+def make_radial_jax_md(system: System) -> Callable:
+    """The same as `make_radial` by jax-md."""
     from jax_md import space
     from jax_md._nn import behler_parrinello
 
@@ -51,25 +57,30 @@ def radial_by_jax_md(system) -> Callable:
     )
 
 
-QUANTITIES = {"atom-energies": atom_energies, "radial": radial}
+QUANTITIES = {"atom-energies": make_atom_energies, "radial": make_radial}
 
 
-def programs(what: str, name: str, system) -> dict[str, Callable]:
-    """`first`, `walk` and `run` of a contender, which move atoms by what is computed.
+def make_programs(quantity: str, name: str, system: System) -> Programs:
+    """Programs that move atoms by what is computed of them.
 
-    **Raises:** `Nonsense` for a contender that cannot compute the system.
+    **Arguments:**
+
+    - `quantity`: a name in `QUANTITIES`.
+    - `name`: `native`, `xla` or, of `radial`, `jax-md`.
+
+    **Raises:** `Unsupported` for an implementation that cannot compute the system.
     """
     if name == "jax-md":
-        compute = radial_by_jax_md(system)
+        compute = make_radial_jax_md(system)
     else:
-        compute = by(name, QUANTITIES[what](system))
+        compute = trace_for(name, QUANTITIES[quantity](system))
         if name == "native" and not has_kernel(system, compute):
-            raise Nonsense(f"there is no kernel for {what} of {system.name}")
+            raise Unsupported(f"there is no kernel for {quantity} of {system.name}")
 
     def evaluate(positions):
         found = compute(positions).reshape(system.atoms, -1)
-        of_atoms = jnp.mean(found, axis=1, keepdims=True)
-        moved = jnp.broadcast_to(of_atoms, positions.shape)
-        return jnp.sum(of_atoms), jax.lax.optimization_barrier(moved)
+        per_atom = jnp.mean(found, axis=1, keepdims=True)
+        moved = jnp.broadcast_to(per_atom, positions.shape)
+        return jnp.sum(per_atom), jax.lax.optimization_barrier(moved)
 
-    return evaluations(evaluate, float(system.length))
+    return compile_evaluations(evaluate, float(system.length))

@@ -1,4 +1,4 @@
-"""The learned optimizer written as its definition reads: what speed is measured by.
+"""A learned step as its definition reads: what the speed of others is measured by.
 
 Nothing is folded, shared or approximated: every input of every coordinate is formed and
 multiplied, the neighbourhood of an atom is computed for each of its coordinates, and
@@ -31,7 +31,7 @@ def init(positions: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def update(model: Learn2Hop, gradient: Any, state: Any, positions: Any, context: Any):
-    """Displacement and next state, as `Learn2Hop.update`."""
+    """Displacement and next state, as by `Learn2Hop.update`."""
     first, second, step = state
     atoms = positions.shape[0]
     g = jnp.clip(
@@ -56,22 +56,24 @@ def update(model: Learn2Hop, gradient: Any, state: Any, positions: Any, context:
         ),
     }
     rows = [groups[name] for name in model.features if name in groups]
-    columns = [scaled(jnp.concatenate(rows, axis=-1))] if rows else []
+    columns = [scale(jnp.concatenate(rows, axis=-1))] if rows else []
 
-    def of_atoms(values):
+    def broadcast_atoms(values):
         return jnp.broadcast_to(values[:, None], (atoms, 3, values.shape[-1]))
 
-    def of_all(values):
+    def broadcast_all(values):
         return jnp.broadcast_to(values, (atoms, 3, values.shape[-1]))
 
     if "species" in model.features and model.kinds == 2:
-        columns.append(of_atoms(jax.nn.one_hot(context.species, 2)))
+        columns.append(broadcast_atoms(jax.nn.one_hot(context.species, 2)))
     if "radial" in model.features:
-        columns.append(of_atoms(scaled(radial(here, context, model.kinds))))
+        columns.append(
+            broadcast_atoms(scale(sum_radial_functions(here, context, model.kinds)))
+        )
     if "singular" in model.features:
-        columns.append(of_all(jnp.array([atoms / ATOMS_UNIT])))
+        columns.append(broadcast_all(jnp.array([atoms / ATOMS_UNIT])))
     if "step" in model.features:
-        columns.append(of_all(jnp.sin(step / jnp.array(PERIODS))))
+        columns.append(broadcast_all(jnp.sin(step / jnp.array(PERIODS))))
 
     network = model.network
     first_layer = jnp.concatenate([network.component, network.atom, network.step])
@@ -85,7 +87,7 @@ def update(model: Learn2Hop, gradient: Any, state: Any, positions: Any, context:
     return moved, (first, second, step + 1)
 
 
-def scaled(x: jax.Array) -> jax.Array:
+def scale(x: jax.Array) -> jax.Array:
     """(log|x| / 10, sign x) where |x| >= e^-10, else (-1, x e^10)."""
     large = jnp.abs(x) >= jnp.exp(-10.0)
     size = jnp.where(large, jnp.log(jnp.where(large, jnp.abs(x), 1)) / 10, -1)
@@ -93,7 +95,7 @@ def scaled(x: jax.Array) -> jax.Array:
     return jnp.concatenate([size, sign], axis=-1)
 
 
-def radial(positions: jax.Array, context: Any, kinds: int) -> jax.Array:
+def sum_radial_functions(positions: jax.Array, context: Any, kinds: int) -> jax.Array:
     """sum_j exp(-eta d^2) (1 + cos(pi d / c)) / 2 over neighbours, and unlike ones."""
     d = positions[:, None] - positions
     if context.box is not None:
