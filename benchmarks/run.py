@@ -82,7 +82,7 @@ class Run:
         try:
             try:
                 for number, spec in enumerate(self.specs, 1):
-                    self._go_through(number, spec)
+                    self._process_cell(number, spec)
             except OutOfTime:
                 left = len(self.specs) - len(self.finished) - len(self.failures)
                 _say(f"time limit reached, {left} cells left: the same command resumes")
@@ -101,7 +101,7 @@ class Run:
             return 1
         return 0 if len(self.finished) == len(self.specs) else 1
 
-    def _go_through(self, number: int, spec: run_cell.CellSpec) -> None:
+    def _process_cell(self, number: int, spec: run_cell.CellSpec) -> None:
         """Load or run a cell, and keep it; note it if it fails."""
         width = len(str(len(self.specs)))
         label = f"[{number:{width}}/{len(self.specs)}] {'  '.join(spec.name)}"
