@@ -1,104 +1,190 @@
-"""The columns of the benchmark, from what the starts of one search left.
+"""The columns of the results: what they mean, and how tables show them.
 
-README.md in this folder defines them in words.
+python benchmarks/columns.py     print the table of columns for README.md
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-QUANTILES = {"q10": 0.1, "median": 0.5, "q90": 0.9}
+Cell = dict[str, Any]
 
 
-def wilson(hits: int, starts: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson's 95% interval for the rate `hits` / `starts`.
-
-    E. B. Wilson, J. Am. Stat. Assoc. 22, 209 (1927).
-    """
-    rate = hits / starts
-    denominator = 1 + z**2 / starts
-    centre = (rate + z**2 / (2 * starts)) / denominator
-    spread = z * math.sqrt(rate * (1 - rate) / starts + z**2 / (4 * starts**2))
-    low, high = centre - spread / denominator, centre + spread / denominator
-    # Exactly 0 and 1 at the ends, where rounding leaves 1e-17.
-    return (0.0 if hits == 0 else low, 1.0 if hits == starts else high)
-
-
-def summarise(
-    quenched: np.ndarray,
-    polished: np.ndarray,
-    evaluations: np.ndarray,
-    first_hit: np.ndarray,
-    is_hit: np.ndarray | None,
-) -> dict[str, Any]:
-    """Scalar columns of one cell. All arguments have one entry for each start.
+@dataclass(frozen=True)
+class Column:
+    """A column of the results. In a cell that lacks it, it is null.
 
     **Arguments:**
 
-    - `quenched`: energy of the quenched best structure.
-    - `polished`: energy of the polished last structure.
-    - `evaluations`: energy+gradient evaluations of the search.
-    - `first_hit`: evaluations until the search met the minimum, or -1.
-    - `is_hit`: whether the quenched best structure is the known minimum, or `None`
-      if no minimum is known.
+    - `name`: in `results.jsonl` and `results.csv`.
+    - `meaning`: in Markdown.
+    - `in_csv`: whether `results.csv` has it.
+    - `essential`: whether cells without it are invalid.
+    - `heading`: of the column in printed tables, `None` if they do not show it.
+    - `show`: the text of a cell's entry there.
     """
-    energies = np.asarray(quenched, float)
-    finals = np.asarray(polished, float)
-    starts = len(energies)
-    row: dict[str, Any] = {
-        "min": number(energies.min()),
-        "mean": number(energies.mean()),
-        "mean_error": standard_error(energies),
-        "final_min": number(finals.min()),
-        "final_mean": number(finals.mean()),
-        "final_mean_error": standard_error(finals),
-        "hits": None,
-        "hit_rate": None,
-        "hit_rate_low": None,
-        "hit_rate_high": None,
-        "evaluations_to_hit": None,
-        "evaluations": int(np.sum(evaluations, dtype=np.int64)),
-    }
-    if is_hit is not None:
-        hits = int(np.sum(is_hit))
-        low, high = wilson(hits, starts)
-        row |= {
-            "hits": hits,
-            "hit_rate": number(hits / starts),
-            "hit_rate_low": number(low),
-            "hit_rate_high": number(high),
-        }
-        if hits:
-            spent = np.where(is_hit & (first_hit > 0), first_hit, evaluations)
-            row["evaluations_to_hit"] = number(np.sum(spent, dtype=np.int64) / hits, 1)
-    return row
+
+    name: str
+    meaning: str
+    in_csv: bool = True
+    essential: bool = False
+    heading: str | None = None
+    show: Callable[[Cell], str] = lambda _: ""
 
 
-def curve_point(evaluations: int, best: np.ndarray) -> dict[str, Any]:
-    """Mean and quantiles over starts of the best energy after some evaluations."""
-    energies = np.asarray(best, float)
-    point = {"evaluations": evaluations, "mean": number(energies.mean())}
-    for name, share in QUANTILES.items():
-        point[name] = number(np.quantile(energies, share))
-    return point
+def format_energy(value: float | None) -> str:
+    """An energy; diverging optimizers end at 1e10 and more."""
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if abs(value) < 1e6 else f"{value:.2e}"
 
 
-def curve_stops(steps: int, chunk: int, points: int = 100) -> set[int]:
-    """Steps at which the curve is taken: multiples of `chunk`, evenly spaced in log."""
-    spaced = np.geomspace(1, -(-steps // chunk), points)
-    return {min(chunk * int(k), steps) for k in np.rint(spaced)}
+def format_seconds(value: float | None) -> str:
+    """A time in seconds."""
+    return "-" if value is None else f"{value:.1f}"
 
 
-def standard_error(values: np.ndarray) -> float | None:
-    """Standard error of the mean, `None` for fewer than two values."""
-    if len(values) < 2:
-        return None
-    return number(np.std(values, ddof=1) / math.sqrt(len(values)))
+def format_hits(cell: Cell) -> str:
+    """Hits and starts."""
+    hits = cell.get("hits")
+    return "-" if hits is None else f"{hits}/{cell['starts']}"
 
 
-def number(value: Any, digits: int = 6) -> float | None:
-    """A float rounded for JSON, which has no way to write one that is not finite."""
-    return round(float(value), digits) if math.isfinite(value) else None
+def _format_optimizer(cell: Cell) -> str:
+    return cell["optimizer"] + ("*" if cell.get("faults") else "")
+
+
+def _format_mean(cell: Cell) -> str:
+    mean, error = format_energy(cell.get("mean")), cell.get("mean_error")
+    return mean if error is None else f"{mean} ± {error:.3f}"
+
+
+def _format_rate(cell: Cell) -> str:
+    rate, low, high = (cell.get(f"hit_rate{end}") for end in ("", "_low", "_high"))
+    if rate is None or low is None or high is None:
+        return "-"
+    return f"{100 * rate:.0f}% [{100 * low:.0f}, {100 * high:.0f}]"
+
+
+def _format_evaluations_to_hit(cell: Cell) -> str:
+    value = cell.get("evaluations_to_hit")
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def _show_energy(name: str) -> Callable[[Cell], str]:
+    return lambda cell: format_energy(cell.get(name))
+
+
+COLUMNS = (
+    Column("system", "name of the system", essential=True),
+    Column(
+        "optimizer",
+        "name in the zoo, or `FILE:NAME` of a plug-in",
+        essential=True,
+        heading="optimizer",
+        show=_format_optimizer,
+    ),
+    Column("starts", "number of random starts", essential=True),
+    Column("steps", "search evaluations of each start", essential=True),
+    Column("seed", "of starts and optimizers", essential=True),
+    Column("dtype", "precision: `float32` or `float64`", essential=True),
+    Column(
+        "min",
+        "lowest energy of the quenched best structures",
+        heading="min",
+        show=_show_energy("min"),
+    ),
+    Column(
+        "mean",
+        "mean energy of the quenched best structures",
+        heading="mean ± s.e.",
+        show=_format_mean,
+    ),
+    Column("mean_error", "standard error of `mean`"),
+    Column(
+        "hits",
+        "starts that found the lowest known minimum; null if none is known",
+        heading="hits",
+        show=format_hits,
+    ),
+    Column(
+        "hit_rate",
+        "`hits` divided by `starts`",
+        heading="rate [95%]",
+        show=_format_rate,
+    ),
+    Column("hit_rate_low", "lower end of Wilson's 95% interval for `hit_rate`"),
+    Column("hit_rate_high", "upper end of Wilson's 95% interval for `hit_rate`"),
+    Column(
+        "evaluations_to_hit",
+        "search evaluations of all starts until their first hit, or until the end, "
+        "divided by the number of hits (the maximum-likelihood mean); null without "
+        "hits",
+        heading="evals/hit",
+        show=_format_evaluations_to_hit,
+    ),
+    Column(
+        "final_min",
+        "lowest energy of the polished last structures: what the paper reports",
+        heading="final min",
+        show=_show_energy("final_min"),
+    ),
+    Column(
+        "final_mean",
+        "mean energy of the polished last structures: what the paper reports",
+        heading="final mean",
+        show=_show_energy("final_mean"),
+    ),
+    Column("final_mean_error", "standard error of `final_mean`"),
+    Column("evaluations", "spent in the search, over all starts"),
+    Column("evaluations_post", "spent on quench and polish, over all starts"),
+    Column(
+        "seconds",
+        "of the search, without compilation",
+        heading="time/s",
+        show=lambda cell: format_seconds(cell.get("seconds")),
+    ),
+    Column("seconds_post", "of quench and polish, with compilation"),
+    Column("compile_seconds", "of the compilation of the search"),
+    Column("faults", "components of updates that were not finite"),
+    Column("not_converged", "quenches that did not finish in 5,000 evaluations"),
+    Column("reference", "lowest energy known, or null"),
+    Column("reference_source", "where `reference` comes from", in_csv=False),
+    Column("tolerance", "energy above `reference` up to which a start is a hit"),
+    Column("settings", "hyper-parameters of the optimizer", in_csv=False),
+    Column("grid", "hyper-parameters that `tune.py` varied", in_csv=False),
+    Column(
+        "energies",
+        "for each start: energy of the quenched best structure",
+        in_csv=False,
+    ),
+    Column(
+        "first_hit",
+        "for each start: evaluations when the minimum was met, or -1",
+        in_csv=False,
+    ),
+    Column(
+        "curve",
+        "mean and quantiles over starts of the best energy so far, at up to 100 "
+        "numbers of evaluations",
+        in_csv=False,
+    ),
+    Column("date", "when the cell was computed", in_csv=False),
+    Column("host", "where: versions, processor and devices", in_csv=False),
+    Column("key", "what the same command has to agree with to resume", in_csv=False),
+)
+ESSENTIAL = tuple(column.name for column in COLUMNS if column.essential)
+CSV = tuple(column.name for column in COLUMNS if column.in_csv)
+SHOWN = tuple(column for column in COLUMNS if column.heading is not None)
+
+
+def format_columns() -> str:
+    """All columns with their meanings, in Markdown."""
+    rows = [f"| `{column.name}` | {column.meaning} |" for column in COLUMNS]
+    return "\n".join(["| column | meaning |", "|---|---|", *rows])
+
+
+if __name__ == "__main__":
+    print(format_columns())

@@ -1,17 +1,16 @@
-"""The command line: what is asked for, checked before anything is computed."""
+"""The command line of run.py: options, and the cells that they ask for."""
 
 from __future__ import annotations
 
 import argparse
 import inspect
-import sys
 from pathlib import Path
 
-import plugins
-from presets import PRESETS, Preset
-from run_cell import Task
-
-from hopgym import System, get_system
+from benchmarks import plugins
+from benchmarks.columns import Cell
+from benchmarks.lookup import get_systems
+from benchmarks.presets import PRESETS, Preset
+from benchmarks.run_cell import CellSpec
 from hopgym._cli.arguments import (
     Parser,
     parse_count,
@@ -29,11 +28,11 @@ examples:
   python benchmarks/run.py --systems LJ-38,Gupta-Ag19Au19 --optimizers adam,bh-lbfgs
   python benchmarks/run.py --optimizer my_file.py:MyOptimizer
   python benchmarks/run.py --report results/quick --markdown
-The same command again goes on where an interrupted one stopped.
+The same command resumes an interrupted one.
 """
 
 
-def parser() -> Parser:
+def make_parser() -> Parser:
     """All options; README.md in this folder explains the protocol."""
     options = Parser(
         prog="run.py",
@@ -77,33 +76,38 @@ def parser() -> Parser:
     return options
 
 
-def tasks(args: argparse.Namespace) -> list[Task]:
-    """The cells asked for.
+def choose_cells(args: argparse.Namespace) -> list[CellSpec]:
+    """The cells that are to be run.
 
-    **Raises:** `ValueError` with a message of one line for what makes no sense.
+    **Raises:** `ValueError` with a one-line message for an invalid choice.
     """
     preset = PRESETS[args.preset]
-    named = list(preset.systems) if args.systems is None else args.systems
-    chosen = systems(named)
-    specs = list(preset.optimizers) if args.optimizers is None else args.optimizers
-    entries = [plugins.find(spec) for spec in dict.fromkeys(specs + args.optimizer)]
+    names = list(preset.systems) if args.systems is None else args.systems
+    systems = get_systems(names)
+    chosen = list(preset.optimizers) if args.optimizers is None else args.optimizers
+    entries = [
+        plugins.find_optimizer(name) for name in dict.fromkeys(chosen + args.optimizer)
+    ]
+    if not entries:
+        raise ValueError("no optimizers to run")
     shown = [entry.name for entry in entries]
     for name in shown:
         if shown.count(name) > 1:
             raise ValueError(f"two optimizers are called {name}; rename a file")
-    if not chosen or not entries:
-        raise ValueError(f"no {'optimizers' if chosen else 'systems'} to run")
     return [
-        Task(system, entry, *_budget(args, preset, system.name), args.seed or 0)
-        for system in chosen
+        CellSpec(
+            system, entry, *_choose_budget(args, preset, system.name), args.seed or 0
+        )
+        for system in systems
         for entry in entries
     ]
 
 
-def selected(args: argparse.Namespace, cell: dict) -> bool:
-    """Whether a stored cell is one that `--report` was asked for."""
+def is_selected(args: argparse.Namespace, cell: Cell) -> bool:
+    """Whether `--report` asks for a stored cell."""
     wanted = {
-        "system": args.systems and [system.name for system in systems(args.systems)],
+        "system": args.systems
+        and [system.name for system in get_systems(args.systems)],
         "optimizer": args.optimizers,
         "starts": args.starts and [args.starts],
         "steps": args.steps and [args.steps],
@@ -112,7 +116,7 @@ def selected(args: argparse.Namespace, cell: dict) -> bool:
     return all(not names or cell[column] in names for column, names in wanted.items())
 
 
-def listing() -> str:
+def list_choices() -> str:
     """Presets, systems by family, and optimizers, one line each."""
     lines = ["presets"]
     for name, preset in PRESETS.items():
@@ -123,27 +127,14 @@ def listing() -> str:
         doc = (inspect.getdoc(family) or "").partition("\n\n")[0].replace("\n", " ")
         lines.append(f"  {span}: {doc}")
     lines += ["", "optimizers"]
-    lines += [f"  {name:16} {plugins.about(make)}" for name, make in ZOO.items()]
+    lines += [
+        f"  {name:16} {plugins.describe_factory(make)}" for name, make in ZOO.items()
+    ]
     return "\n".join(lines)
 
 
-def systems(wanted: list[str]) -> list[System]:
-    """The systems of these names, each once.
-
-    **Raises:** `ValueError` for a name that is not known or makes no sense.
-    """
-    try:
-        found = [get_system(name) for name in wanted]
-    except KeyError as error:
-        raise ValueError(error.args[0]) from error
-    return list({system.name: system for system in found}.values())
-
-
-def _budget(args: argparse.Namespace, preset: Preset, name: str) -> tuple[int, int]:
-    budget = preset.systems.get(name, preset.budget)
+def _choose_budget(
+    args: argparse.Namespace, preset: Preset, system: str
+) -> tuple[int, int]:
+    budget = preset.systems.get(system, preset.budget)
     return args.starts or budget.starts, args.steps or budget.steps
-
-
-def command() -> str:
-    """The command line of this process."""
-    return " ".join(["python", *sys.argv])

@@ -1,4 +1,4 @@
-"""All settings of an optimizer or a system as plain data, the same in every run."""
+"""All settings of an optimizer or a system as plain data that any run reproduces."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-LARGE = 16  # arrays with more entries are described by a hash
-DEEPEST = 12  # closures may contain themselves
+MAX_ENTRIES = 16  # arrays with more entries are described by a hash
+MAX_DEPTH = 12  # closures may contain themselves
 
 
 def describe(value: Any, depth: int = 0) -> Any:
-    """`value` in what JSON knows: numbers as they are, objects by type and fields.
+    """`value` as plain JSON data: numbers as they are, objects by type and fields.
 
     Functions are described by name and by what they enclose.
     """
@@ -30,10 +30,10 @@ def describe(value: Any, depth: int = 0) -> Any:
         return str(value)  # JSON has no such number
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if depth > DEEPEST:
+    if depth > MAX_DEPTH:
         return "..."
     if eqx.is_array(value) or isinstance(value, np.ndarray | np.generic):
-        return _array(value)
+        return _describe_array(value)
     if isinstance(value, dict):
         return {str(name): inside(entry) for name, entry in value.items()}
     if isinstance(value, (list, tuple)):
@@ -60,11 +60,11 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _array(array: Any) -> Any:
+def _describe_array(array: Any) -> Any:
     if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
         array = jax.random.key_data(array)
     array = np.asarray(array)
-    if array.size > LARGE:
+    if array.size > MAX_ENTRIES:
         content = hashlib.sha256(array.tobytes()).hexdigest()[:12]
         return f"{array.dtype}{list(array.shape)} sha256 {content}"
     if not np.issubdtype(array.dtype, np.floating):

@@ -17,10 +17,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+if not __package__:  # run as a file
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from hopgym._atomic_write import atomic_write
 from hopgym._cli.arguments import Parser
 
-USUAL = Path(__file__).parent / "results" / "fig3"
+DEFAULT_RUNS = Path(__file__).parent / "results" / "fig3"
 LABELS = {
     "es": "ES, losses bounded",
     "es-unbounded": "ES, losses unbounded",
@@ -28,13 +31,16 @@ LABELS = {
     "ga": "GA",
 }
 
+# By strategy, seed and update.
+Runs = dict[str, dict[int, dict[int, dict[str, Any]]]]
 
-def courses(folder: Path) -> dict[str, dict[int, dict[int, dict[str, Any]]]]:
+
+def read_runs(folder: Path) -> Runs:
     """Evaluations on held-out starts, by strategy, seed and update.
 
     **Raises:** `ValueError` if there are none, or a file is damaged.
     """
-    found: dict[str, dict[int, dict[int, dict[str, Any]]]] = {}
+    found: Runs = {}
     for path in sorted(folder.glob("*-*/metrics.jsonl")):
         name, _, seed = path.parent.name.rpartition("-")
         if name not in LABELS or not seed.isdecimal():
@@ -55,7 +61,7 @@ def courses(folder: Path) -> dict[str, dict[int, dict[int, dict[str, Any]]]]:
     return {name: found[name] for name in LABELS if name in found}
 
 
-def summary(runs: dict[str, dict[int, dict[int, dict[str, Any]]]]) -> dict[str, Any]:
+def summarise(runs: Runs) -> dict[str, Any]:
     """What each strategy reached: means over seeds, and each seed's own."""
     table = {}
     for name, seeds in runs.items():
@@ -81,7 +87,7 @@ def summary(runs: dict[str, dict[int, dict[int, dict[str, Any]]]]) -> dict[str, 
     return table
 
 
-def draw(path: Path, runs: dict[str, dict[int, dict[int, dict[str, Any]]]]) -> None:
+def draw(path: Path, runs: Runs) -> None:
     """Mean and range over seeds of the meta-loss, and below of the hit rate."""
     figure = Figure(figsize=(7, 6), layout="constrained")
     losses, rates = figure.subplots(2, 1, sharex=True)
@@ -111,13 +117,15 @@ def draw(path: Path, runs: dict[str, dict[int, dict[int, dict[str, Any]]]]) -> N
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw; the exit code: 0, or 2 if there is nothing to draw."""
     parser = Parser(prog="figure3.py", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("runs", type=Path, nargs="?", default=USUAL, metavar="RUNS")
+    parser.add_argument(
+        "runs", type=Path, nargs="?", default=DEFAULT_RUNS, metavar="RUNS"
+    )
     folder = parser.parse_args(arguments).runs
     try:
-        runs = courses(folder)
+        runs = read_runs(folder)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    table = summary(runs)
+    table = summarise(runs)
     draw(folder / "figure.png", runs)
     atomic_write(folder / "summary.json", json.dumps(table, indent=1) + "\n")
     for name, row in table.items():

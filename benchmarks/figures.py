@@ -9,57 +9,64 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from report import Group, groups
-from store import file_name
+
+from benchmarks.columns import Cell
+from benchmarks.report import Group, group_cells
+from benchmarks.store import format_file_name
 
 BINS = 40
 GREY = "0.35"
 
 
-def draw(cells: list[dict[str, Any]], folder: Path) -> list[Path]:
-    """Two figures for each system (and budget), written into `folder`."""
-    found = groups(cells)
-    systems = [shared["system"] for shared, _ in found]
+def draw(cells: list[Cell], folder: Path) -> list[Path]:
+    """Two figures for each system (and budget), written into `folder`.
+
+    Cells that lack what a figure shows are left out.
+    """
+    groups = group_cells(cells)
+    systems = [shared["system"] for shared, _ in groups]
     written = []
-    for shared, members in found:
+    for shared, members in groups:
         name = shared["system"]
         if systems.count(name) > 1:
             name += f"-{shared['starts']}x{shared['steps']}-seed{shared['seed']}"
             name += f"-{shared['dtype']}"
-        for kind, figure in (
-            ("minima", _minima((shared, members))),
-            ("curves", _curves((shared, members))),
+        for kind, column, plot in (
+            ("minima", "energies", _plot_minima),
+            ("curves", "curve", _plot_curves),
         ):
-            path = folder / f"{kind}-{file_name(name)}.png"
-            figure.savefig(path, dpi=150)
-            written.append(path)
+            complete = [cell for cell in members if cell.get(column)]
+            if complete:
+                path = folder / f"{kind}-{format_file_name(name)}.png"
+                plot((shared, complete)).savefig(path, dpi=150)
+                written.append(path)
     return written
 
 
-def _title(shared: dict[str, Any]) -> str:
+def _format_title(shared: dict[str, Any]) -> str:
     return f"{shared['system']}, {shared['starts']} starts x {shared['steps']:,} steps"
 
 
-def _colours(count: int) -> list:
+def _choose_colours(count: int) -> list:
     palette = matplotlib.colormaps["tab10" if count <= 10 else "tab20"]
     return [palette(k % palette.N) for k in range(count)]
 
 
-def _minima(group: Group) -> Figure:
+def _plot_minima(group: Group) -> Figure:
     """One histogram for each optimizer, above each other, on one axis."""
     shared, members = group
     energies = [
         np.asarray([e for e in cell["energies"] if e is not None], float)
         for cell in members
     ]
-    reference = members[0]["reference"]
-    low, high = _span(np.concatenate(energies), reference)
+    reference = members[0].get("reference")
+    low, high = _choose_span(np.concatenate(energies), reference)
     edges = np.linspace(low, high, BINS + 1)
 
     figure = Figure(figsize=(7, 1.2 + 0.55 * len(members)), layout="constrained")
     axes = figure.subplots(len(members), 1, sharex=True, squeeze=False)[:, 0]
     for axis, cell, values, colour in zip(
-        axes, members, energies, _colours(len(members)), strict=True
+        axes, members, energies, _choose_colours(len(members)), strict=True
     ):
         axis.hist(np.minimum(values, high), bins=edges, color=colour)
         if reference is not None:
@@ -69,13 +76,13 @@ def _minima(group: Group) -> Figure:
         )
         axis.set_yticks([])
         axis.spines[["top", "right", "left"]].set_visible(False)
-    figure.suptitle(_title(shared), fontsize="medium")
+    figure.suptitle(_format_title(shared), fontsize="medium")
     note = "" if reference is None else ", dashed: lowest known"
     axes[-1].set_xlabel(f"energy of the quenched best structure{note}")
     return figure
 
 
-def _span(energies: np.ndarray, reference: float | None) -> tuple[float, float]:
+def _choose_span(energies: np.ndarray, reference: float | None) -> tuple[float, float]:
     """Range of the histograms; the highest 2% are drawn in the last bin."""
     low = float(energies.min(initial=np.inf if reference is None else reference))
     high = float(np.quantile(energies, 0.98)) if len(energies) else low
@@ -83,12 +90,12 @@ def _span(energies: np.ndarray, reference: float | None) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _curves(group: Group) -> Figure:
+def _plot_curves(group: Group) -> Figure:
     """Mean best energy so far against evaluations."""
     shared, members = group
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axis = figure.subplots()
-    reference = members[0]["reference"]
+    reference = members[0].get("reference")
     curves = [
         np.array([(p["evaluations"], p["mean"]) for p in cell["curve"]], float)
         for cell in members
@@ -100,7 +107,7 @@ def _curves(group: Group) -> Figure:
     # The fall from a random start would leave no room for the differences.
     span = max(2.5 * (np.nanmedian(ends) - floor), 0.02 * abs(floor))
     axis.set_ylim(floor - 0.05 * span, floor + span)
-    colours = _colours(len(members))
+    colours = _choose_colours(len(members))
     for cell, curve, colour in zip(members, curves, colours, strict=True):
         above = "" if curve[-1, 1] <= floor + span else " (above)"
         axis.plot(*curve.T, color=colour, label=f"{cell['optimizer']}{above}")
@@ -108,7 +115,7 @@ def _curves(group: Group) -> Figure:
     axis.yaxis.set_major_locator(MaxNLocator(6))
     axis.set_xlabel("evaluations of each start")
     axis.set_ylabel("mean best energy, before the quench")
-    axis.set_title(_title(shared), fontsize="medium")
+    axis.set_title(_format_title(shared), fontsize="medium")
     axis.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", frameon=False, fontsize="small")
     return figure

@@ -6,13 +6,18 @@ python benchmarks/gallery.py docs/gallery.png
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 import numpy as np
 
+if not __package__:  # run as a file
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 import hopgym
 from hopgym import structures
+from hopgym._cli.arguments import Parser
 from hopgym.optimizers import make_optimizer
 from hopgym.rendering import draw, save_png
 from hopgym.systems.silicon import CELL_EDGE
@@ -20,7 +25,7 @@ from hopgym.systems.silicon import CELL_EDGE
 SIZE = 400
 
 
-def searched(name: str, starts: int, steps: int) -> tuple[hopgym.System, np.ndarray]:
+def find_lowest(name: str, starts: int, steps: int) -> tuple[hopgym.System, np.ndarray]:
     """A system, and the lowest structure that basin hopping finds."""
     system = hopgym.get_system(name)
     optimizer = make_optimizer("bh-lbfgs", system=system, steps=steps)
@@ -32,7 +37,7 @@ def searched(name: str, starts: int, steps: int) -> tuple[hopgym.System, np.ndar
     return system, np.asarray(found.positions[best])
 
 
-def built(name: str, positions: jax.Array) -> tuple[hopgym.System, np.ndarray]:
+def relax(name: str, positions: jax.Array) -> tuple[hopgym.System, np.ndarray]:
     """A system, and an ideal structure of it, relaxed."""
     system = hopgym.get_system(name)
     found = hopgym.quench(system, positions * system.length)
@@ -40,13 +45,16 @@ def built(name: str, positions: jax.Array) -> tuple[hopgym.System, np.ndarray]:
     return system, np.asarray(found.positions)
 
 
-def main(path: str) -> None:
-    """Write the picture to `path`."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the picture; the exit code."""
+    parser = Parser(prog="gallery.py", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("path", type=Path, metavar="FILE.png")
+    path = parser.parse_args(arguments).path
     silicon = hopgym.get_system("SW-Si64")
     shown = [
-        built("LJ-75", structures.decahedron()),
-        searched("Gupta-Ag19Au19", 16, 20_000),
-        searched("Gupta-Au55", 16, 20_000),
+        relax("LJ-75", structures.decahedron()),
+        find_lowest("Gupta-Ag19Au19", 16, 20_000),
+        find_lowest("Gupta-Au55", 16, 20_000),
         (silicon, np.asarray(structures.diamond(2, CELL_EDGE))),
     ]
     pictures = [
@@ -59,11 +67,10 @@ def main(path: str) -> None:
         )
         for system, positions in shown
     ]
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     save_png(path, np.concatenate(pictures, axis=1))
+    return 0
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python benchmarks/gallery.py FILE.png")
-    main(sys.argv[1])
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""What the kernels were meant to reach, and what was measured: tables in Markdown.
+"""The README's tables of speed, from the committed results.
 
 python benchmarks/goals.py
 """
@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-SPEED = Path(__file__).resolve().parent / "results" / "speed" / "2026-11-26-zen5"
+if not __package__:  # run as a file
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.timing.files import read_rows
+
+RESULTS = Path(__file__).resolve().parent / "results" / "speed" / "current"
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,7 @@ class Goal:
     """A ratio between two contenders, and where it was measured."""
 
     what: str
-    folder: str
+    file: str
     system: str
     ours: str
     theirs: str
@@ -47,19 +53,14 @@ GOALS = (
 )
 
 
-def rows(folder: str) -> list[dict]:
-    """The rows of one file of results."""
-    return json.loads((SPEED / folder / "speed.json").read_text())["rows"]
-
-
-def measured(goal: Goal) -> tuple[float, float, float] | None:
+def look_up(goal: Goal) -> tuple[float, float, float] | None:
     """Nanoseconds of ours and theirs, and the ratio as formed within rounds.
 
     `None` if not measured.
     """
     found = {
         row["contender"]: row
-        for row in rows(goal.folder)
+        for row in read_rows(RESULTS / f"{goal.file}.json")
         if row["system"] == goal.system
     }
     if not {goal.ours, goal.theirs} <= found.keys():
@@ -69,21 +70,21 @@ def measured(goal: Goal) -> tuple[float, float, float] | None:
     return ours["ns_per_replica"], theirs["ns_per_replica"], ratio
 
 
-def verdict(goal: Goal, ratio: float) -> str:
+def judge(goal: Goal, ratio: float) -> str:
     """Whether the bar and the target are reached."""
     if ratio >= goal.target:
         return "target"
     return "bar" if ratio >= goal.bar else "missed"
 
 
-def table() -> str:
+def format_goals() -> str:
     """All goals."""
     lines = [
         "| what | system | ns | against | ns | ratio | bar | target | reached |",
         "|---" * 9 + "|",
     ]
     for goal in GOALS:
-        found = measured(goal)
+        found = look_up(goal)
         start = f"| {goal.what} | {goal.system} |"
         end = f"{goal.bar:g} | {goal.target:g} |"
         if found is None:
@@ -92,36 +93,42 @@ def table() -> str:
         ours, theirs, ratio = found
         lines.append(
             f"{start} {ours:,.0f} | {goal.theirs} | {theirs:,.0f} | {ratio:.1f} "
-            f"| {end} {verdict(goal, ratio)} |"
+            f"| {end} {judge(goal, ratio)} |"
         )
     return "\n".join(lines)
 
 
-def _seconds(row: dict) -> str:
-    """Of a search, until it finds the minimum."""
+def _format_seconds(row: dict) -> str:
     if row["hits"]:
         return f"{row['cpu_seconds_per_hit']:.2g} s ({row['hits']}/{row['starts']})"
     return f"none in {row['cpu_seconds']:.1f} s (0/{row['starts']})"
 
 
-def searches() -> str:
+def format_searches() -> str:
     """CPU time of searches for each hit."""
-    found = json.loads((SPEED / "search" / "search.json").read_text())["rows"]
+    found = read_rows(RESULTS / "search.json")
     systems = list(dict.fromkeys(row["system"] for row in found))
     lines = [f"| search | {' | '.join(systems)} |", "|---" * (len(systems) + 1) + "|"]
     for name in dict.fromkeys(row["contender"] for row in found):
-        times = [_seconds(row) for row in found if row["contender"] == name]
+        times = [_format_seconds(row) for row in found if row["contender"] == name]
         lines.append(f"| `{name}` | {' | '.join(times)} |")
     return "\n".join(lines)
 
 
-def update() -> float:
-    """Seconds of a meta-update: 240 unrolls of 10,000 steps of LJ-13, two cores."""
-    lines = (SPEED / "meta-update" / "metrics.jsonl").read_text().splitlines()
+def measure_update() -> float:
+    """Median seconds of a meta-update on two cores: 240 unrolls of 10,000 steps."""
+    lines = (RESULTS / "meta-update.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     # The first ones are slowed down by compilation.
     return statistics.median(row["seconds"] for row in rows if row["update"] > 3)
 
 
+def main() -> int:
+    """Print all tables; the exit code."""
+    print(f"{format_goals()}\n\n{format_searches()}\n")
+    print(f"meta-update: {measure_update():.2f} s")
+    return 0
+
+
 if __name__ == "__main__":
-    print(f"{table()}\n\n{searches()}\n\nmeta-update: {update():.2f} s")
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Optimizers of the zoo by name, and of the user by `FILE.py:NAME` or `MODULE:NAME`."""
+"""Optimizers by name in the zoo, or by `FILE.py:NAME` or `MODULE:NAME` of a user."""
 
 from __future__ import annotations
 
@@ -18,21 +18,28 @@ from hopgym.optimizers import zoo
 
 @dataclass(frozen=True)
 class Entry:
-    """An optimizer to run: name shown, how it is made, hash of a plug-in's file."""
+    """An optimizer to run.
+
+    **Arguments:**
+
+    - `name`: as shown.
+    - `make`: makes it from a system and the number of steps.
+    - `source`: hash of the file of a plug-in, else `None`.
+    """
 
     name: str
     make: Callable[[Any, int], Any]
     source: str | None = None
 
 
-def find(spec: str) -> Entry:
-    """The optimizer of that name.
+def find_optimizer(spec: str) -> Entry:
+    """The optimizer called `spec`.
 
-    **Raises:** `ValueError` with a message of one line for an unknown name, a file
-    that is not there or cannot be imported, or a name that is not in it.
+    **Raises:** `ValueError` with a one-line message for an unknown name, or a file that
+    is missing, cannot be imported or does not define the name.
     """
     if ":" in spec:
-        return _plugin(spec)
+        return _find_plugin(spec)
     if spec not in zoo.ZOO:
         hint = unknown_name("optimizer", spec, list(zoo.ZOO))
         raise ValueError(f"{hint} (--list shows all)")
@@ -41,18 +48,22 @@ def find(spec: str) -> Entry:
     )
 
 
-def about(factory: Callable[..., Any]) -> str:
+def describe_factory(factory: Callable[..., Any]) -> str:
     """First line of a factory's docstring."""
     target = getattr(factory, "func", factory)
     return (target.__doc__ or "").strip().partition("\n")[0]
 
 
-def _plugin(spec: str) -> Entry:
+def _find_plugin(spec: str) -> Entry:
     where, _, name = spec.rpartition(":")
     if not where or not name:
         raise ValueError(f"optimizer {spec!r}: write FILE.py:NAME or MODULE:NAME")
     try:
-        module = _file(Path(where)) if where.endswith(".py") else _module(where)
+        module = (
+            _import_file(Path(where))
+            if where.endswith(".py")
+            else _import_module(where)
+        )
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(
@@ -74,10 +85,10 @@ def _plugin(spec: str) -> Entry:
     def make(system: Any, steps: int) -> Any:
         return target if ready else zoo.build(target, system, steps)
 
-    return Entry(shown, make, _hash(module))
+    return Entry(shown, make, _hash_source(module))
 
 
-def _file(path: Path) -> ModuleType:
+def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise FileNotFoundError("no such file")
     path = path.resolve()
@@ -88,22 +99,22 @@ def _file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     # Dataclasses look their module up; imports of neighbouring files should work.
     sys.modules[spec.name] = module
-    _also_search(path.parent)
+    _append_to_path(path.parent)
     spec.loader.exec_module(module)
     return module
 
 
-def _module(name: str) -> ModuleType:
-    _also_search(Path.cwd())
+def _import_module(name: str) -> ModuleType:
+    _append_to_path(Path.cwd())
     return importlib.import_module(name)
 
 
-def _also_search(folder: Path) -> None:
+def _append_to_path(folder: Path) -> None:
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
 
-def _hash(module: ModuleType) -> str:
+def _hash_source(module: ModuleType) -> str:
     source = Path(module.__file__ or "")
     content = source.read_bytes() if source.is_file() else module.__name__.encode()
     return hashlib.sha256(content).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""A bar for the running cell: in place on a terminal, now and then elsewhere."""
+"""A progress bar: in place on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from hopgym._cli.arguments import format_duration
 
-WIDTH = 10
+BAR_WIDTH = 10
 
 
 class Bar:
@@ -33,10 +33,10 @@ class Bar:
         self.shown = time.perf_counter()
         self.first: tuple[int, float] | None = None
 
-    def stage(self, word: str) -> None:
-        """Say what begins."""
+    def announce(self, stage: str) -> None:
+        """Name the stage that begins."""
         if self.live:
-            self._draw(f"{self.label}  {word} ...")
+            self._draw(f"{self.label}  {stage} ...")
 
     def update(self, done: int, best: np.ndarray) -> None:
         """Show `done` steps and the best energies so far, unless it was just shown."""
@@ -50,11 +50,11 @@ class Bar:
         self.shown = now
         per_second = (done - self.first[0]) / max(now - self.first[1], 1e-9)
         left = format_duration((self.steps - done) / per_second)
-        full = round(WIDTH * done / self.steps)
+        full = round(BAR_WIDTH * done / self.steps)
         self._draw(
-            f"{self.label} [{'#' * full}{'.' * (WIDTH - full)}] "
+            f"{self.label} [{'#' * full}{'.' * (BAR_WIDTH - full)}] "
             f"{done:,}/{self.steps:,} {left} left  best {np.min(best):.2f} "
-            f"mean {np.mean(best):.2f}  {rate(per_second * self.starts)}"
+            f"mean {np.mean(best):.2f}  {format_rate(per_second * self.starts)}"
         )
 
     def clear(self) -> None:
@@ -74,8 +74,8 @@ class Bar:
         self.stream.flush()
 
 
-def rate(per_second: float) -> str:
-    """Evaluations per second, in thousands where there are many."""
+def format_rate(per_second: float) -> str:
+    """Evaluations per second, from 10,000 on in thousands."""
     if per_second >= 1e4:
         return f"{per_second / 1e3:,.0f}k eval/s"
     return f"{per_second:,.0f} eval/s"

@@ -1,4 +1,4 @@
-"""The table: for every system the optimizers, beside the paper's values."""
+"""Printed tables: for each system the optimizers, beside the paper's values."""
 
 from __future__ import annotations
 
@@ -6,19 +6,10 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
-import paper
+from benchmarks import paper
+from benchmarks.columns import SHOWN, Cell, format_energy, format_hits, format_seconds
 
-HEAD = (
-    "optimizer",
-    "min",
-    "mean ± s.e.",
-    "hits",
-    "rate [95%]",
-    "evals/hit",
-    "final min",
-    "final mean",
-    "time/s",
-)
+HEAD = tuple(column.heading or "" for column in SHOWN)
 PAPER_HEAD = ("paper min", "paper mean")
 SETTINGS = ("system", "starts", "steps", "seed", "dtype")
 LEGEND = (
@@ -28,15 +19,15 @@ LEGEND = (
     "compilation. paper: Learn2Hop, Table 2 (150 starts, 50,000 steps)."
 )
 
-Group = tuple[dict[str, Any], list[dict[str, Any]]]
+Group = tuple[dict[str, Any], list[Cell]]
 
 
-def groups(cells: Iterable[dict[str, Any]]) -> list[Group]:
+def group_cells(cells: Iterable[Cell]) -> list[Group]:
     """Cells that can be compared with each other, and the settings they share.
 
     Of cells that differ in nothing but the optimizer's settings the last one counts.
     """
-    found: dict[tuple, dict[str, dict[str, Any]]] = {}
+    found: dict[tuple, dict[str, Cell]] = {}
     for cell in cells:
         shared = tuple(cell[name] for name in SETTINGS)
         found.setdefault(shared, {})[cell["optimizer"]] = cell
@@ -47,7 +38,7 @@ def groups(cells: Iterable[dict[str, Any]]) -> list[Group]:
 
 
 def render(
-    cells: Iterable[dict[str, Any]],
+    cells: Iterable[Cell],
     failures: Iterable[dict[str, str]] = (),
     *,
     markdown: bool = False,
@@ -56,19 +47,21 @@ def render(
     failures = list(failures)
     bold = "**" if markdown else ""
     parts = []
-    for shared, members in groups(cells):
+    for shared, members in group_cells(cells):
         title = (
             f"{bold}{shared['system']}{bold}: {shared['starts']} starts x "
             f"{shared['steps']:,} steps, seed {shared['seed']}, {shared['dtype']}; "
-            f"{_known(members[0])}"
+            f"{_describe_reference(members[0])}"
         )
         in_paper = shared["system"] in paper.TABLE_2
-        rows = [_row(cell, in_paper) for cell in members]
+        rows = [_make_row(cell, in_paper) for cell in members]
         if in_paper:
-            rows += _unmatched(shared["system"], members)
+            rows += _make_paper_rows(shared["system"], members)
         head = HEAD + PAPER_HEAD if in_paper else HEAD
-        table = _markdown(head, rows) if markdown else _plain(head, rows)
-        notes = [f"{'- ' if markdown else '  '}{n}" for n in _notes(shared, members)]
+        table = _format_markdown(head, rows) if markdown else _format_plain(head, rows)
+        notes = [
+            f"{'- ' if markdown else '  '}{n}" for n in _make_notes(shared, members)
+        ]
         gap = [""] if markdown and notes else []
         parts.append("\n".join([title, "", table, *gap, *notes]))
     failed = [f"FAILED {f['system']} {f['optimizer']}: {f['error']}" for f in failures]
@@ -78,35 +71,23 @@ def render(
     return "\n\n".join([*parts, legend])
 
 
-def summary(cell: dict[str, Any]) -> str:
+def summarise_cell(cell: Cell) -> str:
     """One cell in a few words."""
-    hits = "" if cell["hits"] is None else f"  hits {cell['hits']}/{cell['starts']}"
-    return (
-        f"min {_energy(cell['min'])}  mean {_energy(cell['mean'])}{hits}  "
-        f"{cell['seconds']:.1f} s"
-    )
+    energies = [format_energy(cell.get(name)) for name in ("min", "mean")]
+    hits = "" if cell.get("hits") is None else f"  hits {format_hits(cell)}"
+    seconds = format_seconds(cell.get("seconds"))
+    return f"min {energies[0]}  mean {energies[1]}{hits}  {seconds} s"
 
 
-def _known(cell: dict[str, Any]) -> str:
-    if cell["reference"] is None:
+def _describe_reference(cell: Cell) -> str:
+    if cell.get("reference") is None:
         return "no minimum known"
-    source = f" ({cell['reference_source']})" if cell["reference_source"] else ""
-    return f"lowest known {cell['reference']:.4f}{source}"
+    source = cell.get("reference_source")
+    return f"lowest known {cell['reference']:.4f}" + (f" ({source})" if source else "")
 
 
-def _row(cell: dict[str, Any], in_paper: bool) -> list[str]:
-    error = cell["mean_error"]
-    row = [
-        cell["optimizer"] + ("*" if cell["faults"] else ""),
-        _energy(cell["min"]),
-        _energy(cell["mean"]) + ("" if error is None else f" ± {error:.3f}"),
-        "-" if cell["hits"] is None else f"{cell['hits']}/{cell['starts']}",
-        _rate(cell),
-        _count(cell["evaluations_to_hit"]),
-        _energy(cell["final_min"]),
-        _energy(cell["final_mean"]),
-        f"{cell['seconds']:.1f}",
-    ]
+def _make_row(cell: Cell, in_paper: bool) -> list[str]:
+    row = [column.show(cell) for column in SHOWN]
     if in_paper:
         method = paper.COUNTERPARTS.get(cell["optimizer"])
         values = paper.TABLE_2[cell["system"]].get(method or "")
@@ -114,8 +95,8 @@ def _row(cell: dict[str, Any], in_paper: bool) -> list[str]:
     return row
 
 
-def _unmatched(system: str, members: list[dict[str, Any]]) -> list[list[str]]:
-    """Rows for the paper's methods that no optimizer of the table stands for."""
+def _make_paper_rows(system: str, members: list[Cell]) -> list[list[str]]:
+    """Rows for the paper's methods without a counterpart in the table."""
     matched = {paper.COUNTERPARTS.get(cell["optimizer"]) for cell in members}
     return [
         [f"({method} in the paper)", *[""] * (len(HEAD) - 1)]
@@ -125,48 +106,31 @@ def _unmatched(system: str, members: list[dict[str, Any]]) -> list[list[str]]:
     ]
 
 
-def _notes(shared: dict[str, Any], members: list[dict[str, Any]]) -> list[str]:
+def _make_notes(shared: dict[str, Any], members: list[Cell]) -> list[str]:
     notes = []
     for cell in members:
-        if cell["faults"]:
+        if cell.get("faults"):
             notes.append(
                 f"* {cell['optimizer']}: {cell['faults']:,} components of updates were "
                 "not finite and counted as zero"
             )
-        if cell["not_converged"]:
+        if cell.get("not_converged"):
             notes.append(
                 f"{cell['optimizer']}: {cell['not_converged']} of {cell['starts']} "
                 "quenches did not converge"
             )
-        below = cell["min"] is not None and cell["reference"] is not None
-        if below and cell["min"] < cell["reference"] - cell["tolerance"]:
+        lowest, known = cell.get("min"), cell.get("reference")
+        margin = cell.get("tolerance") or 0
+        if lowest is not None and known is not None and lowest < known - margin:
             notes.append(
-                f"{cell['optimizer']}: {cell['min']} is lower than the lowest known"
+                f"{cell['optimizer']}: {lowest} is lower than the lowest known"
             )
     if shared["system"] in paper.NOTES:
         notes.append(paper.NOTES[shared["system"]])
     return notes
 
 
-def _energy(value: float | None) -> str:
-    if value is None:
-        return "-"
-    # Optimizers that blow a cluster up end at 1e10 and more.
-    return f"{value:.3f}" if abs(value) < 1e6 else f"{value:.2e}"
-
-
-def _count(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"
-
-
-def _rate(cell: dict[str, Any]) -> str:
-    if cell["hits"] is None:
-        return "-"
-    low, high = 100 * cell["hit_rate_low"], 100 * cell["hit_rate_high"]
-    return f"{100 * cell['hit_rate']:.0f}% [{low:.0f}, {high:.0f}]"
-
-
-def _plain(head: Iterable[str], rows: list[list[str]]) -> str:
+def _format_plain(head: Iterable[str], rows: list[list[str]]) -> str:
     table = [list(head), *rows]
     widths = [max(len(row[k]) for row in table) for k in range(len(table[0]))]
 
@@ -179,7 +143,7 @@ def _plain(head: Iterable[str], rows: list[list[str]]) -> str:
     return "\n".join([line(table[0]), rule, *map(line, rows)])
 
 
-def _markdown(head: Iterable[str], rows: list[list[str]]) -> str:
+def _format_markdown(head: Iterable[str], rows: list[list[str]]) -> str:
     head = list(head)
     lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
     escaped = [[entry.replace("*", r"\*") for entry in line] for line in lines]

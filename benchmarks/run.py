@@ -7,26 +7,25 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import command_line
-import figures
 import jax
-import report
-import run_cell
-from progress import Bar
-from provenance import describe_host
-from store import Store
 
+if not __package__:  # run as a file
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks import command_line, figures, report, run_cell
+from benchmarks.columns import Cell
+from benchmarks.progress import Bar
+from benchmarks.store import RECORD, Store, format_stem
 from hopgym._cli.arguments import format_duration
-
-T = TypeVar("T")
+from hopgym._cli.devices import use_all_cores
+from hopgym._cli.interrupt import StopRequest, run_interruptibly
+from hopgym._cli.provenance import describe_run, format_command
 
 
 class OutOfTime(Exception):
@@ -36,54 +35,63 @@ class OutOfTime(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit code.
 
-    0: all cells are there. 1: cells failed, or the time limit was reached. 2: the
-    command makes no sense, nothing was computed.
+    0: all cells are finished. 1: cells failed, or the time limit was reached. 2: the
+    command is invalid, nothing was computed.
     """
-    parser = command_line.parser()
+    parser = command_line.make_parser()
     args = parser.parse_args(arguments)
     if args.list:
-        print(command_line.listing())
+        print(command_line.list_choices())
         return 0
-    _configure(args.float64)
+    if args.float64:
+        jax.config.update("jax_enable_x64", True)
+    use_all_cores()
     try:
         if args.report is not None:
-            store, chosen = _stored(args)
-            return _publish(args, store, chosen, [])
-        tasks = command_line.tasks(args)
+            _report(args)
+            return 0
+        specs = command_line.choose_cells(args)
         store = Store(args.out or Path("results") / args.preset)
     except ValueError as error:
         parser.error(str(error))
     except OSError as error:
         parser.error(f"cannot write results: {error}")
-    return Run(args, tasks, store).go()
+    command = format_command("python benchmarks/run.py", arguments)
+    return Run(args, specs, store, command).go()
 
 
 class Run:
-    """One command: the cells it asks for, those that are done, those that failed."""
+    """A command: the cells it asks for, those that are finished, those that failed."""
 
-    def __init__(self, args: Any, tasks: list[run_cell.Task], store: Store):
+    def __init__(
+        self, args: Any, specs: list[run_cell.CellSpec], store: Store, command: str
+    ):
         self.args = args
-        self.tasks = tasks
+        self.specs = specs
         self.store = store
-        self.done: list[dict[str, Any]] = []
+        self.command = command
+        self.finished: list[Cell] = []
         self.failures: list[dict[str, str]] = []
-        self.host = describe_host()
         self.began = time.perf_counter()
+        self.out_of_time = StopRequest(args.time_limit)
 
     def go(self) -> int:
-        """Run what is not finished, then write and print everything."""
+        """Run what is not finished, then write and print everything; the exit code."""
+        for complaint in self.store.complaints:
+            _say(f"{complaint}: left out")
         try:
             try:
-                for number, task in enumerate(self.tasks, 1):
-                    self._cell(number, task)
+                for number, spec in enumerate(self.specs, 1):
+                    self._process_cell(number, spec)
             except OutOfTime:
-                left = len(self.tasks) - len(self.done) - len(self.failures)
-                _say(f"time limit reached, {left} cells left: the same command goes on")
-            _publish(self.args, self.store, self.done, self.failures)
+                left = len(self.specs) - len(self.finished) - len(self.failures)
+                _say(f"time limit reached, {left} cells left: the same command resumes")
+            self._save_record()
+            _publish(self.args, self.store, self.finished, self.failures)
         except KeyboardInterrupt:
             _say(
-                f"\ninterrupted: {len(self.done)} of {len(self.tasks)} cells are kept "
-                f"in {self.store.folder}; the same command goes on from there"
+                f"\ninterrupted: {len(self.finished)} of {len(self.specs)} cells are "
+                f"kept in {self.store.folder}; the same command resumes"
             )
             # A thread that computes cannot be stopped, and has nothing to save.
             sys.stdout.flush()
@@ -91,28 +99,29 @@ class Run:
         except OSError as error:
             _say(f"run.py: error: cannot write results: {error}")
             return 1
-        return 0 if len(self.done) == len(self.tasks) else 1
+        return 0 if len(self.finished) == len(self.specs) else 1
 
-    def _cell(self, number: int, task: run_cell.Task) -> None:
-        width = len(str(len(self.tasks)))
-        label = f"[{number:{width}}/{len(self.tasks)}] {'  '.join(task.name)}"
-        stem = "__".join(task.name)
-        bar = Bar(label, task.starts, task.steps, sys.stderr)
+    def _process_cell(self, number: int, spec: run_cell.CellSpec) -> None:
+        """Load or run a cell, and keep it; note it if it fails."""
+        width = len(str(len(self.specs)))
+        label = f"[{number:{width}}/{len(self.specs)}] {'  '.join(spec.name)}"
+        stem = "__".join(spec.name)
+        bar = Bar(label, spec.starts, spec.steps, sys.stderr)
         try:
-            optimizer = task.entry.make(task.system, task.steps)
-            key = run_cell.key(task, optimizer)
-            stem = self.store.stem(key)
-            cell = None if self.args.fresh else self._finished(key)
+            optimizer = spec.entry.make(spec.system, spec.steps)
+            key = run_cell.make_key(spec, optimizer)
+            stem = format_stem(key)
+            cell = None if self.args.fresh else self._load(key)
             if cell is not None:
-                _say(f"{label}  finished before: {report.summary(cell)}")
+                _say(f"{label}  finished before: {report.summarise_cell(cell)}")
             else:
                 self._check_time()
-                cell = _interruptible(lambda: self._compute(task, optimizer, bar))
-                self.store.save(key, cell)
+                cell = run_interruptibly(lambda: self._compute(spec, optimizer, bar))
+                self.store.save(cell)
                 bar.clear()
                 spent = format_duration(time.perf_counter() - self.began)
-                _say(f"{label}  {report.summary(cell)}  ({spent} so far)")
-            self.done.append(cell)
+                _say(f"{label}  {report.summarise_cell(cell)}  ({spent} so far)")
+            self.finished.append(cell)
         except OutOfTime:
             bar.clear()
             raise
@@ -122,18 +131,17 @@ class Run:
             trace = "".join(traceback.format_exception(error))
             where = self.store.save_failure(stem, trace)
             _say(f"{label}  FAILED: {last} (traceback: {where})")
-            names = dict(zip(("system", "optimizer"), task.name, strict=True))
+            names = dict(zip(("system", "optimizer"), spec.name, strict=True))
             self.failures.append({**names, "error": last})
 
-    def _compute(self, task: run_cell.Task, optimizer: Any, bar: Bar) -> dict[str, Any]:
+    def _compute(self, spec: run_cell.CellSpec, optimizer: Any, bar: Bar) -> Cell:
         def progress(done, best):
             self._check_time()
             bar.update(done, best)
 
-        cell = run_cell.run(task, optimizer, progress, bar.stage)
-        return {**cell, "date": describe_host()["date"], "host": self.host}
+        return run_cell.run(spec, optimizer, progress, bar.announce)
 
-    def _finished(self, key: dict[str, Any]) -> dict[str, Any] | None:
+    def _load(self, key: dict[str, Any]) -> Cell | None:
         try:
             return self.store.load(key)
         except ValueError as error:
@@ -141,76 +149,49 @@ class Run:
             return None
 
     def _check_time(self) -> None:
-        limit = self.args.time_limit
-        if limit is not None and time.perf_counter() - self.began > limit:
+        if self.out_of_time():
             raise OutOfTime
 
+    def _save_record(self) -> None:
+        meta = {
+            **describe_run(self.command),
+            "seed": self.args.seed or 0,
+            "protocol": run_cell.PROTOCOL_TEXT,
+            "protocol_version": run_cell.PROTOCOL,
+        }
+        self.store.save_record(meta, self.finished, self.failures)
+        _say(f"{RECORD} in {self.store.folder}")
 
-def _stored(args: Any) -> tuple[Store, list[dict[str, Any]]]:
-    """The folder and the finished cells that `--report` asks for.
+
+def _report(args: Any) -> None:
+    """Print and draw the finished cells that `--report` asks for.
 
     **Raises:** `ValueError` if there are none.
     """
-    if not (args.report / "cells").is_dir():
-        raise ValueError(f"{args.report} holds no results")
-    store = Store(args.report)
-    found, complaints = store.load_all()
+    folder = args.report
+    if not (folder / RECORD).is_file() and not (folder / "cells").is_dir():
+        raise ValueError(f"{folder} holds no results")
+    store = Store(folder)
+    cells, complaints = store.load_all()
     for complaint in complaints:
         _say(f"{complaint}: left out")
+    selected = [cell for cell in cells if command_line.is_selected(args, cell)]
     # The last of cells that differ in nothing but settings, as in the table.
-    wanted = report.groups(cell for cell in found if command_line.selected(args, cell))
-    chosen = [cell for _, members in wanted for cell in members]
-    if not chosen:
-        raise ValueError(f"{args.report} holds no such results")
-    return store, chosen
+    groups = report.group_cells(selected)
+    shown = [cell for _, members in groups for cell in members]
+    if not shown:
+        raise ValueError(f"{folder} holds no such results")
+    _publish(args, store, shown, [])
 
 
 def _publish(
-    args: Any,
-    store: Store,
-    done: list[dict[str, Any]],
-    failures: list[dict[str, str]],
-) -> int:
-    """Write the results, print the table and draw the figures."""
-    store.save_results(_meta(args, describe_host()), done, failures)
-    print(report.render(done, failures, markdown=args.markdown), flush=True)
-    drawn = figures.draw(done, store.folder)
-    _say(f"results.json, results.csv and {len(drawn)} figures in {store.folder}")
-    return 0
-
-
-def _meta(args: Any, host: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "command": command_line.command(),
-        "seed": args.seed or 0,
-        "protocol": run_cell.PROTOCOL_TEXT,
-        "protocol_version": run_cell.PROTOCOL,
-        **host,
-    }
-
-
-def _interruptible(work: Callable[[], T]) -> T:
-    """`work()` in a thread, so that Ctrl-C is heard in the middle of a computation."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return future.result()
-
-
-def _configure(float64: bool) -> None:
-    """Precision, and a device for each core; too late where JAX is at work already."""
-    if float64:
-        jax.config.update("jax_enable_x64", True)
-    try:
-        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
-    except RuntimeError:
-        return
+    args: Any, store: Store, cells: list[Cell], failures: list[dict[str, str]]
+) -> None:
+    """Print the table, write it as a CSV file and draw the figures."""
+    store.save_csv(cells)
+    print(report.render(cells, failures, markdown=args.markdown), flush=True)
+    drawn = figures.draw(cells, store.folder)
+    _say(f"results.csv and {len(drawn)} figures in {store.folder}")
 
 
 def _say(text: str) -> None:

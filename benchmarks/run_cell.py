@@ -7,14 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import columns
 import jax
 import jax.numpy as jnp
 import numpy as np
-from describe import describe, digest
-from plugins import Entry
 
+from benchmarks.describe import describe, digest
+from benchmarks.plugins import Entry
+from benchmarks.summarise import (
+    choose_curve_steps,
+    round_number,
+    summarise,
+    summarise_point,
+)
 from hopgym import Environment, State, System, rollout
+from hopgym._cli.provenance import describe_host
 from hopgym.relax import polish, quench
 
 # Part of the key of every stored cell: raise it when the meaning of a column changes.
@@ -33,8 +39,8 @@ CHUNKS = 500  # compiled calls in a search: how fine the curve and the bar are
 
 
 @dataclass(frozen=True)
-class Task:
-    """A cell that is to be run."""
+class CellSpec:
+    """A cell that is to be run: `steps` search evaluations from each start."""
 
     system: System
     entry: Entry
@@ -44,60 +50,62 @@ class Task:
 
     @property
     def name(self) -> tuple[str, str]:
+        """Names of the system and the optimizer."""
         return self.system.name, self.entry.name
 
 
-def key(task: Task, optimizer: Any) -> dict[str, Any]:
+def make_key(spec: CellSpec, optimizer: Any) -> dict[str, Any]:
     """What a stored cell has to agree with to be taken for this one."""
     return {
         "protocol": PROTOCOL,
-        "system": task.system.name,
-        "optimizer": task.entry.name,
-        "starts": task.starts,
-        "steps": task.steps,
-        "seed": task.seed,
+        "system": spec.system.name,
+        "optimizer": spec.entry.name,
+        "starts": spec.starts,
+        "steps": spec.steps,
+        "seed": spec.seed,
         "dtype": jnp.zeros(()).dtype.name,
-        "system_settings": digest(describe(task.system)),
+        "system_settings": digest(describe(spec.system)),
         "optimizer_settings": digest(describe(optimizer)),
-        "source": task.entry.source,
+        "source": spec.entry.source,
     }
 
 
 def run(
-    task: Task,
+    spec: CellSpec,
     optimizer: Any,
     progress: Callable[[int, np.ndarray], None],
-    stage: Callable[[str], None],
+    announce: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Search, quench and polish; the cell's columns.
+    """Search, quench and polish; the columns of the cell.
 
     **Arguments:**
 
     - `progress`: called with the steps done and the best energies so far.
-    - `stage`: called with a word for what begins.
+    - `announce`: called with the name of each stage that begins.
     """
-    system = task.system
-    chunk = max(1, task.steps // CHUNKS)
-    stops = columns.curve_stops(task.steps, chunk)
+    key = make_key(spec, optimizer)
+    system = spec.system
+    chunk = max(1, spec.steps // CHUNKS)
+    stops = choose_curve_steps(spec.steps, chunk)
     curve = []
 
     def watch(done: int, state: State) -> None:
         best = np.asarray(state.best_energy)
         if done in stops:
-            curve.append(columns.curve_point(done + 1, best))
+            curve.append(summarise_point(done + 1, best))
         progress(done, best)
 
-    stage("compiling")
+    announce("compiling")
     result = rollout(
         Environment(system),
         optimizer,
-        jax.random.key(task.seed),
-        task.starts,
-        task.steps,
+        jax.random.key(spec.seed),
+        spec.starts,
+        spec.steps,
         chunk=chunk,
         progress=watch,
     )
-    stage("quenching")
+    announce("quenching")
     timer = time.perf_counter()
     quenched = quench(system, result.state.best_positions)
     polished = polish(system, result.state.positions)
@@ -108,15 +116,16 @@ def run(
     hit = np.asarray(system.is_hit(quenched.energy)) if known else None
     first_hit = np.asarray(result.state.first_hit)
     faults = np.asarray(result.state.faults)
+    host = describe_host()
     spent = [np.asarray(part.evaluations) for part in (quenched, polished)]
     return {
         "system": system.name,
-        "optimizer": task.entry.name,
-        "starts": task.starts,
-        "steps": task.steps,
-        "seed": task.seed,
+        "optimizer": spec.entry.name,
+        "starts": spec.starts,
+        "steps": spec.steps,
+        "seed": spec.seed,
         "dtype": energies.dtype.name,
-        **columns.summarise(
+        **summarise(
             energies,
             np.asarray(polished.energy),
             np.asarray(result.state.evaluations),
@@ -129,11 +138,14 @@ def run(
         "compile_seconds": round(result.compile_seconds, 3),
         "faults": int(np.sum(faults, dtype=np.int64)),
         "not_converged": int(np.sum(~np.asarray(quenched.converged))),
-        "reference": columns.number(system.reference) if known else None,
+        "reference": round_number(system.reference) if known else None,
         "reference_source": system.reference_source,
-        "tolerance": columns.number(system.tolerance),
+        "tolerance": round_number(system.tolerance),
         "settings": describe(optimizer),
-        "energies": [columns.number(energy) for energy in energies],
+        "energies": [round_number(energy) for energy in energies],
         "first_hit": first_hit.tolist(),
         "curve": curve,
+        "date": host.pop("date"),
+        "host": host,
+        "key": key,
     }

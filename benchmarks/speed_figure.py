@@ -1,24 +1,29 @@
 """Cost of an evaluation against the number of atoms and of replicas: a figure.
 
-python benchmarks/speed_figure.py BY-SIZE/speed.json BY-BATCH/speed.json OUT.png
+python benchmarks/speed_figure.py sizes.json batches.json OUT.png
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+if not __package__:  # run as a file
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.timing.files import read_rows
+from hopgym._cli.arguments import Parser
+
 STYLES = {"native": "o-", "xla": "s--", "jax-md": "^:", "pele": "v-."}
 
 
-def rows(path: Path) -> list[dict]:
+def select_rows(path: Path) -> list[dict]:
     """Rows of a file, without the base's second run."""
-    found = json.loads(path.read_text())["rows"]
-    return [row for row in found if not row["contender"].endswith("again")]
+    return [row for row in read_rows(path) if not row["contender"].endswith("again")]
 
 
 def draw(by_size: list[dict], by_batch: list[dict]) -> Figure:
@@ -62,23 +67,21 @@ def draw(by_size: list[dict], by_batch: list[dict]) -> Figure:
     return figure
 
 
-def main(arguments: list[str]) -> int:
-    """Draw; the exit code."""
-    if len(arguments) != 3:
-        print(
-            "usage: speed_figure.py BY-SIZE.json BY-BATCH.json OUT.png", file=sys.stderr
-        )
-        return 2
-    by_size, by_batch, out = map(Path, arguments)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Draw; the exit code: 0, or 2 if a file is missing or damaged."""
+    parser = Parser(prog="speed_figure.py", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("sizes", type=Path, metavar="BY-SIZE.json")
+    parser.add_argument("batches", type=Path, metavar="BY-BATCH.json")
+    parser.add_argument("out", type=Path, metavar="OUT.png")
+    options = parser.parse_args(arguments)
     try:
-        figure = draw(rows(by_size), rows(by_batch))
+        figure = draw(select_rows(options.sizes), select_rows(options.batches))
     except (OSError, ValueError, KeyError) as error:
-        print(f"speed_figure.py: {error}", file=sys.stderr)
-        return 2
-    figure.savefig(out, dpi=150)
-    print(f"{out} written")
+        parser.error(str(error))
+    figure.savefig(options.out, dpi=150)
+    print(f"{options.out} written")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -15,6 +15,7 @@ on an atom is below 1e-3 units, pele when the root mean square over coordinates 
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,26 +23,36 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import jax
 import numpy as np
-from contenders import Nonsense, by
-from peers import SIGMA, package
-from speed import one_thread, pin, prepare, save
 
-from hopgym._cli.arguments import Parser
+if not __package__:  # run as a file
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import hopgym
+from benchmarks.lookup import check_names, get_systems
+from benchmarks.timing.external import SIGMA, import_optional
+from benchmarks.timing.files import DEFAULT_FOLDER, OUT_HELP, choose_path, write_rows
+from benchmarks.timing.implementations import Unsupported, trace_for
+from benchmarks.timing.process import pin_to_cores
+from hopgym._cli.arguments import Parser, parse_count, parse_names
+from hopgym._cli.devices import use_one_thread
+from hopgym._cli.provenance import format_command
+from hopgym.optimizers import LBFGS
+
+# Quenches when called: energies and evaluations.
+Quench = Callable[[], tuple[np.ndarray, np.ndarray]]
 
 FORCE = 1e-3
 
 
-def by_hopgym(backend: str, system, positions) -> Callable[[], tuple]:
-    """Energies and evaluations of the quenches when called."""
-    import jax
-
-    import hopgym
-    from hopgym.optimizers import LBFGS
-
+def compile_hopgym(backend: str, system: hopgym.System, positions: jax.Array) -> Quench:
+    """Quenches of a batch by `hopgym.quench`."""
     optimizer = LBFGS(force=FORCE)
     jax.clear_caches()  # of what was made for another backend
-    quenched = by(backend, lambda x: hopgym.quench(system, x, optimizer=optimizer))
+    quenched = trace_for(
+        backend, lambda x: hopgym.quench(system, x, optimizer=optimizer)
+    )
     quench = jax.jit(quenched).lower(positions).compile()
 
     def run():
@@ -51,10 +62,10 @@ def by_hopgym(backend: str, system, positions) -> Callable[[], tuple]:
     return run
 
 
-def by_pele(system, positions) -> Callable[[], tuple]:
-    """The same by pele."""
-    potential = package("pele.potentials", "pele").LJ(eps=1.0, sig=SIGMA)
-    quench = package("pele.optimize", "pele").lbfgs_cpp
+def prepare_pele(system: hopgym.System, positions: jax.Array) -> Quench:
+    """Quenches by pele, one after the other."""
+    potential = import_optional("pele.potentials", "pele").LJ(eps=1.0, sig=SIGMA)
+    quench = import_optional("pele.optimize", "pele").lbfgs_cpp
     tolerance = FORCE * float(system.energy_unit / system.length) / 3**0.5
     starts = np.asarray(positions).reshape(len(positions), -1) / float(system.length)
 
@@ -69,60 +80,56 @@ def by_pele(system, positions) -> Callable[[], tuple]:
 CONTENDERS = ("native", "xla", "pele")
 
 
-def parser() -> Parser:
+def make_parser() -> Parser:
     """The command line."""
-    result = Parser(prog="speed_quench.py", description=(__doc__ or "").splitlines()[0])
-    add = result.add_argument
-    add("--systems", default="LJ-13,LJ-38,LJ-75", help="names, separated by commas")
-    add("--contenders", default=",".join(CONTENDERS), help=", ".join(CONTENDERS))
-    add("--structures", type=int, default=1000)
-    add("--rounds", type=int, default=3)
+    parser = Parser(prog="speed_quench.py", description=(__doc__ or "").splitlines()[0])
+    add = parser.add_argument
+    add("--systems", type=parse_names, default=["LJ-13", "LJ-38", "LJ-75"])
+    add(
+        "--contenders",
+        type=parse_names,
+        default=list(CONTENDERS),
+        help=", ".join(CONTENDERS),
+    )
+    add("--structures", type=parse_count, default=1000)
+    add("--rounds", type=parse_count, default=3)
     add("--core", type=int, help="to be pinned to (default: the first allowed)")
-    add("--out", type=Path, default=Path("results/speed"), metavar="DIR")
-    return result
+    add("--out", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help=OUT_HELP)
+    return parser
 
 
-def chosen(options) -> list[tuple[Any, dict[str, Callable]]]:
+def prepare_quenches(
+    options: argparse.Namespace,
+) -> list[tuple[hopgym.System, dict[str, Quench]]]:
     """Systems, and what quenches their structures.
 
-    **Raises:** `Nonsense` for what is unknown or not installed.
+    **Raises:** `ValueError` for what is unknown or not installed.
     """
-    import jax
-
-    from hopgym import get_system
-    from hopgym._suggest import unknown_name
-
-    names = options.contenders.split(",")
-    for name in names:
-        if name not in CONTENDERS:
-            raise Nonsense(unknown_name("contender", name, list(CONTENDERS)))
-    if min(options.structures, options.rounds) < 1:
-        raise Nonsense("--structures and --rounds must be positive")
+    names = options.contenders
+    check_names("contender", names, CONTENDERS)
     found = []
-    for system_name in options.systems.split(","):
-        try:
-            system = get_system(system_name)
-        except (KeyError, ValueError) as error:
-            raise Nonsense(error.args[0]) from None
+    for system in get_systems(options.systems):
         if "pele" in names and not system.name.startswith("LJ-"):
-            raise Nonsense(f"pele is compared on LJ clusters, not {system.name}")
+            raise Unsupported(f"pele is compared on LJ clusters, not {system.name}")
         keys = jax.random.split(jax.random.key(0), options.structures)
         positions = jax.jit(jax.vmap(lambda key, s=system: s.sample(key)))(keys)
         try:
             quenches = {
-                name: by_pele(system, positions)
+                name: prepare_pele(system, positions)
                 if name == "pele"
-                else by_hopgym(name, system, positions)
+                else compile_hopgym(name, system, positions)
                 for name in names
             }
         except RuntimeError as error:  # no kernels
-            raise Nonsense(error.args[0]) from None
+            raise ValueError(error.args[0]) from None
         found.append((system, quenches))
     return found
 
 
-def rows_of(system, quenches: dict[str, Callable], rounds: int) -> list[dict[str, Any]]:
-    """What was measured of each contender."""
+def measure(
+    system: hopgym.System, quenches: dict[str, Quench], rounds: int
+) -> list[dict[str, Any]]:
+    """A row for each contender."""
     found = {name: run() for name, run in quenches.items()}
     seconds: dict[str, list[float]] = {name: [] for name in quenches}
     for _ in range(rounds):
@@ -148,25 +155,22 @@ def rows_of(system, quenches: dict[str, Callable], rounds: int) -> list[dict[str
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure; the exit code: 0, or 2 for nonsense."""
-    options = parser().parse_args(arguments)
+    """Measure; the exit code: 0, or 2 for an invalid command."""
+    parser = make_parser()
+    options = parser.parse_args(arguments)
     try:
-        pin(options.core, 1)
-        one_thread()
-        import jax
-
+        pin_to_cores(options.core, 1)
+        use_one_thread()
         jax.config.update("jax_enable_x64", True)
-        contest = chosen(options)
-        path = options.out / "quench.json"
-        prepare(path)
-    except Nonsense as error:
-        print(f"speed_quench.py: {error}", file=sys.stderr)
-        return 2
+        prepared = prepare_quenches(options)
+        path = choose_path(options.out, "quench.json")
+    except ValueError as error:
+        parser.error(str(error))
     heads = ("system", "contender", "mean energy", "evaluations", "CPU ms", "us each")
     print("{:<12}{:<11}{:>12}{:>13}{:>10}{:>10}".format(*heads))
     rows = []
-    for system, quenches in contest:
-        fresh = rows_of(system, quenches, options.rounds)
+    for system, quenches in prepared:
+        fresh = measure(system, quenches, options.rounds)
         for row in fresh:
             print(
                 f"{system.name:<12}{row['contender']:<11}{row['mean_energy']:>12.4f}"
@@ -175,8 +179,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 flush=True,
             )
         rows += fresh
-    words = sys.argv[1:] if arguments is None else arguments
-    save(path, ["benchmarks/speed_quench.py", *words], rows)
+    write_rows(
+        path, format_command("python benchmarks/speed_quench.py", arguments), rows
+    )
     return 0
 
 

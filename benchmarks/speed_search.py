@@ -25,46 +25,47 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
-from contenders import Nonsense
-from peers import package
-from speed import one_thread, pin, prepare, save
 
-from hopgym._cli.arguments import Parser
+if not __package__:  # run as a file
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import hopgym
+from benchmarks.lookup import check_names, get_systems
+from benchmarks.timing.external import import_optional
+from benchmarks.timing.files import DEFAULT_FOLDER, OUT_HELP, choose_path, write_rows
+from benchmarks.timing.process import pin_to_cores
+from hopgym._cli.arguments import Parser, parse_count, parse_names, parse_seed
+from hopgym._cli.devices import use_one_thread
+from hopgym._cli.provenance import format_command
+from hopgym.optimizers import BasinHopping, Shake, make_optimizer
+from hopgym.optimizers.basin_hopping import between_hops
 
 TOLERANCE = 0.1  # above the lowest minimum and below the next one
 
 
-def shake(system, steps: int) -> Any:
+def make_shake(system: hopgym.System, steps: int) -> Any:
     """Basin hopping with one kind of move."""
-    from hopgym.optimizers import BasinHopping, Shake
-    from hopgym.optimizers.basin_hopping import between_hops
-
     return BasinHopping(between_hops(), Shake(0.36), 0.8, adapt=0.02)
 
 
-def of_zoo(name: str) -> Callable[[Any, int], Any]:
-    """A search by its name."""
-
-    def make(system, steps: int) -> Any:
-        from hopgym.optimizers import make_optimizer
-
-        return make_optimizer(name, system=system, steps=steps)
-
-    return make
+def make_of_zoo(name: str) -> Callable[[hopgym.System, int], Any]:
+    """A factory of a search of the zoo."""
+    return lambda system, steps: make_optimizer(name, system=system, steps=steps)
 
 
-def in_batch(
-    make: Callable[[Any, int], Any], system, starts: int, steps: int, seed: int
-):
+def search_in_batch(
+    make: Callable[[hopgym.System, int], Any],
+    system: hopgym.System,
+    starts: int,
+    steps: int,
+    seed: int,
+) -> tuple[float, int, int]:
     """CPU seconds, evaluations until the hits or the end, and hits, of our searches.
 
     A replica that has found the minimum goes on with the others, which is not charged.
     """
-    import jax
-
-    import hopgym
-
     environment = hopgym.Environment(system)
     used: list[float] = []
     result = hopgym.rollout(
@@ -85,9 +86,11 @@ def in_batch(
     return seconds * evaluations / (starts * steps), evaluations, int(hit.sum())
 
 
-def by_pele(system, starts: int, steps: int, seed: int):
-    """The same of pele's basin hopping."""
-    cluster = package("pele.systems", "pele").LJCluster(system.atoms)
+def search_with_pele(
+    system: hopgym.System, starts: int, steps: int, seed: int
+) -> tuple[float, int, int]:
+    """CPU seconds, evaluations and hits of pele's basin hopping."""
+    cluster = import_optional("pele.systems", "pele").LJCluster(system.atoms)
     goal = float(system.reference) + TOLERANCE
     np.random.seed(seed)
     seconds, evaluations, hits = 0.0, 0, 0
@@ -103,71 +106,74 @@ def by_pele(system, starts: int, steps: int, seed: int):
     return seconds, evaluations, hits
 
 
-CONTENDERS: dict[str, Callable] = {
-    "pele": by_pele,
-    "shake": lambda *of: in_batch(shake, *of),
-    "bh-lbfgs": lambda *of: in_batch(of_zoo("bh-lbfgs"), *of),
-    "bh-two-phase": lambda *of: in_batch(of_zoo("bh-two-phase"), *of),
+CONTENDERS: dict[str, Callable[..., tuple[float, int, int]]] = {
+    "pele": search_with_pele,
+    "shake": lambda *of: search_in_batch(make_shake, *of),
+    "bh-lbfgs": lambda *of: search_in_batch(make_of_zoo("bh-lbfgs"), *of),
+    "bh-two-phase": lambda *of: search_in_batch(make_of_zoo("bh-two-phase"), *of),
 }
 
 
-def parser() -> Parser:
+def make_parser() -> Parser:
     """The command line."""
-    result = Parser(prog="speed_search.py", description=(__doc__ or "").splitlines()[0])
-    add = result.add_argument
-    add("--systems", default="LJ-13,LJ-38", help="Lennard-Jones clusters")
-    add("--contenders", default=",".join(CONTENDERS), help=", ".join(CONTENDERS))
-    add("--starts", type=int, default=64, help="of each search, default 64")
-    add("--steps", type=int, default=50_000, help="evaluations at most of each start")
-    add("--seed", type=int, default=0)
+    parser = Parser(prog="speed_search.py", description=(__doc__ or "").splitlines()[0])
+    add = parser.add_argument
+    add(
+        "--systems",
+        type=parse_names,
+        default=["LJ-13", "LJ-38"],
+        help="Lennard-Jones clusters",
+    )
+    add(
+        "--contenders",
+        type=parse_names,
+        default=list(CONTENDERS),
+        help=", ".join(CONTENDERS),
+    )
+    add("--starts", type=parse_count, default=64, help="of each search, default 64")
+    add(
+        "--steps",
+        type=parse_count,
+        default=50_000,
+        help="evaluations at most of each start",
+    )
+    add("--seed", type=parse_seed, default=0)
     add("--core", type=int, help="to be pinned to (default: the first allowed)")
-    add("--out", type=Path, default=Path("results/speed"), metavar="DIR")
-    return result
+    add("--out", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help=OUT_HELP)
+    return parser
 
 
-def chosen(options: argparse.Namespace) -> tuple[list[Any], list[str]]:
-    """Systems and names of contenders.
+def choose_systems(options: argparse.Namespace) -> list[hopgym.System]:
+    """The systems; the contenders are checked.
 
-    **Raises:** `Nonsense` for unknown ones, and without pele if that takes part.
+    **Raises:** `ValueError` for unknown ones, and without pele if that takes part.
     """
-    from hopgym import get_system
-    from hopgym._suggest import unknown_name
-
-    try:
-        systems = [get_system(name) for name in options.systems.split(",")]
-    except (KeyError, ValueError) as error:
-        raise Nonsense(error.args[0]) from None
+    systems = get_systems(options.systems)
     for system in systems:
         if not system.name.startswith("LJ-"):
-            raise Nonsense(f"searches are compared on LJ clusters, not {system.name}")
-    names = options.contenders.split(",")
-    for name in names:
-        if name not in CONTENDERS:
-            raise Nonsense(unknown_name("contender", name, list(CONTENDERS)))
-    if "pele" in names:
-        package("pele.systems", "pele")
-    if min(options.starts, options.steps) < 1:
-        raise Nonsense("--starts and --steps must be positive")
-    return systems, names
+            raise ValueError(f"searches are compared on LJ clusters, not {system.name}")
+    check_names("contender", options.contenders, CONTENDERS)
+    if "pele" in options.contenders:
+        import_optional("pele.systems", "pele")
+    return systems
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure; the exit code: 0, or 2 for nonsense."""
-    options = parser().parse_args(arguments)
+    """Measure; the exit code: 0, or 2 for an invalid command."""
+    parser = make_parser()
+    options = parser.parse_args(arguments)
     try:
-        pin(options.core, 1)
-        one_thread()
-        systems, names = chosen(options)
-        path = options.out / "search.json"
-        prepare(path)
-    except Nonsense as error:
-        print(f"speed_search.py: {error}", file=sys.stderr)
-        return 2
+        pin_to_cores(options.core, 1)
+        use_one_thread()
+        systems = choose_systems(options)
+        path = choose_path(options.out, "search.json")
+    except ValueError as error:
+        parser.error(str(error))
     rows = []
     heads = ("system", "search", "hits", "evaluations", "CPU s", "CPU s per hit")
     print("{:<8}{:<14}{:>9}{:>16}{:>10}{:>16}".format(*heads))
     for system in systems:
-        for name in names:
+        for name in options.contenders:
             seconds, evaluations, hits = CONTENDERS[name](
                 system, options.starts, options.steps, options.seed
             )
@@ -190,8 +196,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{seconds:>10.2f}{per_hit:>16}",
                 flush=True,
             )
-    words = sys.argv[1:] if arguments is None else arguments
-    save(path, ["benchmarks/speed_search.py", *words], rows)
+    write_rows(
+        path, format_command("python benchmarks/speed_search.py", arguments), rows
+    )
     return 0
 
 

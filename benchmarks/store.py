@@ -1,8 +1,9 @@
-"""The results folder: one file for each finished cell, written in one piece.
+"""The results folder: the record of a study, and the cells of unfinished commands.
 
-OUT/cells/<cell>.json   finished cells, of this and of earlier commands
-OUT/failed/<cell>.txt   tracebacks of cells that failed
-OUT/results.json, results.csv and figures: the cells of the last command
+DIR/results.jsonl       the record: a line about the last command, then a cell a line
+DIR/results.csv         the numbers of the cells that were shown last
+DIR/cells/CELL.json     cells as they finish, each written at once
+DIR/failed/CELL.txt     tracebacks of cells that failed
 """
 
 from __future__ import annotations
@@ -12,131 +13,170 @@ import hashlib
 import io
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.columns import CSV, ESSENTIAL, Cell
 from hopgym._atomic_write import atomic_write
 
-SCALARS = (
-    "system",
-    "optimizer",
-    "starts",
-    "steps",
-    "seed",
-    "dtype",
-    "min",
-    "mean",
-    "mean_error",
-    "hits",
-    "hit_rate",
-    "hit_rate_low",
-    "hit_rate_high",
-    "evaluations_to_hit",
-    "final_min",
-    "final_mean",
-    "final_mean_error",
-    "evaluations",
-    "evaluations_post",
-    "seconds",
-    "seconds_post",
-    "compile_seconds",
-    "faults",
-    "not_converged",
-    "reference",
-    "tolerance",
-)
-LISTS = ("energies", "first_hit", "curve")
+RECORD = "results.jsonl"
 
 
-def file_name(text: str) -> str:
-    """`text` with what file systems do not like replaced."""
+def format_file_name(text: str) -> str:
+    """`text` without characters that file systems reject."""
     return re.sub(r"[^\w.+-]+", "_", text)
 
 
-class Store:
-    """A results folder.
+def format_stem(key: dict[str, Any]) -> str:
+    """Name of the file of a cell, without its ending."""
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    budget = f"{key['starts']}x{key['steps']}"
+    parts = (key["system"], key["optimizer"], budget, f"seed{key['seed']}")
+    return format_file_name("__".join((*parts, key["dtype"], digest[:8])))
 
-    **Raises:** `OSError` if it cannot be made or written to.
+
+def read_record(folder: Path) -> tuple[list[Cell], list[str]]:
+    """The cells in `results.jsonl`, and a complaint for each line that is damaged."""
+    path = folder / RECORD
+    lines = path.read_bytes().split(b"\n") if path.exists() else []
+    cells, complaints = [], []
+    for number, line in enumerate(lines, 1):
+        source = f"line {number} of {RECORD}"
+        try:
+            if number == 1:
+                _check_head(line, source)
+            elif line.strip():
+                cells.append(_parse_cell(line, source))
+        except ValueError as error:
+            complaints.append(str(error))
+    return cells, complaints
+
+
+class Store:
+    """A results folder. Its cells are those of the record and those in `cells`.
+
+    Where both have a cell of the same key, the one in `cells` counts.
+
+    **Raises:** `OSError` if the folder cannot be made or written to.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.cells = folder / "cells"
         self.failed = folder / "failed"
-        self.cells.mkdir(parents=True, exist_ok=True)
-        atomic_write(self.cells / ".probe", "")
-        (self.cells / ".probe").unlink()
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic_write(folder / ".probe", "")
+        (folder / ".probe").unlink()
+        recorded, self.complaints = read_record(folder)
+        self._recorded = {format_stem(cell["key"]): cell for cell in recorded}
 
-    def stem(self, key: dict[str, Any]) -> str:
-        """File name of a cell, without its ending."""
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-        budget = f"{key['starts']}x{key['steps']}"
-        parts = (key["system"], key["optimizer"], budget, f"seed{key['seed']}")
-        return file_name("__".join((*parts, key["dtype"], digest[:8])))
-
-    def load(self, key: dict[str, Any]) -> dict[str, Any] | None:
+    def load(self, key: dict[str, Any]) -> Cell | None:
         """The finished cell of that key, or `None`.
 
-        **Raises:** `ValueError` if there is a file that is no such cell.
+        **Raises:** `ValueError` if the file of the cell is damaged.
         """
-        path = self.cells / f"{self.stem(key)}.json"
-        if not path.exists():
-            return None
-        cell = _read(path)
-        if cell["key"] != key:
+        stem = format_stem(key)
+        path = self.cells / f"{stem}.json"
+        cell = _read_cell(path) if path.exists() else self._recorded.get(stem)
+        if cell is not None and cell["key"] != key:
             raise ValueError(f"{path.name} holds another cell")
         return cell
 
-    def load_all(self) -> tuple[list[dict[str, Any]], list[str]]:
-        """All finished cells, oldest first, and complaints about broken files."""
-        found, complaints = [], []
+    def load_all(self) -> tuple[list[Cell], list[str]]:
+        """All finished cells, and complaints about what is damaged.
+
+        Those of the record in its order, then all others, oldest first.
+        """
+        recorded, complaints = read_record(self.folder)
+        finished = {}
         for path in sorted(self.cells.glob("*.json")):
             try:
-                found.append(_read(path))
+                finished[path.stem] = _read_cell(path)
             except ValueError as error:
                 complaints.append(str(error))
-        found.sort(key=lambda cell: cell.get("date", ""))
-        return found, complaints
+        cells = []
+        for cell in recorded:
+            cells.append(finished.pop(format_stem(cell["key"]), cell))
+        cells += sorted(finished.values(), key=lambda cell: cell.get("date") or "")
+        return cells, complaints
 
-    def save(self, key: dict[str, Any], cell: dict[str, Any]) -> None:
+    def save(self, cell: Cell) -> None:
         """Keep a finished cell."""
-        stem = self.stem(key)
-        atomic_write(self.cells / f"{stem}.json", json.dumps({**cell, "key": key}))
+        stem = format_stem(cell["key"])
+        self.cells.mkdir(exist_ok=True)
+        atomic_write(self.cells / f"{stem}.json", json.dumps(cell))
         (self.failed / f"{stem}.txt").unlink(missing_ok=True)
 
     def save_failure(self, stem: str, text: str) -> Path:
         """Keep the traceback of a cell that failed."""
         self.failed.mkdir(exist_ok=True)
-        path = self.failed / f"{file_name(stem)}.txt"
+        path = self.failed / f"{format_file_name(stem)}.txt"
         atomic_write(path, text)
         return path
 
-    def save_results(
+    def save_record(
         self,
         meta: dict[str, Any],
-        cells: list[dict[str, Any]],
-        failures: list[dict[str, str]],
+        cells: Sequence[Cell],
+        failures: Sequence[dict[str, str]] = (),
     ) -> None:
-        """Write `results.json` and `results.csv`, one cell a line."""
-        lines = ",\n".join(json.dumps(cell) for cell in cells)
-        head = json.dumps({"meta": meta, "failures": failures}, indent=1)
-        text = f'{head[:-2]},\n "cells": [\n{lines}\n]\n}}\n'
-        atomic_write(self.folder / "results.json", text)
+        """Write `results.jsonl`.
+
+        **Arguments:**
+
+        - `meta`: about the command.
+        - `cells`: those it asked for. They come last, in this order, after all other
+          cells of the folder.
+        - `failures`: cells that failed.
+        """
+        shown = {format_stem(cell["key"]) for cell in cells}
+        others = [c for c in self.load_all()[0] if format_stem(c["key"]) not in shown]
+        head = {"meta": meta, "failures": list(failures)}
+        lines = [json.dumps(entry) for entry in (head, *others, *cells)]
+        atomic_write(self.folder / RECORD, "\n".join(lines) + "\n")
+
+    def save_csv(self, cells: Sequence[Cell]) -> None:
+        """Write `results.csv` with the numbers of some cells."""
         table = io.StringIO()
         writer: csv.DictWriter[str] = csv.DictWriter(
-            table, SCALARS, extrasaction="ignore", lineterminator="\n"
+            table, CSV, extrasaction="ignore", lineterminator="\n"
         )
         writer.writeheader()
         writer.writerows(cells)
         atomic_write(self.folder / "results.csv", table.getvalue())
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        cell = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path.name} is broken") from error
-    whole = isinstance(cell, dict) and {*SCALARS, *LISTS, "key"} <= cell.keys()
-    if not whole or len(cell["energies"]) != cell["starts"]:
-        raise ValueError(f"{path.name} is incomplete")
+def _read_cell(path: Path) -> Cell:
+    return _parse_cell(path.read_bytes(), path.name)
+
+
+def _check_head(content: bytes, source: str) -> None:
+    if "meta" not in _parse_object(content, source):
+        raise ValueError(f"{source} is incomplete")
+
+
+def _parse_cell(content: bytes, source: str) -> Cell:
+    """A cell from JSON.
+
+    **Raises:** `ValueError` if it is none, or lacks what is essential.
+    """
+    cell = _parse_object(content, source)
+    if not isinstance(cell.get("key"), dict):
+        raise ValueError(f"{source} is incomplete")
+    if not {*ESSENTIAL} <= cell.keys() & cell["key"].keys():
+        raise ValueError(f"{source} is incomplete")
+    for name in ("energies", "first_hit"):
+        if cell.get(name) is not None and len(cell[name]) != cell["starts"]:
+            raise ValueError(f"{source} is incomplete")
     return cell
+
+
+def _parse_object(content: bytes, source: str) -> dict[str, Any]:
+    try:
+        found = json.loads(content)
+    except ValueError as error:
+        raise ValueError(f"{source} is broken") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{source} is broken")
+    return found

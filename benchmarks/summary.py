@@ -1,24 +1,24 @@
-"""The README's table of results, from the committed results.
+"""The README's tables of results, from the committed results.
 
 python benchmarks/summary.py
 """
 
 from __future__ import annotations
 
-import json
+import sys
 from pathlib import Path
 
-from paper import TABLE_2
+if not __package__:  # run as a file
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.columns import Cell
+from benchmarks.paper import TABLE_2
+from benchmarks.store import read_record
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
-def cells(folder: str) -> list[dict]:
-    """The cells of one folder of results."""
-    return json.loads((RESULTS / folder / "results.json").read_text())["cells"]
-
-
-def shown(cell: dict | None) -> str:
+def format_cell(cell: Cell | None) -> str:
     """Mean best energy with its standard error, and hits if there are any."""
     if cell is None:
         return ""
@@ -26,9 +26,16 @@ def shown(cell: dict | None) -> str:
     return text + (f" ({cell['hits']}/{cell['starts']})" if cell["hits"] else "")
 
 
-def table(folder: str, papers: bool) -> str:
-    """Optimizers by systems in Markdown; with the paper's means below if asked for."""
-    found = {(cell["optimizer"], cell["system"]): cell for cell in cells(folder)}
+def format_table(study: str, with_paper: bool) -> str:
+    """Optimizers by systems, in Markdown.
+
+    **Arguments:**
+
+    - `study`: a folder of results.
+    - `with_paper`: whether the paper's means are shown too.
+    """
+    cells, _ = read_record(RESULTS / study)
+    found = {(cell["optimizer"], cell["system"]): cell for cell in cells}
     systems = list(dict.fromkeys(system for _, system in found))
     optimizers = list(dict.fromkeys(optimizer for optimizer, _ in found))
     lines = [
@@ -36,9 +43,9 @@ def table(folder: str, papers: bool) -> str:
         "|---" * (len(systems) + 1) + "|",
     ]
     for optimizer in optimizers:
-        entries = [shown(found.get((optimizer, system))) for system in systems]
+        entries = [format_cell(found.get((optimizer, system))) for system in systems]
         lines.append(f"| `{optimizer}` | {' | '.join(entries)} |")
-    if papers:
+    if with_paper:
         for method in TABLE_2[systems[0]]:
             entries = [f"{TABLE_2[system][method][1]:.2f}" for system in systems]
             lines.append(f"| *paper: {method}* | {' | '.join(entries)} |")
@@ -47,12 +54,13 @@ def table(folder: str, papers: bool) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Print both tables."""
-    print(table("paper", papers=True))
+def main() -> int:
+    """Print both tables; the exit code."""
+    print(format_table("paper", with_paper=True))
     print()
-    print(table("yardstick", papers=False))
+    print(format_table("yardstick", with_paper=False))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,8 +3,8 @@
 python benchmarks/tune.py --systems LJ-13,SW-Si64 --optimizers adam,fire,bh-paper
 python benchmarks/tune.py --write     choose the best and store them with the zoo
 
-Every point of an optimizer's grid is a cell of the benchmark and is kept and resumed
-like one. The best point of a system is the one with the lowest mean energy.
+Every point of an optimizer's grid is a cell of the benchmark, kept and resumed as such.
+The best point of a system is the one with the lowest mean energy.
 """
 
 from __future__ import annotations
@@ -12,22 +12,24 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import command_line
-import jax
-import run_cell
-from plugins import Entry
-from progress import Bar
-from provenance import describe_host
-from store import Store
+if not __package__:  # run as a file
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from benchmarks import run_cell
+from benchmarks.columns import Cell
+from benchmarks.lookup import get_systems
+from benchmarks.plugins import Entry
+from benchmarks.progress import Bar
+from benchmarks.store import Store
 from hopgym._atomic_write import atomic_write
 from hopgym._cli.arguments import Parser, parse_count, parse_names
+from hopgym._cli.devices import use_all_cores
+from hopgym._cli.provenance import describe_run, format_command
 from hopgym.optimizers import zoo
 
 ROOT = Path(__file__).resolve().parent
@@ -74,75 +76,73 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in args.optimizers:
         if name not in GRIDS:
             parser.error(f"no grid for {name!r}; there are {', '.join(GRIDS)}")
-    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+    use_all_cores()
     try:
-        systems = command_line.systems(args.systems)
+        systems = get_systems(args.systems)
         store = Store(args.out)
     except ValueError as error:
         parser.error(str(error))
 
-    sizes = {system.name: system.atoms for system in systems}
+    for complaint in store.complaints:
+        print(f"{complaint}: left out", file=sys.stderr)
     points = []
     for system in systems:
         for name, settings in ((n, s) for n in args.optimizers for s in GRIDS[n]):
-            cell = _cell(store, system, name, settings, args)
-            points.append({**cell, "optimizer": name, "grid": settings})
+            cell = _get_cell(store, system, name, settings, args)
+            points.append(cell)
             print(
                 f"{system.name:12} {name:14} {settings} {cell['mean']:.4f}", flush=True
             )
-    best = _best(points)
+    best = choose_best(points)
     for (name, system), point in best.items():
         print(f"best: {system:12} {name:14} {point['grid']} {point['mean']:.4f}")
-    summary = {
-        "command": command_line.command(),
-        "seed": SEED,
-        **describe_host(),
-        "points": [
-            {k: point[k] for k in ("system", "optimizer", "grid", "starts", "steps")}
-            | {k: point[k] for k in ("mean", "mean_error", "min", "hits", "final_mean")}
-            for point in points
-        ],
-    }
-    atomic_write(args.out / "tuning.json", json.dumps(summary, indent=1) + "\n")
+    command = format_command("python benchmarks/tune.py", arguments)
+    store.save_record({**describe_run(command), "seed": SEED}, points)
     if args.write:
-        table = json.loads(TUNED.read_text())
-        # Other systems of a family get what is best for the largest that was tuned.
-        for (name, system), point in sorted(
-            best.items(), key=lambda item: sizes[item[0][1]]
-        ):
-            settings = table["settings"].setdefault(name, {})
-            settings[system] = settings[system.split("-")[0]] = point["grid"]
-        atomic_write(TUNED, json.dumps(table, indent=1) + "\n")
+        _store_with_zoo(best, {system.name: system.atoms for system in systems})
     return 0
 
 
-def _cell(store: Store, system: Any, name: str, settings: dict, args: Any) -> dict:
+def choose_best(points: Sequence[Cell]) -> dict[tuple[str, str], Cell]:
+    """The point of lowest mean energy for each optimizer and system."""
+    best: dict[tuple[str, str], Cell] = {}
+    for point in points:
+        where = point["optimizer"].partition("(")[0], point["system"]
+        if where not in best or point["mean"] < best[where]["mean"]:
+            best[where] = point
+    return best
+
+
+def _get_cell(
+    store: Store, system: Any, name: str, settings: dict[str, float], args: Any
+) -> Cell:
     """A point of a grid, from the folder if it is there."""
     shown = ",".join(f"{key}={value:g}" for key, value in settings.items())
     entry = Entry(
         f"{name}({shown})",
         lambda system, steps: zoo.build(zoo.ZOO[name], system, steps, **settings),
     )
-    task = run_cell.Task(system, entry, args.starts, args.steps, SEED)
+    spec = run_cell.CellSpec(system, entry, args.starts, args.steps, SEED)
     optimizer = entry.make(system, args.steps)
-    key = run_cell.key(task, optimizer)
-    cell = store.load(key)
+    cell = store.load(run_cell.make_key(spec, optimizer))
     if cell is None:
-        bar = Bar("  ".join(task.name), task.starts, task.steps, sys.stderr)
-        cell = run_cell.run(task, optimizer, bar.update, bar.stage)
+        bar = Bar("  ".join(spec.name), spec.starts, spec.steps, sys.stderr)
+        cell = run_cell.run(spec, optimizer, bar.update, bar.announce)
         bar.clear()
-        store.save(key, cell)
-    return cell
+        store.save(cell)
+    return {**cell, "grid": settings}
 
 
-def _best(points: list[dict]) -> dict[tuple[str, str], dict]:
-    """The point of lowest mean energy for each optimizer and system."""
-    best: dict[tuple[str, str], dict] = {}
-    for point in points:
-        where = point["optimizer"], point["system"]
-        if where not in best or point["mean"] < best[where]["mean"]:
-            best[where] = point
-    return best
+def _store_with_zoo(best: dict[tuple[str, str], Cell], sizes: dict[str, int]) -> None:
+    """Write the best settings to the file that the zoo reads."""
+    table = json.loads(TUNED.read_text())
+    # Other systems of a family get what is best for the largest that was tuned.
+    for (name, system), point in sorted(
+        best.items(), key=lambda item: sizes[item[0][1]]
+    ):
+        settings = table["settings"].setdefault(name, {})
+        settings[system] = settings[system.split("-")[0]] = point["grid"]
+    atomic_write(TUNED, json.dumps(table, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,9 @@
 
 python benchmarks/validate.py runs/a/best.eqx runs/a/weights.eqx learn2hop-lj13-esmc
 
-Starts are those of seed 1000: neither training nor the benchmark, whose seeds are 0 by
-default, sees them. Prints a line for each optimizer and system, the mean energy of the
-best structures after a quench, and appends it to a file of JSON lines if `--out` names
-one.
+The starts are those of seed 1000, which neither training nor the benchmark uses (their
+seeds are 0 by default). Prints a line for each optimizer and system, the mean energy of
+the best structures after a quench, and appends it to a file of JSON lines, `--out`.
 """
 
 from __future__ import annotations
@@ -15,6 +14,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import jax
+import numpy as np
+
+if not __package__:  # run as a file
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.lookup import check_names
+from hopgym import Environment, get_system, quench, rollout
+from hopgym._cli.arguments import Parser, parse_names
+from hopgym.optimizers import load
 
 SEED = 1000
 # Starts and steps by system.
@@ -27,13 +37,8 @@ PLAN = {
 }
 
 
-def validated(name: str, optimizer: Any, system: str) -> dict[str, Any]:
-    """One line: how an optimizer does on a system."""
-    import jax
-    import numpy as np
-
-    from hopgym import Environment, get_system, quench, rollout
-
+def validate(name: str, optimizer: Any, system: str) -> dict[str, Any]:
+    """How an optimizer does on a system: a line of the results."""
     starts, steps = PLAN[system]
     landscape = get_system(system)
     result = rollout(
@@ -55,35 +60,30 @@ def validated(name: str, optimizer: Any, system: str) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Validate; the exit code: 0, or 2 for nonsense."""
-    from hopgym._cli.arguments import Parser
-    from hopgym._suggest import unknown_name
-    from hopgym.optimizers import load
-
-    options = Parser(prog="validate.py", description=(__doc__ or "").splitlines()[0])
-    options.add_argument("optimizers", nargs="+", help="names, or files of weights")
-    options.add_argument("--systems", default=",".join(PLAN), help="of the plan")
-    options.add_argument("--out", type=Path, help="file to append to")
-    given = options.parse_args(arguments)
-    systems = given.systems.split(",")
-    for system in systems:
-        if system not in PLAN:
-            options.error(unknown_name("system", system, list(PLAN)))
+    """Validate; the exit code: 0, or 2 for an invalid command."""
+    parser = Parser(prog="validate.py", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("optimizers", nargs="+", help="names, or files of weights")
+    parser.add_argument(
+        "--systems", metavar="A,B", type=parse_names, default=list(PLAN)
+    )
+    parser.add_argument("--out", type=Path, help="file to append to")
+    options = parser.parse_args(arguments)
     try:
-        loaded = {name: load(name) for name in given.optimizers}
+        check_names("system", options.systems, PLAN)
+        loaded = {name: load(name) for name in options.optimizers}
     except (OSError, KeyError, ValueError) as error:
-        options.error(str(error.args[-1] if isinstance(error, KeyError) else error))
+        parser.error(str(error.args[-1] if isinstance(error, KeyError) else error))
     for name, optimizer in loaded.items():
-        for system in systems:
-            line = validated(name, optimizer, system)
+        for system in options.systems:
+            line = validate(name, optimizer, system)
             print(
                 f"{name}  {system}  mean {line['mean']:.3f} ± "
                 f"{line['mean_error']:.3f}  min {line['min']:.3f}  hits "
                 f"{line['hits']}/{line['starts']}",
                 flush=True,
             )
-            if given.out is not None:
-                with given.out.open("a") as stream:
+            if options.out is not None:
+                with options.out.open("a") as stream:
                     stream.write(json.dumps(line) + "\n")
     return 0
 

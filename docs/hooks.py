@@ -6,7 +6,7 @@ from mkdocs.structure.files import File
 
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
 PICTURES = {
-    "cost.png": "speed/2026-11-26-zen5/cost.png",
+    "cost.png": "speed/current/cost.png",
     "curves-LJ-13.png": "paper/curves-LJ-13.png",
     "curves-LJ-75.png": "paper/curves-LJ-75.png",
     "minima-LJ-75.png": "paper/minima-LJ-75.png",

@@ -9,11 +9,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from hopgym import rollout
+from hopgym._cli.provenance import describe_host
 from hopgym.optimizers import LBFGS, GradientDescent
 from hopgym.rl import play
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
-from provenance import describe_host
 
 
 def others(params, key, evaluations):

@@ -1,19 +1,10 @@
 """The figure that compares strategies of meta-training."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-
-
-@pytest.fixture
-def figure3(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    yield __import__("figure3")
-    sys.modules.pop("figure3")
+from benchmarks import figure3
 
 
 def run(folder, name, losses):
@@ -28,7 +19,7 @@ def run(folder, name, losses):
     (folder / name / "metrics.jsonl").write_text(text)
 
 
-def test_means_over_seeds(figure3, tmp_path, capsys):
+def test_means_over_seeds(tmp_path, capsys):
     run(tmp_path, "es-unbounded-0", [-0.8, -0.9])
     run(tmp_path, "ga-0", [-0.8, -1.0, -0.9])
     run(tmp_path, "ga-1", [-0.8, -0.9, -0.7])
@@ -47,7 +38,7 @@ def test_means_over_seeds(figure3, tmp_path, capsys):
     assert "GA" in capsys.readouterr().out
 
 
-def test_nothing_to_draw(figure3, tmp_path, capsys):
+def test_nothing_to_draw(tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         figure3.main([str(tmp_path)])
     assert stopped.value.code == 2

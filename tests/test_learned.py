@@ -2,7 +2,6 @@
 
 import json
 import warnings
-from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -15,6 +14,7 @@ from kernel_cases import needs_kernels
 from optimizer_runs import descend, environment, finite, overlapping, start
 
 import hopgym
+from benchmarks.timing import reference_step
 from hopgym.context import Context
 from hopgym.optimizers import (
     FEATURES,
@@ -37,15 +37,7 @@ from hopgym.optimizers.learned import mlp_opt, new
 from hopgym.optimizers.learned.input_scaling import direction, log_magnitude, logarithm
 from hopgym.optimizers.learned.radial import CUTOFF, ETAS, radial_functions
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 KEY = jax.random.key(7)
-
-
-@pytest.fixture(scope="module")
-def naive():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        yield __import__("naive")
 
 
 def perturbed(model, size=0.1):
@@ -168,7 +160,7 @@ def test_radial_functions_in_single_precision_and_of_far_atoms(backend, by):
         ("LJ-7", {"features": ("gradients", "step", "adam")}),
     ],
 )
-def test_twenty_steps_are_those_of_the_definition(naive, name, options):
+def test_twenty_steps_are_those_of_the_definition(name, options):
     env = environment(name)
     model = perturbed(Learn2Hop(KEY, **options))
     context = env.context
@@ -179,12 +171,12 @@ def test_twenty_steps_are_those_of_the_definition(naive, name, options):
 
         def step(_, carry):
             state, opt_state = carry
-            moved, opt_state = naive.update(
+            moved, opt_state = reference_step.update(
                 model, state.gradient, opt_state, state.positions, context
             )
             return env.step(state, moved), opt_state
 
-        carry = (state, naive.init(positions))
+        carry = (state, reference_step.init(positions))
         return jax.lax.fori_loop(0, 20, step, carry)[0].positions
 
     fast = eqx.filter_jit(lambda model, x: descend(env, model, x, 20).positions)

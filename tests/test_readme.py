@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import goals, summary
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -45,20 +47,23 @@ def test_own_optimizer_runs(tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["paper", "yardstick"])
-def test_tables_are_the_committed_results(folder, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    import summary
-
-    assert summary.table(folder, papers=folder == "paper") in README
+def test_tables_are_the_committed_results(folder):
+    assert summary.format_table(folder, with_paper=folder == "paper") in README
 
 
-def test_table_of_goals_is_the_committed_result(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    import goals
-
-    table = goals.table()
+def test_table_of_goals_is_the_committed_result():
+    table = goals.format_goals()
     assert table in README and "not measured" not in table
-    assert goals.searches() in README and f"{goals.update():.2f} s" in README
+    assert goals.format_searches() in README
+    assert f"{goals.measure_update():.2f} s" in README
+
+
+@pytest.mark.parametrize("name", ["summary", "goals", "columns"])
+def test_tables_are_printed(name, tmp_path):
+    """By the file from any folder, and by the module from the root."""
+    by_file = printed(str(ROOT / "benchmarks" / f"{name}.py"), cwd=tmp_path)
+    assert by_file == printed("-m", f"benchmarks.{name}", cwd=ROOT)
+    assert by_file.startswith("| ")
 
 
 def test_files_named_in_the_readme_exist():

@@ -10,43 +10,46 @@ import jax
 import numpy as np
 import pytest
 
+from benchmarks import speed, speed_figure, speed_quench, speed_search
+from benchmarks.timing import external
+from benchmarks.timing.files import read_rows
+from benchmarks.timing.implementations import CONTENDERS, Unsupported
 from hopgym import get_system, native
 from hopgym.potentials import stillinger_weber
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "speed"
 TINY = ("--systems", "LJ-4", "--batch", "4", "--rounds", "1", "--seconds", "0.01")
+COST = ("sizes", "batches")
 PINS = hasattr(os, "sched_setaffinity")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def pinned(monkeypatch):
-    """The cores that the process was pinned to; it was not really."""
+    """The cores that the process was pinned to; it was not really.
+
+    What a command does to the process is undone.
+    """
     cores = []
     if PINS:
         monkeypatch.setattr(os, "sched_setaffinity", lambda _, to: cores.append(to))
-    return cores
-
-
-@pytest.fixture
-def speed(monkeypatch, pinned):
-    """The module; what its `main` does to the process is undone."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
     monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))
     precise = jax.config.jax_enable_x64
-    yield __import__("speed")
+    yield cores
     jax.config.update("jax_enable_x64", precise)
 
 
 @pytest.fixture
-def refused(speed, tmp_path, capsys, monkeypatch):
+def refused(tmp_path, capsys, monkeypatch):
     """`refused(arguments)` is the only line said; nothing was measured or written."""
 
     def run(*arguments):
         with monkeypatch.context() as patch:
             patch.chdir(tmp_path)
-            patch.setattr(speed, "compare", None)
+            patch.setattr(speed, "measure_system", None)
             before = sorted(tmp_path.rglob("*"))
-            assert speed.main(arguments) == 2
+            with pytest.raises(SystemExit) as stopped:
+                speed.main(arguments)
+            assert stopped.value.code == 2
         assert sorted(tmp_path.rglob("*")) == before
         printed = capsys.readouterr()
         assert not printed.out and printed.err.count("\n") == 1
@@ -59,7 +62,7 @@ def rows(out):
     return json.loads((out / "speed.json").read_text())["rows"]
 
 
-def test_rows(speed, pinned, tmp_path, capsys):
+def test_rows(pinned, tmp_path, capsys):
     out = tmp_path / "new" / "folder"
     assert speed.main([*TINY, "--contenders", "xla", "--out", str(out)]) == 0
     first, again = rows(out)
@@ -78,7 +81,7 @@ def test_rows(speed, pinned, tmp_path, capsys):
     assert pinned == ([{min(os.sched_getaffinity(0))}] if PINS else [])
 
 
-def test_the_base_is_jax_md(speed, tmp_path):
+def test_the_base_is_jax_md(tmp_path):
     pytest.importorskip("jax_md")
     arguments = [*TINY, "--contenders", "xla,jax-md", "--dtype", "float64"]
     assert speed.main([*arguments, "--out", str(tmp_path)]) == 0
@@ -91,7 +94,7 @@ def test_the_base_is_jax_md(speed, tmp_path):
     assert 0 < found["xla"]["difference"]["forces"] < 1e-10
 
 
-def test_contenders_that_disagree_are_not_timed(speed, tmp_path, capsys, monkeypatch):
+def test_contenders_that_disagree_are_not_timed(tmp_path, capsys, monkeypatch):
     def weaker(system):
         def evaluate(positions):
             energy, gradient = system.energy_and_gradient(positions)
@@ -99,7 +102,7 @@ def test_contenders_that_disagree_are_not_timed(speed, tmp_path, capsys, monkeyp
 
         return evaluate
 
-    monkeypatch.setitem(speed.CONTENDERS, "native", weaker)
+    monkeypatch.setitem(CONTENDERS, "native", weaker)
     arguments = [*TINY, "--contenders", "xla,native", "--out", str(tmp_path)]
     assert speed.main(arguments) == 1
     said = capsys.readouterr().err
@@ -111,17 +114,18 @@ def test_contenders_that_disagree_are_not_timed(speed, tmp_path, capsys, monkeyp
     ("arguments", "message"),
     [
         (["--systems", "LJ13"], "unknown system 'LJ13'; did you mean 'LJ-13'"),
-        (["--systems", "LJ-4,"], "unknown system ''"),
+        (["--systems", ","], "no systems to run"),
+        (["--contenders", ","], "no contenders to run"),
         (["--contenders", "xlb"], "unknown contender 'xlb'; did you mean 'xla'"),
-        (["--rounds", "0"], "--rounds and --cores must be positive"),
-        (["--cores", "0"], "--rounds and --cores must be positive"),
+        (["--rounds", "0"], "argument --rounds: must be between 1"),
+        (["--cores", "0"], "argument --cores: must be between 1"),
         (["--cores", "2"], "on several cores only native is measured"),
-        (["--rounds", "many"], "argument --rounds: invalid int value: 'many'"),
-        (["--batch", "-4"], "--batch must be positive numbers, got '-4'"),
-        (["--batch", "4,many"], "--batch must be positive numbers, got '4,many'"),
-        (["--seconds", "0"], "--seconds must be positive"),
-        (["--seconds", "nan"], "--seconds must be positive"),
-        (["--seconds", "inf"], "--seconds must be positive"),
+        (["--rounds", "many"], "argument --rounds: 'many' is not an integer"),
+        (["--batch", "-4"], "argument --batch: must be between 1"),
+        (["--batch", "4,many"], "argument --batch: 'many' is not an integer"),
+        (["--seconds", "0"], "argument --seconds: must be positive"),
+        (["--seconds", "nan"], "argument --seconds: must be positive"),
+        (["--seconds", "inf"], "argument --seconds: must be positive"),
         (["--dtype", "float16"], "invalid choice: 'float16'"),
         (["--bogus"], "unrecognized arguments"),
     ],
@@ -160,7 +164,7 @@ def test_results_that_cannot_be_written(refused, tmp_path):
         assert "cannot write" in refused(*TINY, "--contenders", "xla", "--out", out)
 
 
-def test_learned_steps(speed, tmp_path):
+def test_learned_steps(tmp_path):
     pytest.importorskip("jax_md")
     arguments = [*TINY, "--what", "learned-step", "--contenders", "xla,naive"]
     assert speed.main([*arguments, "--out", str(tmp_path)]) == 0
@@ -176,7 +180,7 @@ def test_learned_steps(speed, tmp_path):
 
 @pytest.mark.skipif(native._library()[0] is None, reason="there are no kernels")
 @pytest.mark.parametrize("what", ["energy", "atom-energies", "radial", "learned-step"])
-def test_kernels_take_part(speed, tmp_path, what):
+def test_kernels_take_part(tmp_path, what):
     arguments = [*TINY, "--what", what, "--contenders", "native,xla"]
     assert speed.main([*arguments, "--out", str(tmp_path)]) == 0
     found = {row["contender"]: row for row in rows(tmp_path)}
@@ -189,7 +193,7 @@ def test_kernels_take_part(speed, tmp_path, what):
 @pytest.mark.skipif(
     not PINS or len(os.sched_getaffinity(0)) < 2, reason="there is one core"
 )
-def test_several_cores_against_one(speed, pinned, tmp_path):
+def test_several_cores_against_one(pinned, tmp_path):
     arguments = [*TINY, "--cores", "2", "--batch", "4,6", "--out", str(tmp_path)]
     assert speed.main(arguments) == 0
     names = ["one core", "one core, halves", "2 cores", "one core again"]
@@ -203,7 +207,7 @@ def test_several_cores_against_one(speed, pinned, tmp_path):
     assert len(pinned[0]) == 2
 
 
-def test_peers_compute_the_same(speed, tmp_path):
+def test_peers_compute_the_same(tmp_path):
     pytest.importorskip("ase")
     arguments = [*TINY, "--contenders", "xla,numpy,ase", "--dtype", "float64"]
     assert speed.main([*arguments, "--out", str(tmp_path)]) == 0
@@ -213,13 +217,13 @@ def test_peers_compute_the_same(speed, tmp_path):
         assert 0 < found[name]["difference"]["forces"] < 1e-10
 
 
-def test_lammps_computes_the_same(speed, tmp_path):
+def test_lammps_computes_the_same(tmp_path):
     system = get_system("LJ-13")
     try:
-        theirs = speed.peers.lammps(system)
-    except speed.Nonsense as reason:
+        theirs = external.make_lammps(system)
+    except Unsupported as reason:
         pytest.skip(str(reason))
-    ours = speed.peers.numpy(system)
+    ours = external.make_numpy(system)
     for seed, size in enumerate((1, 2, 100, 1)):  # every time at the new positions
         positions = np.random.default_rng(seed).uniform(-size, size, (13, 3))
         energy, gradient = ours(positions)
@@ -258,7 +262,7 @@ def test_peers_that_cannot_take_part(refused, monkeypatch):
     assert "compared on LJ clusters, not SW-Si8" in said
 
 
-def test_radial_functions_of_jax_md(speed, tmp_path):
+def test_radial_functions_of_jax_md(tmp_path):
     pytest.importorskip("jax_md")
     arguments = [*TINY, "--what", "radial", "--contenders", "xla,jax-md"]
     assert speed.main([*arguments, "--out", str(tmp_path)]) == 0
@@ -278,23 +282,32 @@ def test_learned_steps_of_other_potentials_are_refused(refused):
     assert "compared on LJ clusters, not SW-Si8" in refused(*arguments)
 
 
-def test_figure_of_cost(monkeypatch, tmp_path, capsys):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    speed_figure = __import__("speed_figure")
-    days = sorted((BENCHMARKS / "results" / "speed").glob("*/sizes/speed.json"))
-    sizes = days[-1]
-    batches = sizes.parents[1] / "batches" / "speed.json"
-    out = tmp_path / "cost.png"
-    assert speed_figure.main([str(sizes), str(batches), str(out)]) == 0
-    assert out.read_bytes().startswith(b"\x89PNG")
-    assert speed_figure.main(["only one"]) == 2
-    assert speed_figure.main([str(tmp_path / "no.json"), str(batches), str(out)]) == 2
-    assert "no.json" in capsys.readouterr().err
+def test_figure_of_cost(tmp_path, capsys):
+    sizes, batches = (str(RESULTS / f"current/{name}.json") for name in COST)
+    out = str(tmp_path / "cost.png")
+    assert speed_figure.main([sizes, batches, out]) == 0
+    assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
+    capsys.readouterr()
+    (tmp_path / "bad.json").write_text('{"rows": ')
+    for arguments, said in (
+        (["only one"], "required"),
+        ([str(tmp_path / "no.json"), batches, out], "no.json"),
+        ([str(tmp_path / "bad.json"), batches, out], "bad.json is damaged"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            speed_figure.main(arguments)
+        assert stopped.value.code == 2
+        printed = capsys.readouterr().err
+        assert said in printed and printed.count("\n") == 1
 
 
-def test_searches(speed, tmp_path, capsys):
-    import speed_search
+def test_results_in_a_file_of_a_name(tmp_path):
+    out = tmp_path / "new" / "energy.json"
+    assert speed.main([*TINY, "--contenders", "xla", "--out", str(out)]) == 0
+    assert [row["contender"] for row in read_rows(out)] == ["xla", "xla again"]
 
+
+def test_searches(tmp_path, capsys):
     arguments = ["--systems", "LJ-6", "--contenders", "shake", "--out", str(tmp_path)]
     arguments += ["--starts", "4", "--steps", "2000"]
     assert speed_search.main(arguments) == 0
@@ -304,9 +317,7 @@ def test_searches(speed, tmp_path, capsys):
     assert "4/4" in capsys.readouterr().out
 
 
-def test_quenches(speed, tmp_path, capsys):
-    import speed_quench
-
+def test_quenches(tmp_path, capsys):
     arguments = ["--systems", "LJ-4", "--contenders", "xla", "--out", str(tmp_path)]
     arguments += ["--structures", "5", "--rounds", "1"]
     assert speed_quench.main(arguments) == 0
@@ -323,13 +334,13 @@ def test_quenches(speed, tmp_path, capsys):
         (["--systems", "LJ-x", "--contenders", "xla"], "LJ-x"),
         (["--systems", "SW-Si64", "--contenders", "pele"], "LJ clusters, not SW-Si64"),
         (["--contenders", "nativ"], "did you mean 'native'"),
-        (["--rounds", "0", "--contenders", "xla"], "must be positive"),
+        (["--rounds", "0", "--contenders", "xla"], "must be between 1"),
     ],
 )
-def test_quenches_that_make_no_sense(speed, tmp_path, capsys, arguments, said):
-    import speed_quench
-
-    assert speed_quench.main([*arguments, "--out", str(tmp_path)]) == 2
+def test_quenches_that_are_refused(tmp_path, capsys, arguments, said):
+    with pytest.raises(SystemExit) as stopped:
+        speed_quench.main([*arguments, "--out", str(tmp_path)])
+    assert stopped.value.code == 2
     assert said in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
@@ -338,12 +349,12 @@ def test_quenches_that_make_no_sense(speed, tmp_path, capsys, arguments, said):
     [
         (["--systems", "SW-Si64"], "LJ clusters, not SW-Si64"),
         (["--contenders", "shakes"], "did you mean 'shake'"),
-        (["--starts", "0"], "must be positive"),
+        (["--starts", "0"], "must be between 1"),
     ],
 )
-def test_searches_that_make_no_sense(speed, tmp_path, capsys, arguments, said):
-    import speed_search
-
+def test_searches_that_are_refused(tmp_path, capsys, arguments, said):
     rest = [] if "--contenders" in arguments else ["--contenders", "shake"]
-    assert speed_search.main([*arguments, *rest, "--out", str(tmp_path)]) == 2
+    with pytest.raises(SystemExit) as stopped:
+        speed_search.main([*arguments, *rest, "--out", str(tmp_path)])
+    assert stopped.value.code == 2
     assert said in capsys.readouterr().err and not list(tmp_path.iterdir())

@@ -1,24 +1,23 @@
 """Tuning: the best of a grid is what is stored."""
 
 import json
-from pathlib import Path
 
 import pytest
+from benchmark_runs import read_results
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks import run_cell, tune
 
 
-@pytest.fixture
-def tune(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    import tune
-
-    monkeypatch.setattr(tune.jax.config, "update", lambda *_: None)
-    monkeypatch.setattr(tune, "TUNED", tmp_path / "tuned.json")
+@pytest.fixture(autouse=True)
+def tuned(monkeypatch, tmp_path):
+    """The file that the zoo reads, another one here; and a small grid."""
+    path = tmp_path / "tuned.json"
+    path.write_text('{"about": "", "settings": {"adam": {"LJ": {}}}}')
+    monkeypatch.setattr(tune, "use_all_cores", lambda: None)
+    monkeypatch.setattr(tune, "TUNED", path)
     grid = [{"rate": 0.0}, {"rate": 1e-3}, {"rate": 1e-2}]
     monkeypatch.setattr(tune, "GRIDS", {"gd": grid})
-    tune.TUNED.write_text('{"about": "", "settings": {"adam": {"LJ": {}}}}')
-    return tune
+    return path
 
 
 def arguments(tmp_path, *more):
@@ -26,28 +25,26 @@ def arguments(tmp_path, *more):
     return ["--systems", "LJ-9,LJ-10", *out, *more]
 
 
-def test_the_best_is_stored_for_systems_and_families(tune, tmp_path, capsys):
+def test_the_best_is_stored_for_systems_and_families(
+    tuned, tmp_path, capsys, monkeypatch
+):
     assert tune.main(arguments(tmp_path, "--write")) == 0
-    summary = json.loads((tmp_path / "out" / "tuning.json").read_text())
-    points = summary["points"]
+    points = read_results(tmp_path / "out")["cells"]
     assert len(points) == 6
+    assert points[1]["optimizer"] == "gd(rate=0.001)"
     best = {}
     for system in ("LJ-9", "LJ-10"):
         own = [point for point in points if point["system"] == system]
         assert len({point["mean"] for point in own}) > 1
         best[system] = min(own, key=lambda point: point["mean"])["grid"]
-    assert json.loads(tune.TUNED.read_text())["settings"] == {
+    assert json.loads(tuned.read_text())["settings"] == {
         "adam": {"LJ": {}},
         "gd": {**best, "LJ": best["LJ-10"]},
     }
     # A second run computes nothing and says the same.
     printed = capsys.readouterr().out
-    monkey = tune.run_cell.run
-    tune.run_cell.run = None
-    try:
-        assert tune.main(arguments(tmp_path)) == 0
-    finally:
-        tune.run_cell.run = monkey
+    monkeypatch.setattr(run_cell, "run", None)
+    assert tune.main(arguments(tmp_path)) == 0
     assert capsys.readouterr().out == printed
 
 
@@ -59,7 +56,7 @@ def test_the_best_is_stored_for_systems_and_families(tune, tmp_path, capsys):
         (["--starts", "0"], "must be between"),
     ],
 )
-def test_nonsense_is_refused(tune, tmp_path, capsys, wrong, message):
+def test_bad_input(tmp_path, capsys, wrong, message):
     with pytest.raises(SystemExit) as stopped:
         tune.main([*arguments(tmp_path), *wrong])
     assert stopped.value.code == 2

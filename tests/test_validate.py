@@ -1,20 +1,13 @@
 """Choosing between trained optimizers."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+from benchmarks import validate
 
 
-@pytest.fixture
-def validate(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return __import__("validate")
-
-
-def test_a_line_for_each_optimizer_and_system(validate, tmp_path, capsys, monkeypatch):
+def test_a_line_for_each_optimizer_and_system(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(validate.PLAN, "LJ-4", (3, 200))
     out = tmp_path / "lines.jsonl"
     names = ["learn2hop-lj13-esmc", "learn2hop-lj13-ga"]
@@ -36,7 +29,7 @@ def test_a_line_for_each_optimizer_and_system(validate, tmp_path, capsys, monkey
         ([], "required: optimizers"),
     ],
 )
-def test_bad_input(validate, arguments, message, capsys):
+def test_bad_input(arguments, message, capsys):
     with pytest.raises(SystemExit) as ended:
         validate.main(arguments)
     assert ended.value.code == 2

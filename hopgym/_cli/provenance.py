@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,6 +16,17 @@ import jax
 from hopgym import native
 
 PACKAGES = ("hopgym", "jax", "jaxlib", "equinox", "evosax", "optax", "numpy")
+
+
+def format_command(program: str, arguments: Sequence[str] | None) -> str:
+    """The command as it was typed.
+
+    **Arguments:**
+
+    - `program`: such as `python -m hopgym.search`.
+    - `arguments`: those of `main`; `None` for those of the process.
+    """
+    return " ".join([program, *(sys.argv[1:] if arguments is None else arguments)])
 
 
 def describe_run(command: str, packages: Sequence[str] = ()) -> dict[str, Any]:

@@ -1,0 +1,39 @@
+"""Systems and other things by name, with one-line errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hopgym import System, get_system
+from hopgym._suggest import unknown_name
+
+
+def get_systems(names: Iterable[str]) -> list[System]:
+    """The systems of these names, without duplicates.
+
+    **Raises:** `ValueError` for an unknown or invalid name, and without any name.
+    """
+    try:
+        found = [get_system(name) for name in names]
+    except KeyError as error:
+        raise ValueError(error.args[0]) from error
+    if not found:
+        raise ValueError("no systems to run")
+    return list({system.name: system for system in found}.values())
+
+
+def check_names(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Check that all names are known.
+
+    **Arguments:**
+
+    - `kind`: what has these names, for the message.
+
+    **Raises:** `ValueError` for one that is not, or without any name.
+    """
+    names, known = list(names), list(known)
+    if not names:
+        raise ValueError(f"no {kind}s to run")
+    for name in names:
+        if name not in known:
+            raise ValueError(unknown_name(kind, name, known))

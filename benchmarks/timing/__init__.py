@@ -1,0 +1,1 @@
+"""Timing of energies, learned steps and quenches by several implementations."""

@@ -1,0 +1,53 @@
+"""Files of measurements: rows, and how they were made."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hopgym._atomic_write import atomic_write
+from hopgym._cli.provenance import describe_run
+
+DEFAULT_FOLDER = Path("results/speed")
+OUT_HELP = f"a folder, or a file that ends in .json; default {DEFAULT_FOLDER}"
+
+
+def choose_path(out: Path, name: str) -> Path:
+    """The file to write: `out` itself if it ends in .json, else `name` in that folder.
+
+    The folder is made.
+
+    **Raises:** `ValueError` if it cannot be made or written to.
+    """
+    path = out if out.suffix == ".json" else out / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise ValueError(f"cannot write to {path.parent}: {error.strerror}") from None
+    if path.is_dir():
+        raise ValueError(f"cannot write {path}: it is a folder")
+    return path
+
+
+def write_rows(
+    path: Path, command: str, rows: list[dict[str, Any]], **meta: Any
+) -> None:
+    """Write rows and how they were made, and say so."""
+    meta = {**describe_run(command), **meta}
+    atomic_write(path, json.dumps({"meta": meta, "rows": rows}, indent=1) + "\n")
+    print(f"{path} written")
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of such a file.
+
+    **Raises:** `OSError` if it cannot be read, `ValueError` if it is damaged.
+    """
+    try:
+        return json.loads(path.read_text())["rows"]
+    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError):
+        raise ValueError(f"{path} is damaged") from None

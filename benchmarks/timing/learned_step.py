@@ -1,0 +1,96 @@
+"""Steps of the learned optimizer by several implementations.
+
+A step is an evaluation, the inputs, the network and the displacement. All replicas have
+the same weights. `naive` is the definition as it reads, with jax-md's energy. All are
+compared with the same forces: inputs are logarithms, and single precision leaves few
+correct digits, different ones in each code, in a small component of a force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+
+from benchmarks.timing import reference_step
+from benchmarks.timing.implementations import Programs
+from hopgym import Environment, System
+from hopgym.environment import take_step
+from hopgym.optimizers import Learn2Hop
+
+OUTPUT_SCALE = 0.03  # weights of the output, so that structures stay what they are
+
+
+def make_programs(
+    name: str, system: System, forces: Callable, reference: Callable
+) -> Programs:
+    """Programs of learned steps.
+
+    **Arguments:**
+
+    - `name`: `naive`, or a backend of this package.
+    - `forces`: `positions -> energy, gradient` for comparisons.
+    - `reference`: the same for timing `naive`.
+    """
+    environment = Environment(system)
+    context = environment.context
+    model = make_network()
+    key = jax.random.key(0)
+
+    def init_optimizer(positions):
+        if name == "naive":
+            return reference_step.init(positions)
+        return model.init(positions, key=key, context=context)
+
+    def step(carry, evaluate):
+        positions, opt_state = carry
+        value, gradient = evaluate(positions)
+        if name == "naive":
+            moved, opt_state = reference_step.update(
+                model, gradient, opt_state, positions, context
+            )
+        else:
+            moved, opt_state = model.update(
+                gradient, opt_state, positions, value=value, context=context
+            )
+        return positions + moved, opt_state
+
+    def repeat(begin, step, last):
+        @jax.jit
+        def take_steps(positions, steps):
+            carry, _ = jax.lax.fori_loop(
+                0, steps, lambda _, c: jax.vmap(step)(c), jax.vmap(begin)(positions)
+            )
+            return last(carry)
+
+        return take_steps
+
+    def start(positions):
+        return positions, init_optimizer(positions)
+
+    walk = repeat(start, lambda carry: step(carry, forces), lambda last: last)
+
+    def first(positions):
+        return walk(positions, 1) - positions
+
+    if name == "naive":
+        run = repeat(start, lambda carry: step(carry, reference), lambda last: last)
+    else:
+        run = repeat(
+            lambda positions: (
+                environment.reset(key, positions),
+                init_optimizer(positions),
+            ),
+            lambda carry: take_step(environment, model, *carry),
+            lambda state: state.positions,
+        )
+    return Programs(first, run, walk)
+
+
+def make_network() -> Learn2Hop:
+    """A network that ignores species, with small random outputs."""
+    key = jax.random.key(0)
+    model = Learn2Hop(key, kinds=1)
+    network = model.network
+    output = OUTPUT_SCALE * jax.random.normal(key, network.output.shape)
+    return jax.tree.map(lambda x: output if x is network.output else x, model)
