@@ -1,4 +1,4 @@
-"""The README's tables of results, from the committed results.
+"""The tables of results in README and documentation, from the committed results.
 
 python benchmarks/summary.py
 """
@@ -6,13 +6,14 @@ python benchmarks/summary.py
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 if not __package__:  # run as a file
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.columns import Cell
-from benchmarks.paper import TABLE_2
+from benchmarks.paper import METHODS, TABLE_2
 from benchmarks.store import read_record
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -26,18 +27,21 @@ def format_cell(cell: Cell | None) -> str:
     return text + (f" ({cell['hits']}/{cell['starts']})" if cell["hits"] else "")
 
 
-def format_table(study: str, with_paper: bool) -> str:
+def format_table(
+    study: str, optimizers: Sequence[str] = (), methods: Sequence[str] = ()
+) -> str:
     """Optimizers by systems, in Markdown.
 
     **Arguments:**
 
     - `study`: a folder of results.
-    - `with_paper`: whether the paper's means are shown too.
+    - `optimizers`: by default all that there are.
+    - `methods`: of the paper, whose means are shown too.
     """
     cells, _ = read_record(RESULTS / study)
     found = {(cell["optimizer"], cell["system"]): cell for cell in cells}
     systems = list(dict.fromkeys(system for _, system in found))
-    optimizers = list(dict.fromkeys(optimizer for optimizer, _ in found))
+    optimizers = optimizers or list(dict.fromkeys(optimizer for optimizer, _ in found))
     lines = [
         f"| optimizer | {' | '.join(systems)} |",
         "|---" * (len(systems) + 1) + "|",
@@ -45,20 +49,29 @@ def format_table(study: str, with_paper: bool) -> str:
     for optimizer in optimizers:
         entries = [format_cell(found.get((optimizer, system))) for system in systems]
         lines.append(f"| `{optimizer}` | {' | '.join(entries)} |")
-    if with_paper:
-        for method in TABLE_2[systems[0]]:
-            entries = [f"{TABLE_2[system][method][1]:.2f}" for system in systems]
-            lines.append(f"| *paper: {method}* | {' | '.join(entries)} |")
+    for method in methods:
+        entries = [f"{TABLE_2[system][method][1]:.2f}" for system in systems]
+        lines.append(f"| *paper: {method}* | {' | '.join(entries)} |")
     known = [found[optimizers[0], system]["reference"] for system in systems]
     lines.append("| lowest known | " + " | ".join(f"{e:.2f}" for e in known) + " |")
     return "\n".join(lines)
 
 
+# Of the optimizers and of the paper's methods, those in the README.
+SELECTED = (
+    *("adam", "fire", "random-restart", "annealing", "bh-paper", "bh-lbfgs"),
+    *("bh-two-phase", "learn2hop-lj13-esmc", "learn2hop-lj-set"),
+)
+TABLES = (
+    lambda: format_table("paper", SELECTED, ("BH", "ESMC")),
+    lambda: format_table("paper", methods=METHODS),
+    lambda: format_table("yardstick"),
+)
+
+
 def main() -> int:
-    """Print both tables; the exit code."""
-    print(format_table("paper", with_paper=True))
-    print()
-    print(format_table("yardstick", with_paper=False))
+    """Print all tables; the exit code."""
+    print("\n\n".join(table() for table in TABLES))
     return 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import goals, summary
+from benchmarks import speed_summary, summary
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -46,19 +46,22 @@ def test_own_optimizer_runs(tmp_path):
     assert "my_file:MyOptimizer" in printed(*command, cwd=tmp_path)
 
 
-@pytest.mark.parametrize("folder", ["paper", "yardstick"])
-def test_tables_are_the_committed_results(folder):
-    assert summary.format_table(folder, with_paper=folder == "paper") in README
+def test_tables_are_the_committed_results():
+    selected, paper, yardstick = (table() for table in summary.TABLES)
+    assert selected in README
+    results = (ROOT / "docs" / "results.md").read_text()
+    assert paper in results and yardstick in results
 
 
-def test_table_of_goals_is_the_committed_result():
-    table = goals.format_goals()
-    assert table in README and "not measured" not in table
-    assert goals.format_searches() in README
-    assert f"{goals.measure_update():.2f} s" in README
+def test_tables_of_speed_are_the_committed_results():
+    assert speed_summary.format_times() in README
+    speed = (ROOT / "docs" / "speed.md").read_text()
+    for table in speed_summary.TABLES:
+        assert table() in speed
+    assert f"{speed_summary.measure_update():.2f} s" in speed
 
 
-@pytest.mark.parametrize("name", ["summary", "goals", "columns"])
+@pytest.mark.parametrize("name", ["summary", "speed_summary", "columns"])
 def test_tables_are_printed(name, tmp_path):
     """By the file from any folder, and by the module from the root."""
     by_file = printed(str(ROOT / "benchmarks" / f"{name}.py"), cwd=tmp_path)

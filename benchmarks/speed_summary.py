@@ -1,0 +1,160 @@
+"""The documentation's tables of speed, from the committed results.
+
+python benchmarks/speed_summary.py
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+if not __package__:  # run as a file
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.timing.files import read_rows
+
+RESULTS = Path(__file__).resolve().parent / "results" / "speed" / "current"
+Row = dict[str, Any]
+
+NAMES = {
+    "native": "C++ kernel",
+    "xla": "JAX",
+    "jax-md": "jax-md",
+    "naive": "plain JAX",
+    "pele": "pele",
+    "lammps": "LAMMPS",
+    "ase": "ASE",
+    "numpy": "NumPy",
+}
+ENERGY = [
+    ("energy", "energy", name, "jax-md") for name in ("native", "xla", "jax-md")
+]
+LEARNED_STEP = [
+    ("learned step", "learned-step", name, "naive")
+    for name in ("native", "xla", "naive")
+]
+
+
+def format_table(rows: list[Row], show: Callable[[Row], str], label: str) -> str:
+    """Contenders by systems, in Markdown."""
+    systems = list(dict.fromkeys(row["system"] for row in rows))
+    lines = [f"| {label} | {' | '.join(systems)} |", "|---" * (len(systems) + 1) + "|"]
+    for name in dict.fromkeys(row["contender"] for row in rows):
+        found = {row["system"]: row for row in rows if row["contender"] == name}
+        entries = [show(found[s]) if s in found else "" for s in systems]
+        lines.append(f"| {NAMES.get(name, f'`{name}`')} | {' | '.join(entries)} |")
+    return "\n".join(lines)
+
+
+def format_times() -> str:
+    """Energies and learned steps: nanoseconds, and how much faster than the base."""
+    entries: dict[str, dict[str, str]] = {}
+    systems: dict[str, None] = {}
+    for what, file, name, base in [*ENERGY, *LEARNED_STEP]:
+        for row in read_rows(RESULTS / f"{file}.json"):
+            if row["contender"] != name:
+                continue
+            systems[row["system"]] = None
+            text = f"{row['ns_per_replica']:,.0f} ns"
+            if name != base:
+                text += f" ({row['ratio']:.1f}x)"
+            entries.setdefault(f"{what}, {NAMES[name]}", {})[row["system"]] = text
+    lines = [f"| | {' | '.join(systems)} |", "|---" * (len(systems) + 1) + "|"]
+    for label, found in entries.items():
+        cells = [found.get(system, "") for system in systems]
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _drop_repeats(rows: list[Row]) -> list[Row]:
+    """Rows without those of the base's second run, which shows the noise."""
+    return [row for row in rows if not row["contender"].endswith(" again")]
+
+
+def _format_nanoseconds(row: Row) -> str:
+    return f"{row['ns_per_replica']:,.0f} ns"
+
+
+def format_double_precision() -> str:
+    """Energies by this package and by other programs, in double precision."""
+    rows = _drop_repeats(read_rows(RESULTS / "energy-float64.json"))
+    return format_table(rows, _format_nanoseconds, "float64")
+
+
+def format_quantities() -> str:
+    """Energies of atoms and radial symmetry functions."""
+    tables = []
+    for file, label in (
+        ("atom-energies", "energies of atoms"),
+        ("radial", "radial functions"),
+    ):
+        rows = _drop_repeats(read_rows(RESULTS / f"{file}.json"))
+        tables.append(format_table(rows, _format_nanoseconds, label))
+    return "\n\n".join(tables)
+
+
+def format_cores() -> str:
+    """One thread against two, by wall time."""
+    rows = [
+        row
+        for row in _drop_repeats(read_rows(RESULTS / "cores.json"))
+        if not row["contender"].endswith("halves")
+    ]
+    return format_table(rows, _format_nanoseconds, "1,280 replicas")
+
+
+def _format_seconds(row: Row) -> str:
+    if row["hits"]:
+        return f"{row['cpu_seconds_per_hit']:.2g} s ({row['hits']}/{row['starts']})"
+    return f"none in {row['cpu_seconds']:.1f} s (0/{row['starts']})"
+
+
+def format_searches() -> str:
+    """CPU time of searches for each hit."""
+    rows = read_rows(RESULTS / "search.json")
+    return format_table(rows, _format_seconds, "search")
+
+
+def format_quenches() -> str:
+    """CPU time and evaluations of quenches."""
+    rows = read_rows(RESULTS / "quench.json")
+    return format_table(
+        rows,
+        lambda row: (
+            f"{row['cpu_ms_per_quench']:.2f} ms ({row['evaluations_per_quench']:.0f})"
+        ),
+        "quench",
+    )
+
+
+def measure_update() -> float:
+    """Median seconds of a meta-update on two cores: 240 unrolls of 10,000 steps."""
+    lines = (RESULTS / "meta-update.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    # The first ones are slowed down by compilation.
+    return statistics.median(row["seconds"] for row in rows if row["update"] > 3)
+
+
+TABLES = (
+    format_times,
+    format_double_precision,
+    format_quantities,
+    format_cores,
+    format_searches,
+    format_quenches,
+)
+
+
+def main() -> int:
+    """Print all tables; the exit code."""
+    print("\n\n".join(table() for table in TABLES))
+    print(f"\nmeta-update: {measure_update():.2f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
