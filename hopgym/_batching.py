@@ -12,6 +12,7 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Int
 
 from hopgym import native
+from hopgym._keys import unwrap_keys
 
 LANES = 32  # loops at a time, for each core: they should stay in its cache
 
@@ -34,13 +35,18 @@ def batched_cond(
     - `needed`: whether to compute.
     - `compute`: a function of arrays that closes over none.
     - `otherwise`: a pytree of the structure, shapes and dtypes of its result.
-    - `operands`: pytrees of arrays (random keys as their data).
+    - `operands`: pytrees of arrays and random keys.
     - `parts`: how many there are: more for work that few replicas need at once.
     """
+    plain_operands, wrap_operands = unwrap_keys(operands)
+    plain_otherwise, wrap_result = unwrap_keys(otherwise)
+
+    def plain_compute(*operands):
+        return unwrap_keys(compute(*wrap_operands(operands)))[0]
 
     @custom_vmap
     def choose(needed, otherwise, operands):
-        return jax.lax.cond(needed, lambda: compute(*operands), lambda: otherwise)
+        return jax.lax.cond(needed, lambda: plain_compute(*operands), lambda: otherwise)
 
     @choose.def_vmap
     def choose_for_all(axis_size, in_batched, needed, otherwise, operands):
@@ -60,10 +66,10 @@ def batched_cond(
             )
         )
 
-        result = masked_map(needed, compute, otherwise, *operands, parts=parts)
+        result = masked_map(needed, plain_compute, otherwise, *operands, parts=parts)
         return result, jax.tree.map(lambda _: True, otherwise)
 
-    return choose(needed, otherwise, operands)
+    return wrap_result(choose(needed, plain_otherwise, plain_operands))
 
 
 def batched_while_loop(
