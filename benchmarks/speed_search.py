@@ -38,9 +38,9 @@ TOLERANCE = 0.1  # above the lowest minimum and below the next one
 def shake(system, steps: int) -> Any:
     """Basin hopping with one kind of move."""
     from hopgym.optimizers import BasinHopping, Shake
-    from hopgym.optimizers.basin_hopping import between_hops
+    from hopgym.optimizers.basin_hopping import make_hop_quench
 
-    return BasinHopping(between_hops(), Shake(0.36), 0.8, adapt=0.02)
+    return BasinHopping(make_hop_quench(), Shake(0.36), 0.8, adaptation_rate=0.02)
 
 
 def of_zoo(name: str) -> Callable[[Any, int], Any]:

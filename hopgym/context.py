@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 from jaxtyping import Array, Float, Int
@@ -32,6 +32,9 @@ class SystemInfo(Protocol):
     A [`hopgym.System`][] is one; atoms of ASE are described by another.
     """
 
+    # Arrays are typed as `Any`, since type checkers do not match fields that have a
+    # converter, such as those of a `System`, with properties of another type.
+
     @property
     def name(self) -> str:
         """Name, such as `LJ-13`; hyper-parameters may be tuned for it."""
@@ -43,21 +46,21 @@ class SystemInfo(Protocol):
         ...
 
     @property
-    def species(self) -> Int[Array, " atoms"]:
-        """Species of each atom, counted from 0."""
+    def species(self) -> Any:
+        """`Int[Array, "atoms"]`, species of the atoms, counted from 0."""
         ...
 
     @property
-    def box(self) -> Float[Array, "3"] | None:
-        """Edges of the periodic box, or `None` in free space."""
+    def box(self) -> Any:
+        """`Float[Array, "3"]`, edges of the periodic box, or `None`."""
         ...
 
     @property
-    def length(self) -> Float[Array, ""]:
-        """Unit of length, about a nearest-neighbour distance."""
+    def length(self) -> Any:
+        """`Float[Array, ""]`, unit of length, about a nearest-neighbour distance."""
         ...
 
     @property
-    def energy_unit(self) -> Float[Array, ""]:
-        """Unit of energy."""
+    def energy_unit(self) -> Any:
+        """`Float[Array, ""]`, unit of energy."""
         ...

@@ -32,13 +32,13 @@ def walked(system, where, steps, **options):
 
 
 @needs_kernels
-@pytest.mark.parametrize("name, opt_state", [("LJ-2", 6), ("LJ-13", 1), ("LJ-38", 6)])
+@pytest.mark.parametrize("name, memory", [("LJ-2", 6), ("LJ-13", 1), ("LJ-38", 6)])
 @pytest.mark.parametrize("steps", [1, 16])
-def test_steps(backend, double, name, opt_state, steps):
+def test_steps(backend, double, name, memory, steps):
     system = get_system(name)
     where = starts(system, 3)
     mine, formulas = by_both(
-        backend, lambda: walked(system, where, steps, opt_state=opt_state)
+        backend, lambda: walked(system, where, steps, memory=memory)
     )
     # Rounding grows with every step.
     tolerance = (1e-12 if double else 2e-6) * (1 if steps == 1 else 200)
