@@ -1,4 +1,4 @@
-"""Strategies against their equations, the meta-loss, fleets, schedules."""
+"""Strategies against their equations, the meta-loss, batched runs, schedules."""
 
 import os
 import subprocess
@@ -295,7 +295,7 @@ def test_senseless_meta_losses_are_refused():
         meta_loss(adam(), system, KEY, 0)
 
 
-# Fleets
+# Batched runs
 
 
 def short(name="LJ-5"):
@@ -312,18 +312,18 @@ def many(model, count):
     )
 
 
-def test_runs_of_a_fleet_are_single_runs():
+def test_runs_of_a_batch_are_single_runs():
     system, model = short(), Learn2Hop(KEY, hidden=4, kinds=1)
-    fleet = BatchedUnroll(system, model, polish_steps=10)
+    batched = BatchedUnroll(system, model, polish_steps=10)
     weights = many(model, 5)
     instances = np.array([0, 1, 1, 7, 0])
-    runs = fleet.begin(KEY, weights, instances)
-    starts = np.asarray(fleet.fetch(runs, 5).state.positions)
+    runs = batched.begin(KEY, weights, instances)
+    starts = np.asarray(batched.fetch(runs, 5).state.positions)
     np.testing.assert_array_equal(starts[1], starts[2])
     np.testing.assert_array_equal(starts[0], starts[4])
     assert np.abs(starts[0] - starts[3]).max() > 1e-2
-    runs = fleet.advance(weights, fleet.advance(weights, runs, 7), 13)
-    found = fleet.fetch(runs, 5)
+    runs = batched.advance(weights, batched.advance(weights, runs, 7), 13)
+    found = batched.fetch(runs, 5)
     env = hopgym.Environment(system)
     alone = eqx.filter_jit(lambda o, x: descend(env, o, x, 20))
     for k in (0, 3, 4):
@@ -333,8 +333,8 @@ def test_runs_of_a_fleet_are_single_runs():
             found.state.positions[k], state.positions, rtol=0, atol=1e-5
         )
         assert found.state.evaluations[k] == 21
-    outcome = fleet.judge(runs, 5)
-    losses = fleet.losses(runs, 5, 20, "best")
+    outcome = batched.judge(runs, 5)
+    losses = batched.losses(runs, 5, 20, "best")
     expected = scaled_loss(jnp.asarray(outcome.best), system)
     np.testing.assert_allclose(losses, expected, atol=1e-6)
 
@@ -346,16 +346,16 @@ sys.path.insert(0, sys.argv[2])
 import test_meta as t
 
 model = t.Learn2Hop(t.KEY, hidden=4, kinds=1)
-fleet = t.BatchedUnroll(t.short(), model, polish_steps=10)
+batched = t.BatchedUnroll(t.short(), model, polish_steps=10)
 weights = t.many(model, 5)
-runs = fleet.begin(t.KEY, weights, np.array([0, 1, 1, 7, 0]))
-runs = fleet.advance(weights, runs, 20)
-found = fleet.fetch(runs, 5)
+runs = batched.begin(t.KEY, weights, np.array([0, 1, 1, 7, 0]))
+runs = batched.advance(weights, runs, 20)
+found = batched.fetch(runs, 5)
 np.savez(
     sys.argv[1],
     devices=len(jax.devices()),
     positions=found.state.positions,
-    losses=fleet.losses(runs, 5, 20, "final"),
+    losses=batched.losses(runs, 5, 20, "final"),
 )
 """
 

@@ -16,7 +16,7 @@ Weights = PyTree[Array]
 Losses = Float[np.ndarray | Array, " runs"]
 
 
-def setting(default: float, description: str) -> Any:
+def setting(default: int | float, description: str) -> Any:
     """A field of settings, with the description that the command line shows."""
     return dataclasses.field(default=default, metadata={"description": description})
 
