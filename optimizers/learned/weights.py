@@ -105,7 +105,7 @@ def load(name: str | Path) -> AbstractOptimizer:
         template = jax.tree.map(_to_stored, template)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} holds no learned optimizer that this hopgym knows: {error}"
+            f"{path} holds no optimizer that this version of hopgym knows: {error}"
         ) from error
     return jax.tree.map(
         lambda x: jnp.asarray(x, float), _serialisation.read(path, template)
