@@ -63,8 +63,8 @@ class Fire(AbstractFire):
     ) -> tuple[Float[Array, "atoms 3"], FireState]:
         force = jnp.clip(-gradient, -MAX_FORCE, MAX_FORCE)
 
-        begun = state.downhill >= 0
-        velocity = state.velocity + jnp.where(begun, state.dt / 2, 0) * force
+        started = state.downhill >= 0
+        velocity = state.velocity + jnp.where(started, state.dt / 2, 0) * force
         # Without a velocity the power is zero, and the rest changes nothing.
         power = jnp.sum(force * velocity)
         speed = jnp.sqrt(jnp.sum(velocity**2))

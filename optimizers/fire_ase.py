@@ -57,9 +57,9 @@ class FireAse(AbstractFire):
     ) -> tuple[Float[Array, "atoms 3"], FireState]:
         force, velocity, alpha = -gradient, state.velocity, state.alpha
 
-        begun = state.downhill >= 0
+        started = state.downhill >= 0
         ahead = jnp.sum(force * velocity) > 0
-        turn = begun & ~ahead
+        turn = started & ~ahead
         speed = jnp.sqrt(jnp.sum(velocity**2))
         mixed = (1 - alpha) * velocity + alpha * force * _divide(
             speed, jnp.sqrt(jnp.sum(force**2))

@@ -68,10 +68,10 @@ def adam4p(
     - `learning_rate`: initial value, in the system's own unit.
     """
     start = {"learning_rate": learning_rate, "b1": 0.1, "b2": 1e-3, "eps": 1e-8}
-    return Reparametrised(_make_adam, {k: real(jnp.log(v)) for k, v in start.items()})
+    return Reparametrised(_adam, {k: real(jnp.log(v)) for k, v in start.items()})
 
 
-def _make_adam(raw: dict[str, Array]) -> AbstractOptimizer:
+def _adam(raw: dict[str, Array]) -> AbstractOptimizer:
     values = {name: jnp.exp(value) for name, value in raw.items()}
     return adam(
         values["learning_rate"],
@@ -94,10 +94,10 @@ def fire6p(key: PRNGKeyArray | None = None, time_step: float = 1e-2) -> Reparame
     """
     start = {"dt_start": time_step, "dt_max": 8 * time_step, "f_inc": 0.1}
     start |= {"f_dec": 0.5, "alpha_start": 0.1, "f_alpha": 0.01}
-    return Reparametrised(_make_fire, {k: real(jnp.log(v)) for k, v in start.items()})
+    return Reparametrised(_fire, {k: real(jnp.log(v)) for k, v in start.items()})
 
 
-def _make_fire(raw: dict[str, Array]) -> AbstractOptimizer:
+def _fire(raw: dict[str, Array]) -> AbstractOptimizer:
     values = {name: jnp.exp(value) for name, value in raw.items()}
     return Fire(
         dt_start=values["dt_start"],
@@ -118,8 +118,8 @@ def bh_step(key: PRNGKeyArray | None = None, step: float = 0.4) -> Reparametrise
     - `step`: initial standard deviation of the hops, in the potential's own unit of
       length.
     """
-    return Reparametrised(_make_basin_hopping, {"step": real(jnp.log(step))})
+    return Reparametrised(_bh, {"step": real(jnp.log(step))})
 
 
-def _make_basin_hopping(raw: dict[str, Array]) -> AbstractOptimizer:
+def _bh(raw: dict[str, Array]) -> AbstractOptimizer:
     return bh_paper(std=jnp.exp(raw["step"]))
