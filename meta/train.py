@@ -101,10 +101,10 @@ class Loop:
     def _train(self) -> int:
         trainer = self.trainer
         try:
-            if not self.resumed:
-                trainer.save()
             if self.resumed:
                 self._report(f"resuming after update {self.first}")
+            else:
+                trainer.save()
             while True:
                 if trainer.is_evaluation_due:
                     self._evaluate()
