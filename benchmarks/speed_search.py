@@ -40,14 +40,14 @@ from hopgym._cli.arguments import Parser, parse_count, parse_names, parse_seed
 from hopgym._cli.devices import use_one_thread
 from hopgym._cli.provenance import format_command
 from hopgym.optimizers import BasinHopping, Shake, make_optimizer
-from hopgym.optimizers.basin_hopping import between_hops
+from hopgym.optimizers.basin_hopping import make_hop_quench
 
 TOLERANCE = 0.1  # above the lowest minimum and below the next one
 
 
 def make_shake(system: hopgym.System, steps: int) -> Any:
     """Basin hopping with one kind of move."""
-    return BasinHopping(between_hops(), Shake(0.36), 0.8, adapt=0.02)
+    return BasinHopping(make_hop_quench(), Shake(0.36), 0.8, adaptation_rate=0.02)
 
 
 def make_of_zoo(name: str) -> Callable[[hopgym.System, int], Any]:

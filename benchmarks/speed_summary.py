@@ -30,9 +30,7 @@ NAMES = {
     "ase": "ASE",
     "numpy": "NumPy",
 }
-ENERGY = [
-    ("energy", "energy", name, "jax-md") for name in ("native", "xla", "jax-md")
-]
+ENERGY = [("energy", "energy", name, "jax-md") for name in ("native", "xla", "jax-md")]
 LEARNED_STEP = [
     ("learned step", "learned-step", name, "naive")
     for name in ("native", "xla", "naive")

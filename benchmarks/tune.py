@@ -41,20 +41,20 @@ TUNED = ROOT.parent / "optimizers" / "tuned.json"
 GRIDS: dict[str, list[dict[str, float]]] = {
     "adam": [{"learning_rate": rate} for rate in (1e-2, 5e-3, 1e-3)],
     "fire": [{"dt_start": dt, "dt_max": 8 * dt} for dt in (1e-2, 5e-3, 1e-3)],
-    "bh-paper": [{"step": step} for step in (0.2, 0.4, 0.6, 0.8)],
+    "bh-paper": [{"std": std} for std in (0.2, 0.4, 0.6, 0.8)],
     "annealing": [
         {"hot": hot, "cold": cold}
         for hot, cold in ((0.3, 0.15), (0.3, 0.05), (0.22, 0.1), (0.15, 0.05))
     ],
     "bh-lbfgs": [
-        {"temperature": temperature, "step": step, "surface": surface}
-        for temperature, step, surface in itertools.product(
+        {"temperature": temperature, "step_size": step_size, "surface": surface}
+        for temperature, step_size, surface in itertools.product(
             (0.15, 0.4, 0.8), (0.3, 0.36), (0.0, 0.4)
         )
     ],
     "bh-two-phase": [
-        {"temperature": temperature, "step": step}
-        for temperature, step in itertools.product((0.15, 0.5, 1.0), (0.36, 0.45))
+        {"temperature": temperature, "step_size": step_size}
+        for temperature, step_size in itertools.product((0.15, 0.5, 1.0), (0.36, 0.45))
     ],
 }
 SYSTEMS = ("LJ-13", "LJ-38", "LJ-75", "Gupta-Au55", "SW-Si64")

@@ -25,7 +25,7 @@ from evosax.problems.problem import Problem
 from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from hopgym.meta.unroll import KINDS, meta_loss
+from hopgym.meta.unroll import LOSS_KINDS, meta_loss
 from hopgym.systems import System, get_system
 
 
@@ -120,8 +120,8 @@ class OptimizerProblem(_Problem):
         loss: str = "best",
         spread: float = 0.1,
     ):
-        if loss not in KINDS:
-            raise ValueError(f"a meta-loss is one of {KINDS}, got {loss!r}")
+        if loss not in LOSS_KINDS:
+            raise ValueError(f"a meta-loss is one of {LOSS_KINDS}, got {loss!r}")
         if min(starts, unroll, len(systems)) < 1:
             raise ValueError(
                 "there must be systems, starts and updates, got "

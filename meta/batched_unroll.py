@@ -15,7 +15,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 from hopgym import _sharding
 from hopgym.environment import Environment
 from hopgym.meta.unroll import (
-    KINDS,
+    LOSS_KINDS,
     Outcome,
     Run,
     advance_run,
@@ -111,7 +111,8 @@ class BatchedUnroll:
         self._begin = program(begin, False, True, True, True)
         self._advance = program(advance, True, True, False, donate=(1,))
         self._loss = {
-            kind: program(functools.partial(loss, kind), True, False) for kind in KINDS
+            kind: program(functools.partial(loss, kind), True, False)
+            for kind in LOSS_KINDS
         }
         self._judge = program(judge, True)
 

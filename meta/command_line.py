@@ -1,21 +1,31 @@
-"""The command line of meta-training: what is asked for, checked before it is done."""
+"""The command line of meta-training: its options, and the plan that they ask for."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hopgym._cli.arguments import Parser
+from hopgym._cli.arguments import (
+    MAX_COUNT,
+    Parser,
+    parse_count,
+    parse_integer,
+    parse_names,
+    parse_seconds,
+    parse_seed,
+)
 from hopgym.meta import schedule
+from hopgym.meta.plan import TrainingPlan, get_names
 from hopgym.meta.run_folder import RunFolder
-from hopgym.meta.strategies import STRATEGIES, Settings
-from hopgym.meta.trainer import Plan
-from hopgym.meta.unroll import KINDS
+from hopgym.meta.strategies import STRATEGIES, AbstractSettings, get_strategy
+from hopgym.meta.unroll import LOSS_KINDS
 from hopgym.optimizers import learned
 from hopgym.optimizers.learned import ARCHITECTURES, FEATURES
-from hopgym.systems import get_system
+from hopgym.systems import System, get_system
 
 EXAMPLES = """\
 examples:
@@ -26,14 +36,15 @@ examples:
       --loss best --updates 500 --out runs/curriculum
   python -m hopgym.meta.train ... --coordinator HOST:PORT --processes 2 --process 0
 
-Values may change in the course of a training: VALUE@UPDATE holds from that update on;
-systems are added. Defaults are the paper's values.
+Values may change during a training: VALUE@UPDATE holds from that update on; systems are
+added. Defaults are the paper's values.
 """
+ARCHITECTURE_OPTIONS = ("features", "kinds", "hidden", "depth")
 
 
-def parser() -> Parser:
-    """All options. Those that are not given are not in the result."""
-    options = Parser(
+def make_parser() -> Parser:
+    """The parser of all options. Options that are not given are not in its result."""
+    parser = Parser(
         prog="hopgym.meta.train",
         description="Train an optimizer on systems, so that it finds low minima.",
         epilog=EXAMPLES,
@@ -41,206 +52,207 @@ def parser() -> Parser:
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    usual = Settings()
-    run = options.add_argument_group("run")
-    add = run.add_argument
-    add("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
-    add("--resume", action="store_true", help="go on with the run in DIR")
-    add("--updates", type=int, metavar="N", help="meta-updates, default 1000")
-    add("--time-limit", type=float, metavar="S", help="stop after so many seconds")
-    add(
-        "--checkpoint-every",
-        type=float,
-        metavar="S",
-        help="seconds between checkpoints, default 30",
-    )
-    add("--seed", type=int, help="of everything random, default 0")
+    count: dict[str, Any] = {"type": parse_count, "metavar": "N"}
+    seconds: dict[str, Any] = {"type": parse_seconds, "metavar": "S"}
 
-    what = options.add_argument_group("what is trained on what")
-    add = what.add_argument
+    add = parser.add_argument_group("run").add_argument
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
+    add("--resume", action="store_true", help="resume the run in DIR")
+    add("--updates", **count, help="meta-updates, default 1000")
+    add("--time-limit", **seconds, help="stop after this many seconds")
+    add("--checkpoint-every", **seconds, help="seconds between checkpoints, default 30")
+    add("--seed", type=parse_seed, metavar="N", help="of all randomness, default 0")
+
+    add = parser.add_argument_group("optimizer, systems and loss").add_argument
     add("--systems", metavar="A,B@U", help="default LJ-13")
-    add("--unroll", metavar="N,N@U", help="updates in a run, default 50000")
-    add("--loss", choices=KINDS, help="default final")
-    add(
-        "--unbounded",
-        action="store_true",
-        help="energies above zero do not count as zero",
-    )
-    add("--polish", type=int, metavar="N", help="default 1000")
+    add("--unroll", metavar="N,N@U", help="steps of a run, default 50000")
+    add("--loss", choices=LOSS_KINDS, help="default final")
+    add("--unbounded", action="store_true", help="energies above zero count as such")
+    add("--polish", type=_parse_steps, metavar="N", help="default 1000")
     add("--optimizer", metavar="NAME", help=f"one of {', '.join(ARCHITECTURES)}")
     add("--features", metavar="A,B", help=f"of learn2hop, default {','.join(FEATURES)}")
-    add("--kinds", type=int, choices=(1, 2), help="species that learn2hop tells apart")
-    add("--hidden", type=int, help="width of hidden layers, default 32")
-    add("--depth", type=int, help="dense layers, default 2")
-    add(
-        "--start-from",
-        metavar="NAME",
-        help="trained optimizer to begin with, by name or file",
-    )
+    add("--kinds", type=int, choices=(1, 2), help="species learn2hop distinguishes")
+    add("--hidden", **count, help="width of hidden layers, default 32")
+    add("--depth", **count, help="dense layers, default 2")
+    add("--start-from", metavar="NAME", help="trained optimizer, by name or file")
 
-    how = options.add_argument_group("strategy")
-    add = how.add_argument
+    add = parser.add_argument_group("strategy").add_argument
     add("--strategy", metavar="NAME", help=f"one of {', '.join(STRATEGIES)}")
-    numbers = (
-        ("instances", int, "starts of an update"),
-        ("sigma", float, "standard deviation of perturbations"),
-        ("learning-rate", float, "of Adam"),
-        ("decay", float, "factor of the learning rate"),
-        ("decay-every", int, "updates between such factors"),
-        ("population", int, "candidates of ga"),
-        ("ga-starts", int, "starts on which ga compares candidates"),
-        ("truncation", int, "length of the pieces of pes"),
-    )
-    for name, kind, text in numbers:
-        value = getattr(usual, name.replace("-", "_"))
-        add(f"--{name}", type=kind, help=f"{text}, default {value}")
+    for name, (kind, text) in _collect_settings().items():
+        add(_to_option(name), type=kind, metavar="N", help=text)
 
-    check = options.add_argument_group("evaluation on held-out starts")
-    add = check.add_argument
-    add("--evaluate-every", type=int, metavar="N", help="updates, default 10")
-    add("--evaluation-starts", type=int, metavar="N", help="default 40")
-    add("--evaluation-steps", type=int, metavar="N", help="default: the first unroll")
+    add = parser.add_argument_group("evaluation on held-out starts").add_argument
+    add("--evaluate-every", **count, help="updates, default 10")
+    add("--evaluation-starts", **count, help="default 40")
+    add("--evaluation-steps", **count, help="default: the first unroll")
 
-    many = options.add_argument_group("several processes or hosts")
-    add = many.add_argument
-    add("--coordinator", metavar="HOST:PORT", help="where process 0 listens")
-    add("--processes", type=int, metavar="N", help="how many there are")
-    add("--process", type=int, metavar="K", help="which one this is")
+    add = parser.add_argument_group("several processes or hosts").add_argument
+    add("--coordinator", metavar="HOST:PORT", help="address of process 0")
+    add("--processes", **count, help="number of processes")
+    add("--process", type=_parse_steps, metavar="K", help="index of this process")
     add("--cluster", action="store_true", help="ask Slurm, Open MPI or Kubernetes")
-    return options
+    return parser
 
 
-def plan(given: dict[str, Any]) -> Plan:
+def check_processes(given: dict[str, Any]) -> None:
+    """Check the options for several processes.
+
+    **Raises:** `ValueError` if one of them is missing or out of range.
+    """
+    parts = [name in given for name in ("coordinator", "processes", "process")]
+    if any(parts) and not all(parts):
+        raise ValueError("--coordinator, --processes and --process go together")
+    if all(parts) and given["process"] >= given["processes"]:
+        raise ValueError(
+            f"--process must be below --processes, got {given['process']} and "
+            f"{given['processes']}"
+        )
+
+
+def make_plan(given: dict[str, Any]) -> TrainingPlan:
     """The plan that options ask for.
 
-    **Raises:** `ValueError` or `KeyError` for what makes no sense.
+    **Raises:** `KeyError` for unknown names; `ValueError` for invalid values, and for
+    options that the strategy or the optimizer does not have.
     """
-    numbers = {
-        name: given[name]
-        for name in Settings.__dataclass_fields__
-        if name in given and name != "unroll"
-    }
-    unroll = schedule.parse(given.get("unroll", "50000"), _whole)
-    first_unroll = schedule.present(unroll, 0)
+    unroll = schedule.parse(given.get("unroll", "50000"), _parse_length)
+    first_unroll = schedule.get_value(unroll, 0)
     systems = schedule.parse(given.get("systems", "LJ-13"), lambda name: name)
     found = [get_system(name) for _, name in systems]
-    optimizer = given.get("optimizer", "learn2hop")
-    architecture: dict[str, Any] = {"name": optimizer}
-    for option in ("features", "kinds", "hidden", "depth"):
-        if option in given:
-            architecture[option] = given[option]
-    if "features" in given:
-        architecture["features"] = [
-            name.strip() for name in given["features"].split(",") if name.strip()
-        ]
-    if optimizer == "learn2hop":
-        blind = max(len(system.elements) for system in found) == 1
-        architecture.setdefault("kinds", 1 if blind else 2)
-    if optimizer in ARCHITECTURES:
-        # All of them are written down: defaults may change.
-        for name, option in inspect.signature(
-            ARCHITECTURES[optimizer]
-        ).parameters.items():
-            if name != "key":
-                value = option.default
-                value = list(value) if isinstance(value, tuple) else value
-                architecture.setdefault(name, value)
-    start_from = given.get("start_from")
-    if start_from is not None:
-        for option in ("optimizer", "features", "kinds", "hidden", "depth"):
-            if option in given:
-                raise ValueError(
-                    f"--start-from settles the architecture: no --{option}"
-                )
-        architecture = learned.about(start_from)["architecture"]
-    optional = {
-        name: given[name]
-        for name in (
-            "strategy",
-            "loss",
-            "polish",
-            "seed",
-            "evaluate_every",
-            "evaluation_starts",
-        )
-        if name in given
-    }
-    return Plan(
+    strategy = given.get("strategy", "esmc")
+    options = ("loss", "polish", "seed", "evaluate_every", "evaluation_starts")
+    return TrainingPlan(
         systems=systems,
         unroll=unroll,
-        settings=Settings(**numbers, unroll=first_unroll),
+        strategy=strategy,
+        settings=_make_settings(strategy, given, first_unroll),
         bounded="unbounded" not in given,
-        architecture=architecture,
-        start_from=start_from,
+        architecture=_make_architecture(given, found),
+        start_from=given.get("start_from"),
         evaluation_steps=given.get("evaluation_steps", first_unroll),
-        **optional,
+        **{name: given[name] for name in options if name in given},
     )
 
 
-def resumed(folder: RunFolder, given: dict[str, Any]) -> Plan:
-    """The plan of the run in a folder.
+def load_plan(folder: RunFolder, given: dict[str, Any]) -> TrainingPlan:
+    """The plan of the training in a folder.
 
-    **Raises:** `ValueError` if there is no run, or if options ask for something else.
+    **Raises:** `ValueError` if there is none, if another version of hopgym wrote it, or
+    if options ask for another plan.
     """
-    stored = folder.header()["plan"]
-    stored_plan = Plan(
-        **{
-            **stored,
-            "systems": [tuple(entry) for entry in stored["systems"]],
-            "unroll": [tuple(entry) for entry in stored["unroll"]],
-            "settings": Settings(**stored["settings"]),
-        }
-    )
+    header = folder.read_header()
+    try:
+        plan = TrainingPlan.from_json(header["plan"])
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{folder.path}: {error.args[0]}") from error
     free = {"out", "resume", "updates", "time_limit", "checkpoint_every"}
     free |= {"coordinator", "processes", "process", "cluster"}
     asked = {name: value for name, value in given.items() if name not in free}
-    if asked:
-        wanted = plan(asked).as_json()
-        names = {*_plan_names(asked)}
-        changed = sorted(
-            name for name in names if _entry(wanted, name) != _entry(stored, name)
+    if not asked:
+        return plan
+    stored = _flatten(plan)
+    wanted = _flatten(make_plan({"strategy": plan.strategy, **asked}))
+    changed = sorted(
+        name
+        for name in {_to_entry(option) for option in asked}
+        if wanted[name] != stored.get(name)
+    )
+    if changed:
+        shown = ", ".join(
+            f"{name} is {stored.get(name)}, not {wanted[name]}" for name in changed
         )
-        if changed:
-            shown = ", ".join(
-                f"{name} is {_entry(stored, name)}, not {_entry(wanted, name)}"
-                for name in changed
+        raise ValueError(f"{folder.path} is another run: {shown}")
+    return plan
+
+
+def _collect_settings() -> dict[str, tuple[type, str]]:
+    """Type and help of the options of all strategies, by name of the setting."""
+    entries = {
+        entry.name: entry
+        for strategy in STRATEGIES.values()
+        for entry in dataclasses.fields(strategy.settings_class)
+        if entry.name != "unroll"  # an option of all strategies
+    }
+    collected = {}
+    for name, entry in entries.items():
+        users = [key for key, s in STRATEGIES.items() if name in get_names(s)]
+        description = entry.metadata.get("description", "")
+        text = f"{description} ({', '.join(users)}), default {entry.default}"
+        collected[name] = type(entry.default), text
+    return collected
+
+
+def _make_settings(
+    strategy: str, given: dict[str, Any], unroll: int
+) -> AbstractSettings:
+    """Settings of a strategy, from the options that are given."""
+    names = get_names(get_strategy(strategy))
+    for name in _collect_settings():
+        if name in given and name not in names:
+            raise ValueError(
+                f"{strategy} has no option {_to_option(name)}; it has "
+                + ", ".join(_to_option(own) for own in names)
             )
-            raise ValueError(f"{folder.path} is another run: {shown}")
-    return stored_plan
+    values = {**given, "unroll": unroll}
+    return get_strategy(strategy).settings_class(
+        **{name: values[name] for name in names if name in values}
+    )
 
 
-def _plan_names(given: dict[str, Any]) -> list[str]:
+def _make_architecture(
+    given: dict[str, Any], systems: Sequence[System]
+) -> dict[str, Any]:
+    """Name and options of the optimizer to train."""
+    start_from = given.get("start_from")
+    if start_from is not None:
+        for option in ("optimizer", *ARCHITECTURE_OPTIONS):
+            if option in given:
+                raise ValueError(
+                    f"--start-from determines the architecture: no --{option}"
+                )
+        return learned.read_header(start_from)["architecture"]
+    name = given.get("optimizer", "learn2hop")
+    architecture: dict[str, Any] = {"name": name}
+    architecture |= {key: given[key] for key in ARCHITECTURE_OPTIONS if key in given}
+    if "features" in given:
+        architecture["features"] = parse_names(given["features"])
+    if name == "learn2hop":
+        one_species = max(len(system.elements) for system in systems) == 1
+        architecture.setdefault("kinds", 1 if one_species else 2)
+    if name in ARCHITECTURES:
+        # All options are recorded, since defaults may change.
+        parameters = inspect.signature(ARCHITECTURES[name]).parameters
+        for key, parameter in parameters.items():
+            if key != "key":
+                value = parameter.default
+                value = list(value) if isinstance(value, tuple) else value
+                architecture.setdefault(key, value)
+    return architecture
+
+
+def _flatten(plan: TrainingPlan) -> dict[str, Any]:
+    """Entries of a plan and of its settings, those of the plan first."""
+    entries = plan.to_json()
+    return entries["settings"] | entries
+
+
+def _to_entry(option: str) -> str:
+    """The entry of a plan that an option determines."""
     renamed = {"unbounded": "bounded", "optimizer": "architecture"}
-    renamed |= dict.fromkeys(("features", "kinds", "hidden", "depth"), "architecture")
-    return [renamed.get(name, name) for name in given]
+    renamed |= dict.fromkeys(ARCHITECTURE_OPTIONS, "architecture")
+    return renamed.get(option, option)
 
 
-def _entry(plan: dict[str, Any], name: str) -> Any:
-    return plan[name] if name in plan else plan["settings"][name]
+def _to_option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
-def _whole(text: str) -> int:
+def _parse_length(text: str) -> int:
     try:
         return int(text.replace("_", ""))
     except ValueError:
         raise ValueError(f"{text!r} is not an integer") from None
 
 
-def check(given: dict[str, Any]) -> None:
-    """Raise `ValueError` for options that make no sense whatever is trained."""
-    if given.get("updates", 1) < 1:
-        raise ValueError(f"--updates must be at least 1, got {given['updates']}")
-    for name in ("time_limit", "checkpoint_every"):
-        if not given.get(name, 1) > 0:
-            option = name.replace("_", "-")
-            raise ValueError(f"--{option} must be positive, got {given[name]}")
-    if not 0 <= given.get("seed", 0) < 2**31:
-        raise ValueError(f"--seed must be between 0 and 2^31, got {given['seed']}")
-    parts = [name in given for name in ("coordinator", "processes", "process")]
-    if any(parts) and not all(parts):
-        raise ValueError("--coordinator, --processes and --process go together")
-    if all(parts) and not 0 <= given["process"] < given["processes"]:
-        raise ValueError(
-            f"--process must be below --processes, got {given['process']} and "
-            f"{given['processes']}"
-        )
+def _parse_steps(text: str) -> int:
+    return parse_integer(text, 0, MAX_COUNT)

@@ -1,4 +1,4 @@
-"""Several processes or hosts that train together."""
+"""Training by several processes or hosts."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from jax.experimental import multihost_utils
 
 
 def join(coordinator: str | None, processes: int | None, process: int | None) -> None:
-    """Join the other processes of a run; before anything is computed.
+    """Join the other processes of a run, before JAX computes anything.
+
+    Without arguments they are determined from Slurm, Open MPI or Kubernetes.
 
     **Arguments:**
 
-    - `coordinator`: `HOST:PORT` of process 0. `None` with the others: found out from
-      Slurm, Open MPI or Kubernetes.
-    - `processes`, `process`: how many there are, and which one this is.
+    - `coordinator`: `HOST:PORT` of process 0.
+    - `processes`, `process`: number of processes, and index of this one.
 
-    **Raises:** `RuntimeError` if they do not find each other.
+    **Raises:** `RuntimeError` if the processes cannot connect.
     """
     jax.distributed.initialize(
         coordinator, processes, process, initialization_timeout=60
     )
 
 
-def leads() -> bool:
-    """Whether this process is the one that writes files and reports."""
+def is_leader() -> bool:
+    """Whether this process is the one that writes files and reports progress."""
     return jax.process_index() == 0
 
 
-def agreed(*values: int) -> list[int]:
-    """The values of the process that leads, in all processes."""
+def broadcast(*values: int) -> list[int]:
+    """The values of the leader, in all processes."""
     if jax.process_count() == 1:
         return list(values)
     return multihost_utils.broadcast_one_to_all(np.asarray(values)).tolist()

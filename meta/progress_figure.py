@@ -1,4 +1,4 @@
-"""The course of a training: the axes of the paper's Fig. 3, and the hit rate."""
+"""Figure of the progress of a training: losses as in the paper's Fig. 3, hit rate."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 
 
 def draw(path: Path, metrics: Sequence[dict[str, Any]], title: str) -> None:
-    """Draw the evaluations of a run on held-out starts against meta-updates.
+    """Plot the evaluations of a training on held-out starts against meta-updates.
 
     **Arguments:**
 
-    - `path`: of the PNG, written in one piece.
-    - `metrics`: lines of `metrics.jsonl`.
-    - `title`: above the figure.
+    - `path`: path of the PNG, which is replaced atomically.
+    - `metrics`: entries of `metrics.jsonl`.
+    - `title`: title of the figure.
     """
     figure = Figure(figsize=(7, 5), layout="constrained")
     losses, rates = figure.subplots(2, 1, sharex=True)

@@ -1,4 +1,4 @@
-"""The folder of a run: checkpoint, metrics, weights."""
+"""The folder of a training: checkpoint, metrics, weights."""
 
 from __future__ import annotations
 
@@ -13,101 +13,100 @@ from hopgym._atomic_write import atomic_write
 
 CHECKPOINT = "checkpoint.eqx"
 METRICS = "metrics.jsonl"
-# What the header of a checkpoint must tell to go on from it.
-HEADER = {"plan", "update", "evaluated", "best", "elapsed", "runs"}
+# Entries of a checkpoint's header that are needed to resume from it.
+HEADER_ENTRIES = {"plan", "update", "evaluated", "best", "elapsed", "runs"}
 
 
 class RunFolder:
-    """Files of a run.
+    """Files of a training.
 
-    - `checkpoint.eqx`: settings, and all that the next update needs.
-    - `metrics.jsonl`: a line for each update.
-    - `weights.eqx`, `best.eqx`: the present weights, and those that did best on the
-      held-out starts.
-    - `progress.png`: the course of the run.
+    - `checkpoint.eqx`: the plan, and all that the next update needs.
+    - `metrics.jsonl`: one line per update or evaluation.
+    - `weights.eqx`, `best.eqx`: the present weights, and the best ones on held-out
+      starts.
+    - `progress.png`: a figure.
 
     **Arguments:**
 
-    - `path`: of the folder.
+    - `path`: path of the folder.
     """
 
     def __init__(self, path: Path):
         self.path = path
 
     @property
-    def holds_a_run(self) -> bool:
-        """Whether there is a run to go on with."""
+    def has_checkpoint(self) -> bool:
+        """Whether there is a training that can be resumed."""
         return (self.path / CHECKPOINT).exists()
 
     def create(self) -> None:
-        """Make the folder.
+        """Create the folder.
 
-        **Raises:** `ValueError` if another run is in it; `OSError` if it cannot be
-        made.
+        **Raises:** `ValueError` if it holds a training; `OSError` if it cannot be
+        created.
         """
-        if self.holds_a_run or (self.path / METRICS).exists():
+        if self.has_checkpoint or (self.path / METRICS).exists():
             raise ValueError(
-                f"{self.path} holds a run: go on with it by --resume, or choose "
-                "another folder"
+                f"{self.path} holds a run: resume it with --resume, or choose another "
+                "folder"
             )
         self.path.mkdir(parents=True, exist_ok=True)
 
-    def header(self) -> dict[str, Any]:
-        """Of the checkpoint: settings and progress.
+    def read_header(self) -> dict[str, Any]:
+        """The header of the checkpoint: plan and progress.
 
-        **Raises:** `ValueError` if there is none, if it is damaged or if another
-        version of this package wrote it.
+        **Raises:** `ValueError` if there is no checkpoint, if it is damaged, or if an
+        incompatible version of hopgym wrote it.
         """
-        if not self.holds_a_run:
+        if not self.has_checkpoint:
             raise ValueError(f"{self.path} holds no run to resume")
         header = _serialisation.read_header(self.path / CHECKPOINT)
-        missing = HEADER - header.keys()
+        missing = HEADER_ENTRIES - header.keys()
         if missing:
             raise ValueError(
-                f"{self.path / CHECKPOINT} says nothing of "
-                f"{', '.join(sorted(missing))}: another version of hopgym wrote it, "
-                "which can go on from it"
+                f"{self.path / CHECKPOINT} has no entry {', '.join(sorted(missing))}: "
+                "another version of hopgym wrote it, which can resume it"
             )
         return header
 
     def restore(self, like: PyTree) -> PyTree:
-        """The arrays of the checkpoint.
+        """The arrays of the checkpoint, in a tree with those shapes and dtypes.
 
-        **Raises:** `ValueError` if they are not those of this run.
+        **Raises:** `ValueError` if the arrays are others.
         """
         return _serialisation.read(self.path / CHECKPOINT, like)
 
-    def checkpoint(self, header: dict[str, Any], arrays: PyTree) -> None:
+    def write_checkpoint(self, header: dict[str, Any], arrays: PyTree) -> None:
         """Replace the checkpoint."""
         _serialisation.write(self.path / CHECKPOINT, header, arrays)
 
     def log(self, entry: dict[str, Any]) -> None:
-        """Add a line to the metrics."""
+        """Append a line to the metrics."""
         with (self.path / METRICS).open("a") as stream:
             stream.write(json.dumps(entry) + "\n")
 
-    def metrics(self) -> list[dict[str, Any]]:
-        """The lines of the metrics that are whole."""
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The complete lines of the metrics."""
         path = self.path / METRICS
         entries = []
         for line in path.read_text().splitlines() if path.exists() else []:
             try:
                 entries.append(json.loads(line))
-            except ValueError:  # cut off when the process was killed
+            except ValueError:  # truncated when the process was killed
                 continue
         return entries
 
-    def forget_after(self, update: int, evaluated: int) -> None:
-        """Drop metrics of what the checkpoint does not know.
+    def discard_after(self, update: int, evaluated: int) -> None:
+        """Discard metrics that are newer than the checkpoint.
 
         **Arguments:**
 
-        - `update`, `evaluated`: the last update that it knows, and the last of which
-          it knows the evaluation.
+        - `update`: last update before the checkpoint.
+        - `evaluated`: last update whose evaluation was before the checkpoint.
         """
         kept = [
             entry
-            for entry in self.metrics()
+            for entry in self.read_metrics()
             if entry["update"] <= (evaluated if "evaluation" in entry else update)
         ]
         text = "".join(json.dumps(entry) + "\n" for entry in kept)

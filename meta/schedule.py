@@ -1,4 +1,4 @@
-"""Values that change in the course of a training, written as VALUE@UPDATE."""
+"""Values that change during a training, written as VALUE@UPDATE."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def parse(text: str, value: Callable[[str], T]) -> Schedule:
 
     **Arguments:**
 
-    - `text`: values separated by commas, each with the update from which it holds, 0
-      by default.
-    - `value`: reads one value.
+    - `text`: values separated by commas, each with the update from which it holds, by
+      default 0.
+    - `value`: parses one value.
 
-    **Raises:** `ValueError` for what cannot be read.
+    **Raises:** `ValueError` for any other text.
     """
     entries = []
     for entry in text.split(","):
@@ -29,13 +29,13 @@ def parse(text: str, value: Callable[[str], T]) -> Schedule:
     return entries
 
 
-def present(schedule: Schedule[T], update: int) -> T:
-    """The last value that holds in an update."""
+def get_value(schedule: Schedule[T], update: int) -> T:
+    """The value that holds in an update: that of the latest entry."""
     return max(
         (entry for entry in schedule if entry[0] <= update), key=lambda entry: entry[0]
     )[1]
 
 
-def active(schedule: Schedule[Any], update: int) -> list[int]:
-    """The numbers of all entries that have begun by an update."""
+def get_active(schedule: Schedule[Any], update: int) -> list[int]:
+    """Indices of all entries that hold in an update."""
     return [k for k, (start, _) in enumerate(schedule) if start <= update]

@@ -15,52 +15,64 @@ from hopgym._cli.devices import use_all_cores, use_one_thread
 from hopgym._cli.interrupt import StopRequest
 from hopgym._cli.provenance import describe_run
 from hopgym.meta import distributed, progress_figure
-from hopgym.meta.command_line import check, parser, plan, resumed
+from hopgym.meta.command_line import (
+    check_processes,
+    load_plan,
+    make_parser,
+    make_plan,
+)
 from hopgym.meta.run_folder import RunFolder
 from hopgym.meta.trainer import Stopped, Trainer
 
 UPDATES = 1000  # the paper's
 DRAW_SECONDS = 20.0
-# Of the header of a checkpoint, what a resumed run keeps.
-ABOUT = (
+# Entries of a checkpoint's header that a resumed run keeps.
+PROVENANCE = (
     *("command", "versions", "python", "platform", "cpu", "cores", "devices"),
     *("kernels", "backend", "date", "updates_planned"),
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train; the exit code.
+    """Train, and return the exit code.
 
-    0: all updates are done. 1: stopped before, by the time limit or by a signal, or by
-    an error. 2: the command makes no sense; nothing was changed.
+    0: all updates are done. 1: stopped by the time limit, a signal or an error. 2:
+    invalid arguments; nothing was changed.
     """
-    options = parser()
-    given = vars(options.parse_args(arguments))
+    parser = make_parser()
+    given = vars(parser.parse_args(arguments))
     resume = given.pop("resume", False)
     folder = RunFolder(given.pop("out"))
     try:
-        check(given)
+        check_processes(given)
         _prepare_devices(given)
-        updates = given.get("updates")
-        chosen = resumed(folder, given) if resume else plan(given)
+        plan = load_plan(folder, given) if resume else make_plan(given)
         words = sys.argv[1:] if arguments is None else arguments
-        about = _describe(folder, resume, words)
-        target = updates or about.get("updates_planned", UPDATES)
-        trainer = Trainer(chosen, folder, about)
+        provenance = _describe(folder, resume, words)
+        target = given.get("updates", provenance.get("updates_planned", UPDATES))
+        trainer = Trainer(plan, folder, provenance)
         if resume:
             trainer.restore()
-        elif distributed.leads():
+        elif distributed.is_leader():
             folder.create()
     except KeyError as error:
-        options.error(error.args[0])
+        parser.error(error.args[0])
     except (ValueError, OSError, RuntimeError) as error:
-        options.error(str(error).partition("\n")[0])
-    about["updates_planned"] = target
-    return Loop(trainer, folder, target, given, resume).go()
+        parser.error(str(error).partition("\n")[0])
+    provenance["updates_planned"] = target
+    return Loop(trainer, folder, target, given, resume).run()
 
 
 class Loop:
-    """Updates until all are done or it is time to stop."""
+    """Updates, evaluations and checkpoints until all are done or it has to stop.
+
+    **Arguments:**
+
+    - `trainer`, `folder`: the training and its files.
+    - `target`: number of updates.
+    - `given`: options of the command line.
+    - `resumed`: whether the training was resumed.
+    """
 
     def __init__(
         self,
@@ -75,57 +87,57 @@ class Loop:
         self.target = target
         self.resumed = resumed
         self.stop = StopRequest(given.get("time_limit"))
-        self.pause = given.get("checkpoint_every", 30.0)
+        self.checkpoint_every = given.get("checkpoint_every", 30.0)
         self.began = time.perf_counter()
         self.first = trainer.update
         self.saved = self.drawn = self.shown = -1e9
-        self.leads = distributed.leads()
+        self.is_leader = distributed.is_leader()
 
-    def go(self) -> int:
-        """Train; the exit code."""
+    def run(self) -> int:
+        """Train, and return the exit code."""
         with self.stop:
             return self._train()
 
     def _train(self) -> int:
         trainer = self.trainer
         try:
-            if not self.resumed:
-                trainer.save()
             if self.resumed:
-                self._say(f"going on after update {self.first}")
+                self._report(f"resuming after update {self.first}")
+            else:
+                trainer.save()
             while True:
-                if trainer.due():
+                if trainer.is_evaluation_due:
                     self._evaluate()
                 if trainer.update >= self.target:
                     break
-                if self._agreed_stop():
+                if self._must_stop():
                     raise Stopped
                 self._record(trainer.step(self.stop))
-                self._save_now_and_then()
+                self._save_if_due()
         except Stopped:
             self._finish()
-            self._say(
+            self._report(
                 f"{self.stop.reason} after update {trainer.update} of {self.target}; "
-                "go on with: python -m hopgym.meta.train "
+                "resume with: python -m hopgym.meta.train "
                 f"--out {self.folder.path} --resume"
             )
             return 1
         except OSError as error:
-            self._say(f"error: cannot write to {self.folder.path}: {error}")
+            self._report(f"error: cannot write to {self.folder.path}: {error}")
             return 1
         except Exception as error:
             if jax.process_count() == 1:
                 raise
-            self._say(
+            self._report(
                 f"error: update {trainer.update + 1} failed, another process may have "
-                f"ended: {str(error).partition(chr(10))[0]}; the checkpoint is kept, "
+                f"ended: {str(error).partition(chr(10))[0]}; the checkpoint is kept: "
                 "start all processes again with --resume"
             )
-            # The others are not waited for: they may be gone.
+            # Without waiting for the other processes, which may have ended.
             sys.stderr.flush()
             os._exit(1)
         self._finish()
-        self._say(
+        self._report(
             f"{trainer.update} updates done in {format_duration(trainer.elapsed)}: "
             f"{self.folder.path}/weights.eqx, best.eqx, progress.png"
         )
@@ -137,7 +149,7 @@ class Loop:
 
     def _record(self, entry: dict[str, Any]) -> None:
         entry["elapsed"] = round(self.trainer.elapsed, 3)
-        if self.leads:
+        if self.is_leader:
             self.folder.log(entry)
             self._show(entry)
 
@@ -166,20 +178,20 @@ class Loop:
                 f"{name}: final {cell['final_loss']:.4f} best "
                 f"{cell['best_loss']:.4f}{hits}"
             )
-        self._say("  ".join([*parts, f"{left} left"]))
+        self._report("  ".join([*parts, f"{left} left"]))
 
-    def _save_now_and_then(self) -> None:
+    def _save_if_due(self) -> None:
         now = time.perf_counter()
-        (due,) = distributed.agreed(int(now - self.saved >= self.pause))
+        (due,) = distributed.broadcast(int(now - self.saved >= self.checkpoint_every))
         if due:
             self.trainer.save()
             self.saved = time.perf_counter()
-        if self.leads and now - self.drawn >= DRAW_SECONDS:
+        if self.is_leader and now - self.drawn >= DRAW_SECONDS:
             self._draw()
 
     def _finish(self) -> None:
         self.trainer.save()
-        if self.leads:
+        if self.is_leader:
             self._draw()
 
     def _draw(self) -> None:
@@ -187,20 +199,20 @@ class Loop:
         names = ", ".join(name for _, name in plan.systems)
         title = f"{plan.strategy} on {names}, seed {plan.seed}"
         progress_figure.draw(
-            self.folder.path / "progress.png", self.folder.metrics(), title
+            self.folder.path / "progress.png", self.folder.read_metrics(), title
         )
         self.drawn = time.perf_counter()
 
-    def _agreed_stop(self) -> bool:
-        return bool(distributed.agreed(int(self.stop()))[0])
+    def _must_stop(self) -> bool:
+        return bool(distributed.broadcast(int(self.stop()))[0])
 
-    def _say(self, text: str) -> None:
-        if self.leads:
+    def _report(self, text: str) -> None:
+        if self.is_leader:
             print(text, file=sys.stderr, flush=True)
 
 
 def _prepare_devices(given: dict[str, Any]) -> None:
-    """A device for each core of this process, and the other processes."""
+    """Set up a device for each core, or join the other processes."""
     if given.get("processes", 1) == 1 and "cluster" not in given:
         use_all_cores(one_thread_each=True)
         return
@@ -211,12 +223,12 @@ def _prepare_devices(given: dict[str, Any]) -> None:
 
 
 def _describe(folder: RunFolder, resume: bool, words: Sequence[str]) -> dict[str, Any]:
-    """What the headers of all files tell: command, versions, machine and date."""
+    """Entries of the headers of all files: command, versions, machine and date."""
     if not resume:
         command = " ".join(["python -m hopgym.meta.train", *words])
         return describe_run(command)
-    header = folder.header()
-    return {name: header[name] for name in ABOUT if name in header}
+    header = folder.read_header()
+    return {name: header[name] for name in PROVENANCE if name in header}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One run of an optimizer, and what it is judged by."""
+"""Runs of an optimizer, and their losses."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from hopgym.environment import Environment, State, take_step
 from hopgym.relax import polish
 from hopgym.systems import System
 
-KINDS = ("final", "best", "average")
-# Losses below this, energies below twice the lowest known one, are no structures.
-UNPHYSICAL = -2.0
+LOSS_KINDS = ("final", "best", "average")
+# Losses below this, energies below twice the lowest known one, are unphysical.
+MIN_LOSS = -2.0
 
 
 class Run(eqx.Module):
-    """An unroll under way.
+    """State of a run.
 
-    **Attributes:** `state` of the environment, `opt_state` of the optimizer, and
-    `total`, the sum of the losses of all structures since `total` was last zero.
+    **Attributes:** `state` of the environment; `opt_state` of the optimizer; `total`,
+    the sum of the losses of all structures since it was last reset.
     """
 
     state: State
@@ -31,12 +31,12 @@ class Run(eqx.Module):
 
 
 class Outcome(eqx.Module):
-    """What an unroll came to.
+    """Outcome of a run.
 
     **Attributes:**
 
     - `best`, `last`: energies of the lowest and of the last structure, polished.
-    - `hit`: whether `best` is the lowest minimum known.
+    - `hit`: whether `best` is the reference minimum.
     """
 
     best: Float[Array, "*batch"]
@@ -47,20 +47,22 @@ class Outcome(eqx.Module):
 def scaled_loss(
     energy: Float[Array, "*batch"], system: System, *, bounded: bool = True
 ) -> Float[Array, "*batch"]:
-    """min(E, 0) / scale; 0 for what is not finite or below -2.
+    """min(E, 0) / scale, or 0 if that is not finite or below -2.
 
-    The scale is the system's |lowest energy known| (Learn2Hop, section 3.3, takes the
-    best of 150 runs of Adam), so that -1 is as good as can be.
+    The scale is `system.energy_scale`, the absolute value of the lowest known energy
+    (of the best of 150 runs of Adam in Learn2Hop, section 3.3), so that the best
+    possible loss is -1.
 
     **Arguments:**
 
-    - `energy`: of a structure.
+    - `energy`: energy of a structure.
+    - `system`: its system.
     - `bounded`: whether energies above zero count as zero.
     """
     loss = energy / system.energy_scale
     if bounded:
         loss = jnp.minimum(loss, 0)
-    return jnp.where(jnp.isfinite(loss) & (loss >= UNPHYSICAL), loss, 0)
+    return jnp.where(jnp.isfinite(loss) & (loss >= MIN_LOSS), loss, 0)
 
 
 def begin_run(
@@ -69,7 +71,7 @@ def begin_run(
     key: PRNGKeyArray,
     positions: Float[Array, "atoms 3"],
 ) -> Run:
-    """A run at its start."""
+    """The run at its start."""
     state = environment.reset(key, positions)
     opt_state = optimizer.init(positions, key=key, context=environment.context)
     return Run(state, opt_state, jnp.zeros_like(state.energy))
@@ -78,7 +80,7 @@ def begin_run(
 def advance_run(
     environment: Environment, optimizer: Any, run: Run, *, bounded: bool = True
 ) -> Run:
-    """A run after one more update."""
+    """The run after one more update."""
     state, opt_state = take_step(environment, optimizer, run.state, run.opt_state)
     loss = scaled_loss(state.energy, environment.system, bounded=bounded)
     return Run(state, opt_state, run.total + loss)
@@ -106,7 +108,7 @@ def run_loss(
 def judge_run(
     environment: Environment, runs: Run, *, polish_steps: int = 1000
 ) -> Outcome:
-    """Outcome of a batch of runs."""
+    """Outcomes of a batch of runs."""
     system = environment.system
     best, last = (
         polish(system, positions, steps=polish_steps).energy
@@ -129,19 +131,20 @@ def meta_loss(
 
     **Arguments:**
 
-    - `optimizer`: the policy.
-    - `system`: what to minimise.
-    - `key`: of the start and of the policy's randomness.
-    - `unroll`: updates.
-    - `kind`: `"final"`, the last structure after the polish (the paper); `"best"`, the
-      lowest structure after the polish; `"average"`, the mean over all updates.
+    - `optimizer`: the optimizer.
+    - `system`: the system to minimise.
+    - `key`: randomness of the start and of the optimizer.
+    - `unroll`: number of updates.
+    - `kind`: `"final"`, loss of the last structure after the polish (as in the paper);
+      `"best"`, of the lowest structure after the polish; `"average"`, mean loss over
+      all updates.
     - `bounded`: see [`hopgym.meta.scaled_loss`][].
     - `polish_steps`: see [`hopgym.polish`][].
 
     **Raises:** `ValueError` for another kind, or an unroll below 1.
     """
-    if kind not in KINDS:
-        raise ValueError(f"a meta-loss is one of {KINDS}, got {kind!r}")
+    if kind not in LOSS_KINDS:
+        raise ValueError(f"a meta-loss is one of {LOSS_KINDS}, got {kind!r}")
     if unroll < 1:
         raise ValueError(f"an unroll needs at least one update, got {unroll}")
     environment = Environment(system)

@@ -1,4 +1,4 @@
-"""Optimizers that act as policies of a hopgym environment."""
+"""Optimizers, which are the policies of hopgym's environments."""
 
 from hopgym.optimizers.annealing import Annealing as Annealing
 from hopgym.optimizers.base import AbstractLocalOptimizer as AbstractLocalOptimizer
@@ -20,13 +20,13 @@ from hopgym.optimizers.learned import FEATURES as FEATURES
 from hopgym.optimizers.learned import Learn2Hop as Learn2Hop
 from hopgym.optimizers.learned import MLPOpt as MLPOpt
 from hopgym.optimizers.learned import Reparametrised as Reparametrised
-from hopgym.optimizers.learned import about as about
 from hopgym.optimizers.learned import adam4p as adam4p
 from hopgym.optimizers.learned import bh_step as bh_step
 from hopgym.optimizers.learned import fire6p as fire6p
+from hopgym.optimizers.learned import list_trained as list_trained
 from hopgym.optimizers.learned import load as load
+from hopgym.optimizers.learned import read_header as read_header
 from hopgym.optimizers.learned import save as save
-from hopgym.optimizers.learned import trained as trained
 from hopgym.optimizers.moves import AbstractMove as AbstractMove
 from hopgym.optimizers.moves import Exchange as Exchange
 from hopgym.optimizers.moves import GaussianShake as GaussianShake

@@ -5,20 +5,24 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from hopgym._converters import integer, real
 from hopgym.context import Context
-from hopgym.optimizers.base import AbstractOptimizer, real
+from hopgym.optimizers.base import AbstractOptimizer
 
-# Radius of close-packed atoms with nearest neighbours at 1, of which there are sqrt(2)
-# in a unit of volume, divided by the cube root of their number.
+# Radius of a sphere of close-packed atoms with nearest neighbours at distance 1
+# (sqrt(2) atoms in a unit of volume), divided by the cube root of their number.
 CLUSTER_RADIUS = 0.553
-WALL = 10.0  # stiffness of the container, energy / length^2
+WALL_STIFFNESS = 10.0  # of the container, energy / length^2
 
 
 class AnnealingState(eqx.Module):
-    """**Attributes:** `velocity`, length / time in reduced units; `step`; `key`."""
+    """State of Langevin dynamics.
+
+    **Attributes:** `velocity`, length / time in reduced units; `step`, number of
+    updates; `key`.
+    """
 
     velocity: Float[Array, "atoms 3"]
     step: Int[Array, ""]
@@ -28,70 +32,50 @@ class AnnealingState(eqx.Module):
 class Annealing(AbstractOptimizer[AnnealingState]):
     """Simulated annealing: Langevin dynamics at a falling temperature.
 
-    Everything is in reduced units: the system's length, its energy unit, mass 1. At
-    step t of `steps`, with the progress p = t / ((1 - quench) steps), the temperature
-    is
+    All quantities are in reduced units: the system's unit of length, its unit of
+    energy, mass 1. At step t of `steps`, with the progress
+    p = t / ((1 - quench) steps), the temperature is
 
         T = hot (cold / hot)^p   for p < 1
         T = 0                    afterwards: a quench by friction
 
     One step is BAOAB (B. Leimkuhler and C. Matthews, Appl. Math. Res. Express 2013, 34)
-    with its half kicks of the same gradient joined, so it costs one evaluation:
+    whose half kicks by the same gradient are merged, so that it costs one evaluation:
 
         v <- v - dt g,  x <- x + dt v / 2,
         v <- c v + sqrt((1 - c^2) T) xi,  x <- x + dt v / 2,   c = exp(-friction dt)
 
-    with normal xi that do not move the centre of mass. At a fixed temperature it
+    with normal xi that do not move the centre of mass. At constant temperature it
     samples the canonical distribution (exactly for a harmonic well). In free space a
-    harmonic wall around the centroid keeps evaporated atoms; it lies `room` outside of
-    a compact cluster, whose radius is 0.553 atoms^(1/3). Speeds above max_step / dt,
-    which only overlaps cause, are cut to it.
+    harmonic wall around the centroid holds evaporated atoms; its radius exceeds that of
+    a compact cluster, 0.553 atoms^(1/3), by `room`. Speeds are limited to
+    max_step / dt, which only overlapping atoms exceed.
 
     S. Kirkpatrick, C. D. Gelatt and M. P. Vecchi, Science 220, 671 (1983).
 
     **Arguments:**
 
     - `steps`: length of the run.
-    - `hot`, `cold`: temperatures at its beginning and before the quench, in energy
-      units.
+    - `hot`, `cold`: temperatures at the start and before the quench, in units of
+      energy.
     - `quench`: fraction of the run at zero temperature.
     - `dt`: time step, length / energy^(1/2).
     - `friction`: 1 / time.
-    - `max_step`: longest step of an atom, in lengths.
-    - `room`: between cluster and wall, in lengths.
+    - `max_step`: maximum displacement of an atom in one step, in units of length.
+    - `room`: distance between cluster and wall, in units of length.
     """
 
-    steps: Int[Array, ""]
-    hot: Float[Array, ""]
-    cold: Float[Array, ""]
-    quench: Float[Array, ""]
-    dt: Float[Array, ""]
-    friction: Float[Array, ""]
-    max_step: Float[Array, ""]
-    room: Float[Array, ""]
-
-    def __init__(
-        self,
-        steps: int,
-        hot: ArrayLike = 0.3,
-        cold: ArrayLike = 0.05,
-        quench: ArrayLike = 0.05,
-        dt: ArrayLike = 0.04,
-        friction: ArrayLike = 1.0,
-        max_step: ArrayLike = 0.2,
-        room: ArrayLike = 1.0,
-    ):
-        self.steps = jnp.asarray(steps, jnp.int32)
-        self.hot = real(hot)
-        self.cold = real(cold)
-        self.quench = real(quench)
-        self.dt = real(dt)
-        self.friction = real(friction)
-        self.max_step = real(max_step)
-        self.room = real(room)
+    steps: Int[Array, ""] = eqx.field(converter=integer)
+    hot: Float[Array, ""] = eqx.field(converter=real, default=0.3)
+    cold: Float[Array, ""] = eqx.field(converter=real, default=0.05)
+    quench: Float[Array, ""] = eqx.field(converter=real, default=0.05)
+    dt: Float[Array, ""] = eqx.field(converter=real, default=0.04)
+    friction: Float[Array, ""] = eqx.field(converter=real, default=1.0)
+    max_step: Float[Array, ""] = eqx.field(converter=real, default=0.2)
+    room: Float[Array, ""] = eqx.field(converter=real, default=1.0)
 
     def temperature(self, step: Int[Array, ""]) -> Float[Array, ""]:
-        """The temperature of a step, in energy units."""
+        """Temperature at a step, in units of energy."""
         progress = step / ((1 - self.quench) * self.steps)
         falling = self.hot * (self.cold / self.hot) ** jnp.minimum(progress, 1)
         return jnp.where(progress < 1, falling, 0)
@@ -118,7 +102,7 @@ class Annealing(AbstractOptimizer[AnnealingState]):
         if context.box is None:
             gradient = gradient + self._wall(positions / context.length)
         velocity = state.velocity - self.dt * gradient
-        velocity = _shortened(velocity, self.max_step / self.dt)
+        velocity = _clip_lengths(velocity, self.max_step / self.dt)
         keep = jnp.exp(-self.friction * self.dt)
         temperature = self.temperature(state.step)
         key, draw = jax.random.split(state.key)
@@ -133,13 +117,13 @@ class Annealing(AbstractOptimizer[AnnealingState]):
         outward = positions - jnp.mean(positions, axis=0)
         distance = jnp.sqrt(jnp.sum(outward**2, axis=1, keepdims=True) + 1e-12)
         radius = CLUSTER_RADIUS * len(positions) ** (1 / 3) + self.room
-        push = WALL * jnp.maximum(distance - radius, 0) * outward / distance
+        push = WALL_STIFFNESS * jnp.maximum(distance - radius, 0) * outward / distance
         return push - jnp.mean(push, axis=0)
 
 
-def _shortened(
-    vectors: Float[Array, "atoms 3"], longest: Float[Array, ""]
+def _clip_lengths(
+    vectors: Float[Array, "atoms 3"], limit: Float[Array, ""]
 ) -> Float[Array, "atoms 3"]:
-    """Vectors with their lengths cut to `longest`."""
+    """Scale vectors longer than `limit` to that length."""
     length = jnp.sqrt(jnp.sum(vectors**2, axis=1, keepdims=True))
-    return vectors * jnp.where(length > longest, longest / length, 1)
+    return vectors * jnp.where(length > limit, limit / length, 1)

@@ -1,4 +1,4 @@
-"""What an optimizer is: Optax's protocol, with a key and a context."""
+"""The interface of optimizers: Optax's, with a random key and a context."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import abc
 from typing import Generic, TypeVar
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from hopgym.context import Context
@@ -15,13 +14,13 @@ OptState = TypeVar("OptState")
 
 
 class AbstractOptimizer(eqx.Module, Generic[OptState]):
-    """An optimizer that acts as a policy: one evaluation in, one displacement out.
+    """A policy that maps one energy and gradient to one displacement.
 
-    `update` is called once for each energy+gradient evaluation and has no other way
-    to the potential. Line searches, quenches, acceptance and restarts are states
-    between calls. Methods take one replica; `jax.vmap` gives batches in which each
-    replica is at its own stage. Hyper-parameters are array leaves, so that they can
-    be batched and learned; what shapes depend on is static.
+    `update` is called once per energy+gradient evaluation and has no other access to
+    the potential. Line searches, quenches, acceptance and restarts are state machines
+    across calls. Methods take one replica; under `jax.vmap` each replica is at its own
+    stage. Hyper-parameters are array leaves, so that they can be batched and learned;
+    those that determine shapes are static.
     """
 
     @abc.abstractmethod
@@ -32,11 +31,11 @@ class AbstractOptimizer(eqx.Module, Generic[OptState]):
         key: PRNGKeyArray,
         context: Context,
     ) -> OptState:
-        """State before the first update.
+        """Initial state.
 
         **Arguments:**
 
-        - `positions`: the start.
+        - `positions`: initial positions.
         - `key`: the only source of randomness; one for each replica.
         - `context`: see [`hopgym.Context`][].
         """
@@ -57,15 +56,15 @@ class AbstractOptimizer(eqx.Module, Generic[OptState]):
 
         - `gradient`, `value`: gradient and energy at `positions`.
         - `state`: from `init` or the last `update`.
-        - `positions`: where the last displacement led.
+        - `positions`: positions after the last displacement.
         - `context`: the same as in `init`.
         """
 
 
 class AbstractLocalOptimizer(AbstractOptimizer[OptState]):
-    """An optimizer that descends into one minimum and knows when it is there.
+    """An optimizer that converges to a local minimum and detects convergence.
 
-    Searches that quench (basin hopping, random restarts) are made of one of these.
+    Searches that quench (basin hopping, random restarts) are built on one.
     """
 
     @abc.abstractmethod
@@ -74,9 +73,4 @@ class AbstractLocalOptimizer(AbstractOptimizer[OptState]):
 
     @abc.abstractmethod
     def restart(self, state: OptState, when: Bool[Array, ""]) -> OptState:
-        """`state`, or where `when` one that begins anew at the next `update`."""
-
-
-def real(value) -> Float[Array, "..."]:
-    """A hyper-parameter as an array of the default precision."""
-    return jnp.asarray(value, float)
+        """`state`, or where `when` holds a state that starts anew."""

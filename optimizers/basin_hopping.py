@@ -1,11 +1,10 @@
-"""Basin hopping: a walk over local minima.
+"""Basin hopping: a random walk over local minima.
 
 Wales and Doye, J. Phys. Chem. A 101, 5111 (1997); Learn2Hop, appendix C.2.
 """
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import equinox as eqx
@@ -15,8 +14,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym._batching import batched_cond
-from hopgym.context import Context
-from hopgym.optimizers.base import AbstractLocalOptimizer, AbstractOptimizer, real
+from hopgym._converters import integer, real
+from hopgym.context import Context, SystemInfo
+from hopgym.optimizers.base import AbstractLocalOptimizer, AbstractOptimizer
 from hopgym.optimizers.fixed_length import FixedLength
 from hopgym.optimizers.lbfgs import LBFGS
 from hopgym.optimizers.moves import (
@@ -32,75 +32,65 @@ from hopgym.optimizers.two_phase import TwoPhase
 
 
 class BasinHoppingState(eqx.Module):
-    """The minimum the walk is at, and the quench under way.
+    """State of the walk and of the present quench.
 
-    `used` counts the evaluations of this quench, `hops` the quenches finished, `size`
-    is the factor by which moves are scaled.
+    **Attributes:**
+
+    - `key`: randomness of the following hops.
+    - `local`: state of the local optimizer.
+    - `positions`, `energy`: the present minimum of the walk.
+    - `scale`: factor by which moves are scaled.
+    - `evaluations`: evaluations of the present quench.
+    - `hops`: number of completed quenches.
     """
 
     key: PRNGKeyArray
     local: Any
     positions: Float[Array, "atoms 3"]
     energy: Float[Array, ""]
-    size: Float[Array, ""]
-    used: Int[Array, ""]
+    scale: Float[Array, ""]
+    evaluations: Int[Array, ""]
     hops: Int[Array, ""]
 
 
 class BasinHopping(AbstractOptimizer[BasinHoppingState]):
-    """Quench, accept or go back, move, quench again.
+    """Quench, accept the minimum or return to the last one, move, and repeat.
 
-    A minimum of energy E is accepted in place of the present one, E0, with
-    probability min(1, exp[-(E - E0) / T]). After each hop the size of moves is
-    multiplied by exp[adapt (accepted - target)], within a factor of 4 of where it
-    began.
+    A minimum of energy E replaces the present one, E0, with probability
+    min(1, exp[-(E - E0) / T]). After each hop the size of moves is multiplied by
+    exp[adaptation_rate (accepted - target_acceptance)], within a factor of 4 of its
+    initial value.
 
     **Arguments:**
 
-    - `local`: quenches.
-    - `move`: proposes where the next quench begins.
+    - `local`: the optimizer that quenches.
+    - `move`: proposes the start of the next quench.
     - `temperature`: T in units of energy; 0 accepts improvements only, infinity all.
-    - `adapt`: rate of adaptation, 0 for none.
-    - `target`: fraction of accepted hops aimed for.
-    - `longest`: evaluations after which a quench counts as finished.
+    - `adaptation_rate`: rate at which the size of moves adapts; 0 keeps it fixed.
+    - `target_acceptance`: fraction of accepted hops that the adaptation aims for.
+    - `max_evaluations`: evaluations after which a quench ends in any case.
     """
 
     local: AbstractLocalOptimizer
     move: AbstractMove
-    temperature: Float[Array, ""]
-    adapt: Float[Array, ""]
-    target: Float[Array, ""]
-    longest: Int[Array, ""]
-
-    def __init__(
-        self,
-        local: AbstractLocalOptimizer,
-        move: AbstractMove,
-        temperature: float = 0.8,
-        adapt: float = 0.05,
-        target: float = 0.5,
-        longest: int = 1000,
-    ):
-        self.local = local
-        self.move = move
-        self.temperature = real(temperature)
-        self.adapt = real(adapt)
-        self.target = real(target)
-        self.longest = jnp.asarray(longest, jnp.int32)
+    temperature: Float[Array, ""] = eqx.field(converter=real, default=0.8)
+    adaptation_rate: Float[Array, ""] = eqx.field(converter=real, default=0.05)
+    target_acceptance: Float[Array, ""] = eqx.field(converter=real, default=0.5)
+    max_evaluations: Int[Array, ""] = eqx.field(converter=integer, default=1000)
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context
     ) -> BasinHoppingState:
         walk_key, local_key = jax.random.split(key)
-        none = jnp.zeros((), jnp.int32)
+        zero = jnp.zeros((), jnp.int32)
         return BasinHoppingState(
             key=walk_key,
             local=self.local.init(positions, key=local_key, context=context),
             positions=positions,
             energy=jnp.asarray(jnp.inf, positions.dtype),
-            size=jnp.ones((), positions.dtype),
-            used=none,
-            hops=none,
+            scale=jnp.ones((), positions.dtype),
+            evaluations=zero,
+            hops=zero,
         )
 
     def update(
@@ -115,14 +105,19 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
         descent, local = self.local.update(
             gradient, state.local, positions, value=value, context=context
         )
-        quenched = self.local.finished(local) | (state.used >= self.longest)
-
-        words = jax.random.key_data(state.key)
-        walk = (words, state.positions, state.energy, state.size)
-        rules = (self.move, self.temperature, self.adapt, self.target)
-        proposal, (words, place, energy, size) = batched_cond(
+        quenched = self.local.finished(local) | (
+            state.evaluations >= self.max_evaluations
+        )
+        walk = (state.key, state.positions, state.energy, state.scale)
+        rules = (
+            self.move,
+            self.temperature,
+            self.adaptation_rate,
+            self.target_acceptance,
+        )
+        proposal, (key, minimum, energy, scale) = batched_cond(
             quenched,
-            functools.partial(_hop, jax.random.key_impl(state.key)),
+            _hop,
             (state.positions, walk),
             rules,
             walk,
@@ -132,47 +127,48 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
             parts=64,
         )
         return jnp.where(quenched, proposal - positions, descent), BasinHoppingState(
-            key=jax.random.wrap_key_data(words, impl=jax.random.key_impl(state.key)),
+            key=key,
             local=self.local.restart(local, quenched),
-            positions=place,
+            positions=minimum,
             energy=energy,
-            size=size,
-            used=jnp.where(quenched, 0, state.used + 1),
+            scale=scale,
+            evaluations=jnp.where(quenched, 0, state.evaluations + 1),
             hops=state.hops + quenched,
         )
 
 
-def _hop(kind, rules, walk, positions, value, context):
-    """Accept the minimum or go back, and propose where to begin the next quench."""
-    move, temperature, adapt, target = rules
-    words, place, energy, size = walk
-    key = jax.random.wrap_key_data(words, impl=kind)
+def _hop(rules, walk, positions, value, context):
+    """Accept the minimum or return to the last one, and propose the next start."""
+    move, temperature, adaptation_rate, target_acceptance = rules
+    key, minimum, energy, scale = walk
     key, accept_key, move_key = jax.random.split(key, 3)
-    # -T log(u) is how far up a hop may go.
+    # The energy may rise by up to -T log(u).
     allowance = temperature * context.energy_unit * jax.random.exponential(accept_key)
     allowance = jnp.where(temperature > 0, allowance, 0).astype(value.dtype)
     accepted = value < energy + allowance
-    place = jnp.where(accepted, positions, place)
-    size = jnp.clip(size * jnp.exp(adapt * (accepted - target)), 0.25, 4.0)
-    proposal = move.propose(move_key, place, size, context)
-    words = jax.random.key_data(key)
-    return proposal, (words, place, jnp.where(accepted, value, energy), size)
+    minimum = jnp.where(accepted, positions, minimum)
+    factor = jnp.exp(adaptation_rate * (accepted - target_acceptance))
+    scale = jnp.clip(scale * factor, 0.25, 4.0)
+    proposal = move.propose(move_key, minimum, scale, context)
+    return proposal, (key, minimum, jnp.where(accepted, value, energy), scale)
 
 
-def cluster_moves(system: Any, step: float, surface: float, exchange: float) -> Mixture:
-    """Shaking, surface moves in free space, and exchanges in alloys.
+def cluster_moves(
+    system: SystemInfo, step_size: float, surface: float, exchange: float
+) -> Mixture:
+    """Shakes, surface moves in free space, and exchanges in alloys.
 
     **Arguments:**
 
-    - `system`: a `hopgym.System`.
-    - `step`: of [`hopgym.optimizers.Shake`][].
-    - `surface`, `exchange`: fractions of hops that are of that kind, where they make
-      sense.
+    - `system`: determines which kinds of moves apply.
+    - `step_size`: see [`hopgym.optimizers.Shake`][].
+    - `surface`, `exchange`: fractions of hops that are surface moves and exchanges,
+      where these apply.
     """
     surface = surface if system.box is None else 0.0
     exchange = exchange if len(set(system.species.tolist())) > 1 else 0.0
     kinds: list[tuple[AbstractMove, float]] = [
-        (Shake(step), 1 - surface - exchange),
+        (Shake(step_size), 1 - surface - exchange),
         (SurfaceMove(), surface),
         (Exchange(), exchange),
     ]
@@ -180,59 +176,71 @@ def cluster_moves(system: Any, step: float, surface: float, exchange: float) -> 
     return Mixture(moves, weights)
 
 
-def between_hops(force: float = 0.05) -> LBFGS:
-    """L-BFGS for quenches that need not be exact; moves were tuned with its steps."""
+def make_hop_quench(force: float = 0.05) -> LBFGS:
+    """L-BFGS for the quenches of searches, which need not be tight.
+
+    The hyper-parameters of searches were tuned with its maximum step.
+
+    **Arguments:**
+
+    - `force`: see [`hopgym.optimizers.LBFGS`][].
+    """
     return LBFGS(force=force, max_step=0.2, rise=0.1)
 
 
-def bh_paper(step: ArrayLike = 0.4, learning_rate: ArrayLike = 1e-2) -> BasinHopping:
+def bh_paper(std: ArrayLike = 0.4, learning_rate: ArrayLike = 1e-2) -> BasinHopping:
     """The paper's basin hopping (C.2): 5,000 steps of Adam a hop, improvements only.
 
     **Arguments:**
 
-    - `step`: standard deviation of the hops, in the system's own unit of length.
+    - `std`: standard deviation of the hops, in the potential's own unit of length.
     - `learning_rate`: of Adam.
     """
-    quench = FixedLength(adam(learning_rate), 5000)
     return BasinHopping(
-        quench, GaussianShake(step), temperature=0.0, adapt=0.0, longest=5000
+        FixedLength(adam(learning_rate), 5000),
+        GaussianShake(std),
+        temperature=0.0,
+        adaptation_rate=0.0,
+        max_evaluations=5000,
     )
 
 
 def bh_lbfgs(
-    system: Any,
-    step: float = 0.36,
+    system: SystemInfo,
+    step_size: float = 0.36,
     temperature: float = 0.8,
     surface: float = 0.4,
     exchange: float = 0.5,
-    adapt: float = 0.02,
+    adaptation_rate: float = 0.02,
 ) -> BasinHopping:
     """Basin hopping with L-BFGS quenches, Metropolis acceptance and adaptive steps.
 
     **Arguments:** see [`hopgym.optimizers.basin_hopping.cluster_moves`][] and
     [`hopgym.optimizers.BasinHopping`][].
     """
-    moves = cluster_moves(system, step, surface, exchange)
-    return BasinHopping(between_hops(), moves, temperature, adapt=adapt)
+    moves = cluster_moves(system, step_size, surface, exchange)
+    return BasinHopping(
+        make_hop_quench(), moves, temperature, adaptation_rate=adaptation_rate
+    )
 
 
 def bh_two_phase(
-    system: Any,
-    step: float = 0.36,
+    system: SystemInfo,
+    step_size: float = 0.36,
     temperature: float = 1.0,
     pressure: float = 10.0,
     exchange: float = 0.5,
-    adapt: float = 0.02,
+    adaptation_rate: float = 0.02,
 ) -> BasinHopping:
     """Basin hopping whose quenches begin under compression.
 
-    A periodic box fixes the density; there it is basin hopping without surface moves.
+    In a periodic box, which fixes the density, quenches have one phase.
 
     **Arguments:** see [`hopgym.optimizers.TwoPhase`][] and
     [`hopgym.optimizers.BasinHopping`][].
     """
-    local: AbstractLocalOptimizer = between_hops()
+    local: AbstractLocalOptimizer = make_hop_quench()
     if system.box is None:
         local = TwoPhase(local, pressure)
-    moves = cluster_moves(system, step, 0.0, exchange)
-    return BasinHopping(local, moves, temperature, adapt=adapt)
+    moves = cluster_moves(system, step_size, 0.0, exchange)
+    return BasinHopping(local, moves, temperature, adaptation_rate=adaptation_rate)

@@ -1,4 +1,4 @@
-"""Evolution strategies of evosax as optimizers: one candidate an evaluation.
+"""Evolution strategies of evosax as optimizers: one candidate per evaluation.
 
 R. T. Lange, arXiv:2212.04180 (evosax).
 """
@@ -14,19 +14,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.custom_batching import sequential_vmap
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym._batching import batched_cond
+from hopgym._converters import real
 from hopgym.context import Context
-from hopgym.optimizers.base import AbstractOptimizer, real
+from hopgym.optimizers.base import AbstractOptimizer
 
 
 class EvolutionState(eqx.Module):
-    """The strategy's own state, and how far its generation has been evaluated.
+    """State of the strategy, and the progress of its present generation.
 
-    `asked` candidates of `population`, displacements from `origin` in units of length,
-    have been handed out; `energies` are those of the ones before the last.
+    **Attributes:**
+
+    - `key`: randomness of the following generations.
+    - `strategy`: state of the strategy.
+    - `origin`: the start of the search.
+    - `population`: candidates, as displacements from `origin` in units of length.
+    - `energies`: energies of the candidates that are evaluated.
+    - `asked`: number of candidates proposed so far.
     """
 
     key: PRNGKeyArray
@@ -38,58 +44,53 @@ class EvolutionState(eqx.Module):
 
 
 class Evolution(AbstractOptimizer[EvolutionState]):
-    """A strategy of evosax that looks at energies only.
+    """A strategy of evosax, which uses energies only.
 
-    Each update hands out the next candidate of the generation; when all are evaluated
-    the strategy is told and asked for more. The first generation lies around the
-    start, which is evaluated too and not used.
+    Each update proposes the next candidate of the generation. When all are evaluated,
+    the strategy is told their energies and asked for the next generation. The first
+    generation is drawn around the start, whose own energy is not used.
 
     **Arguments:**
 
-    - `make`: called with `population_size=` and `solution=`, returns a strategy of
-      evosax.
-    - `population`: candidates of a generation.
+    - `make`: a function that returns a strategy of evosax; it is called with
+      `population_size=` and `solution=`.
+    - `population`: number of candidates in a generation.
     - `spread`: standard deviation of the first generation, in units of length.
 
-    **Raises:** `ValueError` for a population below 4, of which strategies make nothing,
-    or an odd one: some ask for pairs.
+    **Raises:** `ValueError` for a population that is odd, as some strategies sample
+    pairs, or below 4.
     """
 
     make: Callable[..., Any] = eqx.field(static=True)
     population: int = eqx.field(static=True)
-    spread: Float[Array, ""]
+    spread: Float[Array, ""] = eqx.field(converter=real, default=0.3)
 
-    def __init__(
-        self, make: Callable[..., Any], population: int, spread: ArrayLike = 0.3
-    ):
-        if population < 4 or population % 2:
+    def __check_init__(self):
+        if self.population < 4 or self.population % 2:
             raise ValueError(
-                f"a population must be an even number from 4 on, got {population}"
+                f"a population must be an even number from 4 on, got {self.population}"
             )
-        self.make = make
-        self.population = population
-        self.spread = real(spread)
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context
     ) -> EvolutionState:
-        strategy = self._strategy(positions.shape[0])
+        strategy = self._make_strategy(positions.shape[0])
         key, init_key, ask_key = jax.random.split(key, 3)
-        none = jnp.full(self.population, jnp.inf, positions.dtype)
+        unknown = jnp.full(self.population, jnp.inf, positions.dtype)
         shape = (self.population, *positions.shape)
         first = self.spread * jax.random.normal(ask_key, shape, positions.dtype)
         if _has_mean(strategy):
-            params = _params(strategy, self.spread)
+            params = _make_params(strategy, self.spread)
             state = strategy.init(init_key, jnp.zeros_like(positions), params)
             first, state = strategy.ask(ask_key, state, params)
         else:
-            state = strategy.init(init_key, first, none, strategy.default_params)
+            state = strategy.init(init_key, first, unknown, strategy.default_params)
         return EvolutionState(
             key=key,
             strategy=jax.tree.map(jnp.asarray, state),
             origin=positions,
             population=first,
-            energies=none,
+            energies=unknown,
             asked=jnp.zeros((), jnp.int32),
         )
 
@@ -107,64 +108,59 @@ class Evolution(AbstractOptimizer[EvolutionState]):
             jnp.arange(self.population) == last, value, state.energies
         ).astype(state.energies.dtype)
         complete = state.asked == self.population
-        words = jax.random.key_data(state.key)
-        generation = (words, state.strategy, state.population)
-        words, strategy, population = batched_cond(
+        generation = (state.key, state.strategy, state.population)
+        key, strategy, population = batched_cond(
             complete,
-            # One replica after the other: jaxlib's threads wait for each other for ever
-            # when two of them decompose batches of matrices.
-            sequential_vmap(
-                functools.partial(self._next, jax.random.key_impl(state.key))
-            ),
+            # One replica after the other: jaxlib's threads deadlock when two of them
+            # decompose batches of matrices.
+            sequential_vmap(self._advance),
             generation,
             generation,
             known,
             self.spread,
         )
-        turn = jnp.where(complete, 0, state.asked)
-        candidate = state.origin + context.length * population[turn]
+        following = jnp.where(complete, 0, state.asked)
+        candidate = state.origin + context.length * population[following]
         return candidate - positions, EvolutionState(
-            key=jax.random.wrap_key_data(words, impl=jax.random.key_impl(state.key)),
+            key=key,
             strategy=strategy,
             origin=state.origin,
             population=population,
             energies=known,
-            asked=turn + 1,
+            asked=following + 1,
         )
 
-    def _strategy(self, atoms: int) -> Any:
+    def _make_strategy(self, atoms: int) -> Any:
         with jax.ensure_compile_time_eval():
             return self.make(
                 population_size=self.population, solution=np.zeros((atoms, 3))
             )
 
-    def _next(self, kind, generation, energies, spread):
-        """Tell a generation's energies, and ask for the next one."""
-        words, state, population = generation
-        strategy = self._strategy(population.shape[1])
-        params = _params(strategy, spread)
-        key, tell_key, ask_key = jax.random.split(
-            jax.random.wrap_key_data(words, impl=kind), 3
-        )
+    def _advance(self, generation, energies, spread):
+        """Tell the strategy a generation's energies, and ask it for the next one."""
+        key, state, population = generation
+        strategy = self._make_strategy(population.shape[1])
+        params = _make_params(strategy, spread)
+        key, tell_key, ask_key = jax.random.split(key, 3)
         told, _ = strategy.tell(tell_key, population, energies, state, params)
         asked, told = strategy.ask(ask_key, told, params)
-        like = (words, state, population)
-        return jax.tree.map(
+        state, population = jax.tree.map(
             lambda new, old: jnp.asarray(new, old.dtype),
-            (jax.random.key_data(key), told, asked),
-            like,
+            (told, asked),
+            (state, population),
         )
+        return key, state, population
 
 
 def _has_mean(strategy: Any) -> bool:
-    """Whether a strategy samples a distribution, or keeps a population."""
+    """Whether a strategy samples a distribution instead of keeping a population."""
     from evosax.algorithms.distribution_based.base import DistributionBasedAlgorithm
 
     return isinstance(strategy, DistributionBasedAlgorithm)
 
 
-def _params(strategy: Any, spread: Float[Array, ""]) -> Any:
-    """Defaults, with the spread of the first generation where it is a parameter."""
+def _make_params(strategy: Any, spread: Float[Array, ""]) -> Any:
+    """Default parameters, with the spread of the first generation if it is one."""
     params = strategy.default_params
     if hasattr(params, "std_init"):
         params = params.replace(std_init=spread)
@@ -176,8 +172,8 @@ def cma_es(population: int = 40, spread: float = 0.4) -> Evolution:
 
     N. Hansen, arXiv:1604.00772.
 
-    **Arguments:** see [`hopgym.optimizers.Evolution`][]. Small populations, such as the
-    usual 4 + 3 ln(3 N), find less here.
+    **Arguments:** see [`hopgym.optimizers.Evolution`][]. Smaller populations, such as
+    the usual 4 + 3 ln(3 N), find fewer minima here.
     """
     return Evolution(_cma_es, population, spread)
 
@@ -197,9 +193,9 @@ def open_es(
 
     **Arguments:**
 
-    - `population`: candidates of a generation, an even number.
-    - `spread`: of candidates about the mean at all times, in units of length.
-    - `learning_rate`: of the mean.
+    - `population`: number of candidates in a generation, even.
+    - `spread`: standard deviation of all generations, in units of length.
+    - `learning_rate`: learning rate of the mean.
     """
     make = functools.partial(_open_es, spread=spread, learning_rate=learning_rate)
     return Evolution(make, population, spread)

@@ -1,4 +1,4 @@
-"""A quench of fixed length, by any optimizer."""
+"""Quenches of a fixed number of evaluations by any optimizer."""
 
 from __future__ import annotations
 
@@ -9,50 +9,51 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from hopgym._converters import integer
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractLocalOptimizer, AbstractOptimizer
 
 
 class FixedLengthState(eqx.Module):
-    """The optimizer's state now and at the beginning, and evaluations so far."""
+    """Present and initial state of the optimizer, and evaluations of this quench."""
 
-    inner: Any
-    beginning: Any
-    used: Int[Array, ""]
+    opt_state: Any
+    initial: Any
+    evaluations: Int[Array, ""]
 
 
 class FixedLength(AbstractLocalOptimizer[FixedLengthState]):
-    """`optimizer` for a fixed number of evaluations (Learn2Hop, C.2: 5,000 of Adam).
+    """A quench by a fixed number of updates (Learn2Hop, C.2: 5,000 of Adam).
 
     **Arguments:**
 
-    - `optimizer`: what descends; its first state must not depend on the positions.
+    - `optimizer`: performs the updates; its initial state must not depend on the
+      positions.
     - `evaluations`: length of the quench.
     """
 
     optimizer: AbstractOptimizer
-    evaluations: Int[Array, ""]
-
-    def __init__(self, optimizer: AbstractOptimizer, evaluations: int = 5000):
-        self.optimizer = optimizer
-        self.evaluations = jnp.asarray(evaluations, jnp.int32)
+    evaluations: Int[Array, ""] = eqx.field(converter=integer, default=5000)
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context
     ) -> FixedLengthState:
-        inner = self.optimizer.init(positions, key=key, context=context)
-        return FixedLengthState(inner, inner, jnp.zeros((), jnp.int32))
+        opt_state = self.optimizer.init(positions, key=key, context=context)
+        return FixedLengthState(opt_state, opt_state, jnp.zeros((), jnp.int32))
 
     def finished(self, state: FixedLengthState) -> Bool[Array, ""]:
-        return state.used >= self.evaluations
+        return state.evaluations >= self.evaluations
 
     def restart(
         self, state: FixedLengthState, when: Bool[Array, ""]
     ) -> FixedLengthState:
-        inner = jax.tree.map(
-            lambda begun, now: jnp.where(when, begun, now), state.beginning, state.inner
+        opt_state = jax.tree.map(
+            lambda initial, now: jnp.where(when, initial, now),
+            state.initial,
+            state.opt_state,
         )
-        return FixedLengthState(inner, state.beginning, jnp.where(when, 0, state.used))
+        evaluations = jnp.where(when, 0, state.evaluations)
+        return FixedLengthState(opt_state, state.initial, evaluations)
 
     def update(
         self,
@@ -63,7 +64,9 @@ class FixedLength(AbstractLocalOptimizer[FixedLengthState]):
         value: Float[Array, ""],
         context: Context,
     ) -> tuple[Float[Array, "atoms 3"], FixedLengthState]:
-        displacement, inner = self.optimizer.update(
-            gradient, state.inner, positions, value=value, context=context
+        displacement, opt_state = self.optimizer.update(
+            gradient, state.opt_state, positions, value=value, context=context
         )
-        return displacement, FixedLengthState(inner, state.beginning, state.used + 1)
+        return displacement, FixedLengthState(
+            opt_state, state.initial, state.evaluations + 1
+        )

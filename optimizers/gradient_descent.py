@@ -1,29 +1,27 @@
-"""Gradient descent, the paper's polish among others."""
+"""Gradient descent with clipped gradient components."""
 
 from __future__ import annotations
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hopgym._converters import real
 from hopgym.context import Context
-from hopgym.optimizers.base import AbstractOptimizer, real
+from hopgym.optimizers.base import AbstractOptimizer
 
 
 class GradientDescent(AbstractOptimizer[None]):
-    """x <- x - rate * clip(gradient, -limit, limit).
+    """x <- x - rate * clip(gradient, -limit, limit), as in the paper's polish.
 
     **Arguments:**
 
     - `rate`: learning rate, length^2 / energy in the system's own units.
-    - `limit`: largest component of the gradient that is followed, energy / length.
+    - `limit`: components of the gradient are clipped to it, energy / length.
     """
 
-    rate: Float[Array, ""]
-    limit: Float[Array, ""]
-
-    def __init__(self, rate: float = 1e-3, limit: float = 100.0):
-        self.rate = real(rate)
-        self.limit = real(limit)
+    rate: Float[Array, ""] = eqx.field(converter=real, default=1e-3)
+    limit: Float[Array, ""] = eqx.field(converter=real, default=100.0)
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context

@@ -1,9 +1,9 @@
 """Limited-memory BFGS with one evaluation per update.
 
-Liu and Nocedal, Math. Program. 45, 503 (1989). The two-loop recursion works on inner
-products only, which are kept with the history (Chen, Wang and Zhou, NIPS 27 (2014)):
-one small matrix product per update whatever the memory. Step control as is customary
-for atoms: no line search, steps bounded, and shortened when the energy rises.
+Liu and Nocedal, Math. Program. 45, 503 (1989). The two-loop recursion operates on inner
+products, which are stored with the history (Chen, Wang and Zhou, NIPS 27 (2014)): one
+small matrix product per update. Step control is that customary for atoms: no line
+search, steps of bounded length, shortened when the energy rises.
 """
 
 from __future__ import annotations
@@ -11,21 +11,23 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from hopgym import native
+from hopgym._converters import integer, real
 from hopgym.context import Context
-from hopgym.optimizers.base import AbstractLocalOptimizer, real
+from hopgym.optimizers.base import AbstractLocalOptimizer
 
-HISTORY = ("pairs", "sy", "yy", "inverse")  # in the state
+HISTORY_FIELDS = ("pairs", "sy", "yy", "inverse")  # of the state
 
 
 class LBFGSState(eqx.Module):
-    """Last accepted structure, history of accepted steps, and the trial under way.
+    """Last accepted structure, history of accepted steps, and the trial step.
 
-    `pairs` holds the steps s (newest first) and below them the changes y of the
-    gradient; `sy` and `yy` their inner products, `sy[i, j] = s_i . y_j`. A slot whose
-    `inverse` (1 / s_i . y_i) is zero is empty.
+    `pairs` holds the steps s (newest first), followed by the changes y of the gradient;
+    `sy` and `yy` are their inner products, `sy[i, j] = s_i . y_j`. A slot with
+    `inverse` (1 / s_i . y_i) zero is empty.
     """
 
     positions: Float[Array, "atoms 3"]
@@ -42,49 +44,38 @@ class LBFGSState(eqx.Module):
     finished: Bool[Array, ""]
 
 
-class LBFGS(AbstractLocalOptimizer[LBFGSState]):
-    """x <- x - H g, H from the last `memory` steps (paper: "L-BFGS" in the baselines).
+def _force_tolerance(force: ArrayLike | None) -> Float[Array, ""]:
+    """`force`, or a default that depends on the precision."""
+    if force is None:
+        force = 1e-6 if jnp.zeros(()).dtype == jnp.float64 else 1e-3
+    return real(force)
 
-    A trial step that raises the energy by more than `rise` is taken back and tried at
-    a tenth of its length. It is finished when the largest force is below `force`, or
-    when the energy has not changed beyond rounding for `patience` steps, which is
-    how far float32 goes.
+
+class LBFGS(AbstractLocalOptimizer[LBFGSState]):
+    """x <- x - H g with H from the last `memory` steps ("L-BFGS" in the paper).
+
+    A trial step that raises the energy by more than `rise` is taken back and repeated
+    at a tenth of its length. The optimizer has converged when the largest force is
+    below `force`, or when the energy has changed by no more than rounding for
+    `patience` steps, which is the limit of float32.
 
     **Arguments:**
 
-    - `force`: largest |force| on an atom at which it is finished, in units of energy
-      / length; by default 1e-6 in float64 and 1e-3 in float32.
-    - `max_step`: largest displacement of an atom in one step, units of length.
-    - `first`: H before there is a history, units of length^2 / energy.
-    - `rise`: energy by which a step may go up, units of energy.
-    - `patience`: steps without change after which it has stalled.
-    - `memory`: number of steps remembered (static).
+    - `force`: largest force on an atom at convergence, in units of energy / length; by
+      default 1e-6 in float64 and 1e-3 in float32.
+    - `max_step`: maximum displacement of an atom in one step, in units of length.
+    - `first`: H before there is a history, in units of length^2 / energy.
+    - `rise`: energy by which a step may rise, in units of energy.
+    - `patience`: steps without change of the energy until convergence.
+    - `memory`: number of steps in the history (static).
     """
 
-    force: Float[Array, ""]
-    max_step: Float[Array, ""]
-    first: Float[Array, ""]
-    rise: Float[Array, ""]
-    patience: Int[Array, ""]
-    memory: int = eqx.field(static=True)
-
-    def __init__(
-        self,
-        force: float | None = None,
-        max_step: float = 0.1,
-        first: float = 0.01,
-        rise: float = 1e-4,
-        patience: int = 100,
-        memory: int = 6,
-    ):
-        if force is None:
-            force = 1e-6 if jnp.zeros(()).dtype == jnp.float64 else 1e-3
-        self.force = real(force)
-        self.max_step = real(max_step)
-        self.first = real(first)
-        self.rise = real(rise)
-        self.patience = jnp.asarray(patience, jnp.int32)
-        self.memory = memory
+    force: Float[Array, ""] = eqx.field(converter=_force_tolerance, default=None)
+    max_step: Float[Array, ""] = eqx.field(converter=real, default=0.1)
+    first: Float[Array, ""] = eqx.field(converter=real, default=0.01)
+    rise: Float[Array, ""] = eqx.field(converter=real, default=1e-4)
+    patience: Int[Array, ""] = eqx.field(converter=integer, default=100)
+    memory: int = eqx.field(static=True, default=6)
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context
@@ -108,7 +99,7 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
         )
 
     def restart(self, state: LBFGSState, when: Bool[Array, ""]) -> LBFGSState:
-        """Forget everything where `when`; the next update begins anew."""
+        """Discard the history where `when` holds."""
         return eqx.tree_at(
             lambda s: (s.inverse, s.fresh, s.shortened, s.flat, s.finished),
             state,
@@ -136,11 +127,11 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
         rounding = 4 * jnp.finfo(positions.dtype).eps * jnp.abs(value)
         change = value - state.energy
         rose = change > self.rise * context.energy_unit + rounding
-        # After ten shortenings the trial is no longer than rounding: take it.
+        # After ten shortenings the trial step is below rounding: accept it.
         accept = state.fresh | ~rose | (state.shortened >= 10)
 
-        step, history = self._history(gradient, state, positions, accept, context)
-        step = self._bounded(step, context)
+        step, history = self._propose(gradient, state, positions, accept, context)
+        step = self._limit(step, context)
         trial = jnp.where(accept, step, 0.1 * state.trial)
         origin = jnp.where(accept, positions, state.positions)
 
@@ -162,47 +153,48 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
             finished=finished,
         )
 
-    def _history(
+    def _propose(
         self, gradient, state, positions, accept, context
     ) -> tuple[Array, dict[str, Array]]:
-        """-H g, and the history it comes from: with the last step if accepted."""
+        """-H g, and the history with the last step if that is accepted."""
         first = self.first * context.length**2 / context.energy_unit
-        known = {name: getattr(state, name) for name in HISTORY}
+        known = {name: getattr(state, name) for name in HISTORY_FIELDS}
         last = (state.gradient, state.positions)
         operands = (gradient, positions, last, known, first, accept & ~state.fresh)
-        return native.either(_by_kernel, _by_formulas, *operands)
+        return native.either(_propose_native, _propose_jax, *operands)
 
-    def _bounded(self, step, context) -> Array:
-        """The step scaled so that no atom moves further than `max_step`."""
+    def _limit(self, step, context) -> Array:
+        """Scale the step so that no atom moves further than `max_step`."""
         longest = jnp.sqrt(jnp.max(jnp.sum(step**2, axis=1)))
         limit = self.max_step * context.length
         return step * (limit / jnp.maximum(longest, limit))
 
 
-def _by_kernel(gradient, positions, last, known, first, keep):
-    """By the kernel in C++ (native/lbfgs.inl)."""
-    like = (gradient, *(known[name] for name in HISTORY))
+def _propose_native(gradient, positions, last, known, first, keep):
+    """Step and history by the kernel in C++ (native/lbfgs.inl)."""
+    like = (gradient, *(known[name] for name in HISTORY_FIELDS))
     results = [jax.ShapeDtypeStruct(x.shape, positions.dtype) for x in like]
-    history = [known[name] for name in HISTORY]
+    history = [known[name] for name in HISTORY_FIELDS]
     keep = keep.astype(jnp.int32)
     operands = (gradient, positions, *last, *history, first, keep)
     in_place = {4 + k: 1 + k for k in range(len(history))}
     step, *history = native.call("lbfgs", results, *operands, in_place=in_place)
-    return step, dict(zip(HISTORY, history, strict=True))
+    return step, dict(zip(HISTORY_FIELDS, history, strict=True))
 
 
-def _by_formulas(gradient, positions, last, known, first, keep):
-    history = _remember(gradient, positions, last, known, keep)
-    return _direction(gradient, history, first), history
+def _propose_jax(gradient, positions, last, known, first, keep):
+    """Step and history in JAX."""
+    history = _update_history(gradient, positions, last, known, keep)
+    return _apply_two_loops(gradient, history, first), history
 
 
-def _remember(gradient, positions, last, known, keep) -> dict[str, Array]:
-    """History with the last step in front, where it may be kept and is of use."""
+def _update_history(gradient, positions, last, known, keep) -> dict[str, Array]:
+    """History with the last step in front, if kept and of positive curvature."""
     last_gradient, last_positions = last
     s = (positions - last_positions).ravel()
     y = (gradient - last_gradient).ravel()
     sy, yy = jnp.sum(s * y), jnp.sum(y * y)
-    # Where the curvature is not positive the pair would spoil H.
+    # A pair without positive curvature would make H indefinite.
     useful = keep & (sy > 1e-8 * jnp.sqrt(yy * jnp.sum(s * s)))
 
     m = known["inverse"].shape[0]
@@ -213,8 +205,8 @@ def _remember(gradient, positions, last, known, keep) -> dict[str, Array]:
     pairs = jnp.where(useful, shifted, before)
     basis = jnp.stack([pairs[0], pairs[m]], axis=1)
     products = jnp.matmul(pairs, basis, precision=jax.lax.Precision.HIGHEST)
-    sy_table = _framed(known["sy"], products[m:, 0], products[:m, 1])
-    yy_table = _framed(known["yy"], products[m:, 1], products[m:, 1])
+    sy_table = _shift_in(known["sy"], products[m:, 0], products[:m, 1])
+    yy_table = _shift_in(known["yy"], products[m:, 1], products[m:, 1])
     newest = (1 / jnp.where(useful, sy, 1))[None]
     inverses = jnp.concatenate([newest, known["inverse"]])
     return {
@@ -225,7 +217,7 @@ def _remember(gradient, positions, last, known, keep) -> dict[str, Array]:
     }
 
 
-def _direction(gradient, history, first) -> Array:
+def _apply_two_loops(gradient, history, first) -> Array:
     """-H g by the two-loop recursion on inner products."""
     pairs, sy, yy = history["pairs"], history["sy"], history["yy"]
     inverse = history["inverse"]
@@ -233,7 +225,7 @@ def _direction(gradient, history, first) -> Array:
     flat = gradient.ravel()
     products = jnp.matmul(pairs, flat, precision=jax.lax.Precision.HIGHEST)
     sg, yg = products[:m], products[m:]
-    scale = jnp.where(inverse[0] > 0, sy[0, 0] / _nonzero(yy[0, 0]), first)
+    scale = jnp.where(inverse[0] > 0, sy[0, 0] / _avoid_zero(yy[0, 0]), first)
 
     alpha = jnp.zeros_like(inverse)
     for i in range(m):
@@ -252,15 +244,15 @@ def _direction(gradient, history, first) -> Array:
     return jnp.where(uphill, step, -step).reshape(gradient.shape)
 
 
-def _framed(table: Array, column: Array, row: Array) -> Array:
-    """The table moved down and right by one, with a new first row and column.
+def _shift_in(table: Array, column: Array, row: Array) -> Array:
+    """Move a table down and right by one, and insert its first row and column.
 
-    `table[i, j]` multiplies s_i with y_j (or y_i with y_j): the new row holds the
-    newest s with all y, the new column all s with the newest y.
+    `table[i, j]` is the product of s_i (or y_i) and y_j: the new row holds the products
+    of the newest s and all y, the new column those of all s and the newest y.
     """
     inner = jnp.concatenate([row[1:, None], table[:-1, :-1]], axis=1)
     return jnp.concatenate([column[None], inner], axis=0)
 
 
-def _nonzero(value: Array) -> Array:
+def _avoid_zero(value: Array) -> Array:
     return jnp.where(value > 0, value, 1)

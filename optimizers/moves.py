@@ -1,4 +1,4 @@
-"""Moves of basin hopping: where a hop begins its next quench."""
+"""Moves of basin hopping: they propose where the next quench starts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import abc
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hopgym._converters import real
 from hopgym.context import Context
-from hopgym.optimizers.base import real
 
 
 class AbstractMove(eqx.Module):
@@ -22,33 +21,38 @@ class AbstractMove(eqx.Module):
         self,
         key: PRNGKeyArray,
         positions: Float[Array, "atoms 3"],
-        size: Float[Array, ""],
+        scale: Float[Array, ""],
         context: Context,
     ) -> Float[Array, "atoms 3"]:
-        """New positions; `size` is the adaptive step size, 1 to begin with."""
+        """New positions.
+
+        **Arguments:**
+
+        - `key`: randomness of this move.
+        - `positions`: the present minimum.
+        - `scale`: adaptive factor of the size of moves, initially 1.
+        - `context`: see [`hopgym.Context`][].
+        """
 
 
 class Shake(AbstractMove):
-    """Every coordinate moves by a uniform random number (Wales and Doye, 1997).
+    """Displace every coordinate by a uniform random number (Wales and Doye, 1997).
 
     **Arguments:**
 
-    - `step`: half width in units of length.
+    - `step_size`: half-width of the distribution, in units of length.
     """
 
-    step: Float[Array, ""]
-
-    def __init__(self, step: ArrayLike = 0.4):
-        self.step = real(step)
+    step_size: Float[Array, ""] = eqx.field(converter=real, default=0.4)
 
     def propose(
         self,
         key: PRNGKeyArray,
         positions: Float[Array, "atoms 3"],
-        size: Float[Array, ""],
+        scale: Float[Array, ""],
         context: Context,
     ) -> Float[Array, "atoms 3"]:
-        reach = self.step * size * context.length
+        reach = self.step_size * scale * context.length
         noise = jax.random.uniform(
             key, positions.shape, positions.dtype, minval=-1, maxval=1
         )
@@ -56,108 +60,102 @@ class Shake(AbstractMove):
 
 
 class GaussianShake(AbstractMove):
-    """Every coordinate moves by a normal random number (Learn2Hop, C.2).
+    """Displace every coordinate by a normal random number (Learn2Hop, C.2).
 
     **Arguments:**
 
-    - `step`: standard deviation in the system's own unit of length, as in the paper.
+    - `std`: standard deviation in the potential's own unit of length, as in the paper.
     """
 
-    step: Float[Array, ""]
-
-    def __init__(self, step: ArrayLike = 0.4):
-        self.step = real(step)
+    std: Float[Array, ""] = eqx.field(converter=real, default=0.4)
 
     def propose(
         self,
         key: PRNGKeyArray,
         positions: Float[Array, "atoms 3"],
-        size: Float[Array, ""],
+        scale: Float[Array, ""],
         context: Context,
     ) -> Float[Array, "atoms 3"]:
         noise = jax.random.normal(key, positions.shape, positions.dtype)
-        return positions + self.step * size * noise
+        return positions + self.std * scale * noise
 
 
 class Redraw(AbstractMove):
-    """Forget the structure: uniform in a sphere (or in the periodic box).
+    """Draw a new structure, uniformly in a sphere or in the periodic box.
 
-    The sphere's volume is that of the cluster at the density of close packing,
-    times `looseness`.
+    **Arguments:**
+
+    - `looseness`: volume of the sphere, relative to that of a close-packed cluster.
     """
 
-    looseness: Float[Array, ""]
-
-    def __init__(self, looseness: float = 2.0):
-        self.looseness = real(looseness)
+    looseness: Float[Array, ""] = eqx.field(converter=real, default=2.0)
 
     def propose(
         self,
         key: PRNGKeyArray,
         positions: Float[Array, "atoms 3"],
-        size: Float[Array, ""],
+        scale: Float[Array, ""],
         context: Context,
     ) -> Float[Array, "atoms 3"]:
         if context.box is not None:
             return context.box * jax.random.uniform(
                 key, positions.shape, positions.dtype
             )
-        # Close packing has sqrt(2) atoms in a cube of the nearest-neighbour distance.
+        # Close packing: sqrt(2) atoms in a cube of the nearest-neighbour distance.
         volume = self.looseness * positions.shape[0] / 2**0.5
         radius = context.length * (3 * volume / (4 * jnp.pi)) ** (1 / 3)
         radius_key, direction_key = jax.random.split(key)
-        share = jax.random.uniform(radius_key, (positions.shape[0], 1), positions.dtype)
+        fraction = jax.random.uniform(
+            radius_key, (positions.shape[0], 1), positions.dtype
+        )
         directions = jax.random.normal(direction_key, positions.shape, positions.dtype)
         norms = jnp.linalg.norm(directions, axis=1, keepdims=True)
-        return radius * jnp.cbrt(share) * directions / jnp.maximum(norms, 1e-6)
+        return radius * jnp.cbrt(fraction) * directions / jnp.maximum(norms, 1e-6)
 
 
 class SurfaceMove(AbstractMove):
-    """The worst-bound atom goes to a random place on the surface.
+    """Move the most weakly bound atom to a random place on the surface.
 
-    After the "angular moves" of Wales and Doye, J. Phys. Chem. A 101, 5111 (1997),
-    who take the atom by its energy; here it is the one with the fewest neighbours,
-    which needs no evaluation.
+    After the "angular moves" of Wales and Doye, J. Phys. Chem. A 101, 5111 (1997), who
+    choose the atom by its energy; here it is the one with the fewest neighbours, which
+    needs no evaluation.
 
     **Arguments:**
 
-    - `reach`: distance in units of length within which an atom is a neighbour.
+    - `reach`: distance below which two atoms are neighbours, in units of length.
     """
 
-    reach: Float[Array, ""]
-
-    def __init__(self, reach: float = 1.35):
-        self.reach = real(reach)
+    reach: Float[Array, ""] = eqx.field(converter=real, default=1.35)
 
     def propose(
         self,
         key: PRNGKeyArray,
         positions: Float[Array, "atoms 3"],
-        size: Float[Array, ""],
+        scale: Float[Array, ""],
         context: Context,
     ) -> Float[Array, "atoms 3"]:
-        about = positions - jnp.mean(positions, axis=0)
-        squared = jnp.sum((about[:, None] - about) ** 2, axis=-1)
+        centred = positions - jnp.mean(positions, axis=0)
+        squared = jnp.sum((centred[:, None] - centred) ** 2, axis=-1)
         near = squared < (self.reach * context.length) ** 2
-        radii2 = jnp.sum(about**2, axis=1)
-        # Fewest neighbours; among equals the outermost.
+        radii2 = jnp.sum(centred**2, axis=1)
+        # Fewest neighbours; the outermost among equals.
         rank = jnp.sum(near, axis=1) - radii2 / (1 + jnp.max(radii2))
-        worst = jnp.argmin(rank)
+        loosest = jnp.argmin(rank)
         direction = jax.random.normal(key, (3,), positions.dtype)
         direction = direction / jnp.maximum(jnp.linalg.norm(direction), 1e-6)
         place = direction * jnp.sqrt(jnp.max(radii2)) + jnp.mean(positions, axis=0)
-        chosen = (jnp.arange(positions.shape[0]) == worst)[:, None]
+        chosen = (jnp.arange(positions.shape[0]) == loosest)[:, None]
         return jnp.where(chosen, place, positions)
 
 
 class Exchange(AbstractMove):
-    """Two atoms of different species change places (none if all are alike)."""
+    """Exchange two atoms of different species (no change in a pure cluster)."""
 
     def propose(
         self,
         key: PRNGKeyArray,
         positions: Float[Array, "atoms 3"],
-        size: Float[Array, ""],
+        scale: Float[Array, ""],
         context: Context,
     ) -> Float[Array, "atoms 3"]:
         first_key, second_key = jax.random.split(key)
@@ -175,12 +173,15 @@ class Exchange(AbstractMove):
 
 
 class Mixture(AbstractMove):
-    """One of several moves, drawn anew for each hop.
+    """One of several moves, drawn at random for each hop.
 
     **Arguments:**
 
-    - `moves`: what to choose from.
-    - `weights`: relative frequencies.
+    - `moves`: the moves to draw from.
+    - `weights`: their relative frequencies.
+
+    **Raises:** `ValueError` for weights that are negative, or of another number than
+    the moves.
     """
 
     moves: tuple[AbstractMove, ...]
@@ -199,13 +200,13 @@ class Mixture(AbstractMove):
         self,
         key: PRNGKeyArray,
         positions: Float[Array, "atoms 3"],
-        size: Float[Array, ""],
+        scale: Float[Array, ""],
         context: Context,
     ) -> Float[Array, "atoms 3"]:
         which_key, key = jax.random.split(key)
         which = jax.random.categorical(which_key, jnp.log(self.weights))
         branches = [
-            lambda move=move: move.propose(key, positions, size, context)
+            lambda move=move: move.propose(key, positions, scale, context)
             for move in self.moves
         ]
         return jax.lax.switch(which, branches)

@@ -1,4 +1,4 @@
-"""Optax optimizers as policies (Adam and RMSprop among them), and policies as Optax."""
+"""Optax optimizers, such as Adam, as optimizers of hopgym, and vice versa."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hopgym._converters import real
 from hopgym.context import Context
-from hopgym.optimizers.base import AbstractOptimizer, real
+from hopgym.optimizers.base import AbstractOptimizer
 
 
 class OptaxOptimizer(AbstractOptimizer[Any]):
-    """An Optax optimizer as a member of the zoo.
+    """An Optax optimizer as an optimizer of hopgym.
 
     ```python
     OptaxOptimizer(optax.adam, learning_rate=1e-2, b1=0.9)
@@ -23,19 +24,19 @@ class OptaxOptimizer(AbstractOptimizer[Any]):
     OptaxOptimizer(optax.chain(optax.clip(100.0), optax.adam(1e-2)))
     ```
 
-    Its extra arguments are `value` and `grad` (so `optax.polyak_sgd` works). One that
-    asks for `value_fn`, such as the line search of `optax.lbfgs`, would evaluate the
-    potential behind the environment's back and is refused.
+    It is given the extra arguments `value` and `grad` (so `optax.polyak_sgd` works). An
+    optimizer that calls `value_fn`, such as the line search of `optax.lbfgs`, is
+    refused: its evaluations of the potential could not be counted.
 
     **Arguments:**
 
     - `make`: an Optax optimizer, or a function that returns one.
-    - `hyperparameters`: numbers to call `make` with. They are array leaves; give what
-      is not a number with `functools.partial`.
+    - `hyperparameters`: numbers, with which `make` is called. They are array leaves;
+      pass other arguments by `functools.partial`.
 
     **Raises:** `ValueError` when it is first traced (at the beginning of a rollout) if
-    the optimizer calls `value_fn`; `ValueError` for hyper-parameters with an Optax
-    optimizer that is already made.
+    the optimizer calls `value_fn`; `ValueError` for hyper-parameters together with an
+    instance of an Optax optimizer.
     """
 
     make: Callable[..., optax.GradientTransformation] = eqx.field(static=True)
@@ -50,11 +51,11 @@ class OptaxOptimizer(AbstractOptimizer[Any]):
         if isinstance(make, optax.GradientTransformation):
             if hyperparameters:
                 raise ValueError(
-                    f"{sorted(hyperparameters)} have no effect on an Optax optimizer "
-                    "that is already made: give the function that makes it"
+                    f"{sorted(hyperparameters)} have no effect on an instance of an "
+                    "Optax optimizer: pass the function that returns it"
                 )
-            made = make
-            self.make = lambda: made
+            instance = make
+            self.make = lambda: instance
         else:
             self.make = make
         self.hyperparameters = {k: real(v) for k, v in hyperparameters.items()}
@@ -82,25 +83,25 @@ class OptaxOptimizer(AbstractOptimizer[Any]):
 
 def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
     raise ValueError(
-        "this Optax optimizer calls `value_fn` (as line searches do), but a hopgym "
-        "optimizer sees one evaluation an update and cannot ask for more; switch its "
-        "line search off (optax.lbfgs(..., linesearch=None)) or use hopgym's 'lbfgs'"
+        "this Optax optimizer calls `value_fn` (as line searches do), but an optimizer "
+        "of hopgym has one evaluation per update; switch its line search off "
+        "(optax.lbfgs(..., linesearch=None)) or use hopgym's 'lbfgs'"
     )
 
 
 def as_optax(
     optimizer: AbstractOptimizer, context: Context, key: PRNGKeyArray
 ) -> optax.GradientTransformationExtraArgs:
-    """An optimizer of hopgym as an Optax one, for positions as its parameters.
+    """An optimizer of hopgym as an Optax optimizer whose parameters are positions.
 
     **Arguments:**
 
-    - `optimizer`: any optimizer of hopgym.
-    - `context`: the system's, `hopgym.Environment(system).context`.
-    - `key`: randomness of this one replica.
+    - `optimizer`: an optimizer of hopgym.
+    - `context`: context of the system, `hopgym.Environment(system).context`.
+    - `key`: randomness of the optimizer.
 
-    **Returns:** an Optax optimizer. Its `update` needs the positions as `params`, and
-    the energy as `value=`; without one of them it raises `ValueError`.
+    **Returns:** an Optax optimizer. Its `update` requires the positions as `params` and
+    the energy as `value=`, and raises `ValueError` without them.
     """
 
     def init(params):
@@ -128,13 +129,13 @@ def adam(
     m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2,
     x <- x - learning_rate m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps).
 
-    D. P. Kingma and J. Ba, arXiv:1412.6980. The learning rate is the largest of the
-    grid in Learn2Hop, appendix C.1.
+    D. P. Kingma and J. Ba, arXiv:1412.6980. The default learning rate is the largest of
+    the grid in Learn2Hop, appendix C.1.
 
     **Arguments:**
 
     - `learning_rate`: length of a step in each coordinate, in the system's own unit.
-    - `b1`, `b2`: decay of the first and of the second moment.
+    - `b1`, `b2`: decay rates of the first and second moment.
     - `eps`: energy / length, in the system's own units.
     """
     return OptaxOptimizer(
@@ -156,7 +157,7 @@ def rmsprop(
     **Arguments:**
 
     - `learning_rate`: as in `adam`.
-    - `decay`: of the second moment.
+    - `decay`: decay rate of the second moment.
     - `eps`: energy^2 / length^2, in the system's own units.
     """
     return OptaxOptimizer(

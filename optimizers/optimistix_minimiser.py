@@ -1,6 +1,6 @@
 """Optimizers of hopgym as minimisers of Optimistix.
 
-It is an extra: `pip install "hopgym[optimistix]"`.
+An extra: `pip install "hopgym[optimistix]"`.
 
 J. Rader, T. Lyons and P. Kidger, arXiv:2402.09983 (Optimistix).
 """
@@ -26,7 +26,7 @@ except ImportError as error:
 
 
 class MinimiserState(eqx.Module):
-    """The optimizer's own state and the lowest structure evaluated so far."""
+    """State of the optimizer, and the lowest structure evaluated so far."""
 
     opt_state: Any
     best_positions: Float[Array, "atoms 3"]
@@ -39,18 +39,18 @@ class Minimiser(optimistix.AbstractMinimiser):
     """`optimistix.minimise(energy, Minimiser(...), positions)` for any optimizer.
 
     Each step is one evaluation of the function and its gradient. The solution is the
-    lowest structure that was evaluated: an optimizer that hops does not end there, so
-    that `optimistix.OptaxMinimiser`, which returns the last one and stops at a short
-    step, is only for those that descend. `stats["evaluations"]` counts.
+    lowest structure evaluated. (`optimistix.OptaxMinimiser` returns the last structure
+    and stops at a short step, so that it does not suit optimizers that hop.)
+    `stats["evaluations"]` is the number of evaluations.
 
     **Arguments:**
 
-    - `optimizer`: any optimizer of hopgym.
-    - `context`: of the system, `hopgym.Environment(system).context`.
+    - `optimizer`: an optimizer of hopgym.
+    - `context`: context of the system, `hopgym.Environment(system).context`.
     - `key`: randomness of the optimizer.
-    - `force`: largest component of the gradient, in units of energy / length, at which
-      it stops; 0, the default, for searches, which only stop at `max_steps` (then
-      pass `throw=False`).
+    - `force`: it stops when the largest component of the gradient is below it, in units
+      of energy / length; 0, the default, suits searches, which only stop at `max_steps`
+      (then pass `throw=False`).
     """
 
     optimizer: AbstractOptimizer

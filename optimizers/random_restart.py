@@ -1,4 +1,4 @@
-"""Random restarts: quench, forget, draw again.
+"""Random restarts: quenches of independent random structures.
 
 After ab initio random structure searching: Pickard and Needs, J. Phys.: Condens.
 Matter 23, 053201 (2011).
@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import math
 
-from hopgym.optimizers.basin_hopping import BasinHopping, between_hops
+from hopgym.optimizers.basin_hopping import BasinHopping, make_hop_quench
 from hopgym.optimizers.moves import Redraw
 
 
 def random_restart(force: float = 0.05, looseness: float = 2.0) -> BasinHopping:
-    """Independent quenches: hops that forget and are always accepted.
+    """Quenches of independent structures: hops that redraw and are always accepted.
 
     **Arguments:**
 
-    - `force`: largest force at which a quench ends, units of energy / length.
-    - `looseness`: of [`hopgym.optimizers.Redraw`][].
+    - `force`: a quench ends when the largest force is below it, in units of
+      energy / length.
+    - `looseness`: see [`hopgym.optimizers.Redraw`][].
     """
     return BasinHopping(
-        between_hops(force), Redraw(looseness), temperature=math.inf, adapt=0.0
+        make_hop_quench(force),
+        Redraw(looseness),
+        temperature=math.inf,
+        adaptation_rate=0.0,
     )

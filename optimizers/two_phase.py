@@ -1,8 +1,8 @@
-"""Two-phase quench: under compression first, then free.
+"""Two-phase quenches: under compression first, then of the energy itself.
 
-Locatelli and Schoen, Comput. Optim. Appl. 21, 55 (2002): compact starts favour
-compact structures and bridge funnels. Here the first phase adds mu sum_i |r_i - c|^2,
-c the centroid.
+M. Locatelli and F. Schoen, Comput. Optim. Appl. 21, 55 (2002): compression favours
+compact structures and connects funnels. Here the first phase adds mu sum_i |r_i - c|^2
+to the energy, with the centroid c.
 """
 
 from __future__ import annotations
@@ -13,41 +13,34 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from hopgym._converters import real
 from hopgym.context import Context
-from hopgym.optimizers.base import AbstractLocalOptimizer, real
+from hopgym.optimizers.base import AbstractLocalOptimizer
 
 
 class TwoPhaseState(eqx.Module):
-    """State of the optimizer at work, and whether this is the first phase."""
+    """State of the local optimizer, and whether this is the first phase."""
 
     local: Any
     compressing: Bool[Array, ""]
 
 
 class TwoPhase(AbstractLocalOptimizer[TwoPhaseState]):
-    """Quench E + mu sum_i |r_i - c|^2, then E from where that led.
+    """Minimise E + mu sum_i |r_i - c|^2, then E from the resulting structure.
 
-    The compression is known without an evaluation, so both phases cost what a quench
-    of E costs.
+    The compression needs no evaluation of the potential.
 
     **Arguments:**
 
-    - `local`: quenches in both phases.
-    - `pressure`: mu in units of energy / length^2.
-    - `force`: largest force on an atom, in units of energy / length, at which the
-      first phase ends.
+    - `local`: the optimizer of both phases.
+    - `pressure`: mu, in units of energy / length^2.
+    - `force`: the first phase ends when the largest force on an atom is below it, in
+      units of energy / length.
     """
 
     local: AbstractLocalOptimizer
-    pressure: Float[Array, ""]
-    force: Float[Array, ""]
-
-    def __init__(
-        self, local: AbstractLocalOptimizer, pressure: float = 5.0, force: float = 0.5
-    ):
-        self.local = local
-        self.pressure = real(pressure)
-        self.force = real(force)
+    pressure: Float[Array, ""] = eqx.field(converter=real, default=5.0)
+    force: Float[Array, ""] = eqx.field(converter=real, default=0.5)
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context
@@ -77,18 +70,18 @@ class TwoPhase(AbstractLocalOptimizer[TwoPhaseState]):
     ) -> tuple[Float[Array, "atoms 3"], TwoPhaseState]:
         stiffness = self.pressure * context.energy_unit / context.length**2
         stiffness = jnp.where(state.compressing, stiffness, 0)
-        about = positions - jnp.mean(positions, axis=0)
-        pressed = gradient + 2 * stiffness * about
+        centred = positions - jnp.mean(positions, axis=0)
+        compressed = gradient + 2 * stiffness * centred
         displacement, local = self.local.update(
-            pressed,
+            compressed,
             state.local,
             positions,
-            value=value + stiffness * jnp.sum(about**2),
+            value=value + stiffness * jnp.sum(centred**2),
             context=context,
         )
-        largest = jnp.sqrt(jnp.max(jnp.sum(pressed**2, axis=1)))
-        rest = largest < self.force * context.energy_unit / context.length
-        released = state.compressing & (rest | self.local.finished(local))
+        largest = jnp.sqrt(jnp.max(jnp.sum(compressed**2, axis=1)))
+        at_rest = largest < self.force * context.energy_unit / context.length
+        released = state.compressing & (at_rest | self.local.finished(local))
         return displacement, TwoPhaseState(
             local=self.local.restart(local, released),
             compressing=state.compressing & ~released,

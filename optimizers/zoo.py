@@ -1,9 +1,9 @@
 """Optimizers by name.
 
-An entry is a factory: a callable that returns an optimizer and may ask for `system=`
-(a `hopgym.System`, for units) and `steps=` (the length of the run, for schedules).
-Adding an optimizer is one file and one line in `ZOO`; a trained one is a file in
-`weights`.
+An entry is a factory: a callable that returns an optimizer and may have the arguments
+`system` (a [`hopgym.context.SystemInfo`][], for units) and `steps` (the length of the
+run, for schedules). Adding an optimizer takes one file and one line in `ZOO`; a trained
+optimizer takes one file in `weights`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hopgym._suggest import unknown_name
+from hopgym.context import SystemInfo
 from hopgym.optimizers.annealing import Annealing
 from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.basin_hopping import bh_lbfgs, bh_paper, bh_two_phase
@@ -24,7 +25,7 @@ from hopgym.optimizers.fire import fire
 from hopgym.optimizers.fire_ase import FireAse
 from hopgym.optimizers.gradient_descent import GradientDescent
 from hopgym.optimizers.lbfgs import LBFGS
-from hopgym.optimizers.learned.weights import factory, trained
+from hopgym.optimizers.learned.weights import list_trained, make_factory
 from hopgym.optimizers.optax_wrapper import adam, rmsprop
 from hopgym.optimizers.random_restart import random_restart
 
@@ -43,29 +44,38 @@ ZOO: dict[str, Callable[..., AbstractOptimizer]] = {
     "cma-es": cma_es,
     "open-es": open_es,
     "de": differential_evolution,
-    **{name: factory(name) for name in trained()},
+    **{name: make_factory(name) for name in list_trained()},
 }
 
 
 @functools.cache
-def _tuned() -> dict[str, dict[str, dict[str, float]]]:
+def _read_tuned() -> dict[str, dict[str, dict[str, float]]]:
     table = importlib.resources.files("hopgym") / "optimizers" / "tuned.json"
     return json.loads(table.read_text())["settings"]
 
 
-def tuned_settings(name: str, system_name: str) -> dict[str, float]:
+def find_tuned_settings(name: str, system_name: str) -> dict[str, float]:
     """Hyper-parameters of an optimizer that were tuned for a system or its family.
 
-    `tuned.json` says how they were found. The family of a system is what precedes the
-    hyphen in its name. Empty where nothing was tuned: the factory's defaults hold.
+    `tuned.json` describes how they were found. The family of a system is the part of
+    its name before the hyphen. Without tuned values the result is empty.
     """
-    settings = _tuned().get(name, {})
+    settings = _read_tuned().get(name, {})
     family = system_name.split("-")[0]
     return settings.get(system_name, settings.get(family, {}))
 
 
-def build(factory: Callable[..., Any], system: Any, steps: int, **settings: Any) -> Any:
-    """`factory(**settings)`, with `system=` and `steps=` where it takes them."""
+def build(
+    factory: Callable[..., Any], system: SystemInfo, steps: int, **settings: Any
+) -> Any:
+    """Call a factory, with `system` and `steps` if these are arguments of it.
+
+    **Arguments:**
+
+    - `factory`: returns an optimizer.
+    - `system`, `steps`: see [`hopgym.optimizers.make_optimizer`][].
+    - `settings`: further arguments of the factory.
+    """
     offered = {"system": system, "steps": steps}
     parameters = inspect.signature(factory).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
@@ -73,11 +83,17 @@ def build(factory: Callable[..., Any], system: Any, steps: int, **settings: Any)
     return factory(**offered, **settings)
 
 
-def make_optimizer(name: str, *, system: Any, steps: int) -> AbstractOptimizer:
-    """The optimizer of that name, tuned for a system and made for a number of steps.
+def make_optimizer(name: str, *, system: SystemInfo, steps: int) -> AbstractOptimizer:
+    """An optimizer of the zoo, with hyper-parameters tuned for a system.
+
+    **Arguments:**
+
+    - `name`: a name in `ZOO`.
+    - `system`: a [`hopgym.System`][], or other [`hopgym.context.SystemInfo`][].
+    - `steps`: length of the run, for schedules.
 
     **Raises:** `KeyError` for an unknown name, with the nearest known ones.
     """
     if name not in ZOO:
         raise KeyError(unknown_name("optimizer", name, list(ZOO)))
-    return build(ZOO[name], system, steps, **tuned_settings(name, system.name))
+    return build(ZOO[name], system, steps, **find_tuned_settings(name, system.name))

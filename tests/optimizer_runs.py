@@ -42,3 +42,14 @@ def overlapping(env, positions):
 def finite(tree):
     """Whether all leaves are finite."""
     return all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(tree))
+
+
+def perturb_weights(model, size=0.1):
+    """A model with random weights instead of an output layer of zeros."""
+    leaves, tree = jax.tree.flatten(model)
+    keys = jax.random.split(jax.random.key(7), len(leaves))
+    moved = [
+        x + size * jax.random.normal(key, x.shape, x.dtype)
+        for x, key in zip(leaves, keys, strict=True)
+    ]
+    return jax.tree.unflatten(tree, moved)

@@ -63,31 +63,37 @@ def trajectory(environment, optimizer, steps, seed=0):
 def test_hops_of_fixed_length_and_improvements_only(lj7):
     """Each quench takes its length; at T = 0 the energy of the walk only falls."""
     quench = FixedLength(GradientDescent(1e-3), 10)
-    optimizer = BasinHopping(quench, GaussianShake(0.2), temperature=0.0, adapt=0.0)
-    states, memories = trajectory(lj7, optimizer, 60)
-    assert np.flatnonzero(np.diff(memories.hops, prepend=0)).tolist() == [
+    optimizer = BasinHopping(
+        quench, GaussianShake(0.2), temperature=0.0, adaptation_rate=0.0
+    )
+    states, opt_states = trajectory(lj7, optimizer, 60)
+    assert np.flatnonzero(np.diff(opt_states.hops, prepend=0)).tolist() == [
         9, 19, 29, 39, 49, 59,
     ]  # fmt: skip
-    energies = np.asarray(memories.energy)[9::10]
+    energies = np.asarray(opt_states.energy)[9::10]
     assert (np.diff(energies) <= 0).all()
     # What was quenched is what was compared: the energy at the tenth evaluation.
     assert energies[0] == states.energy[9]
     assert set(energies.tolist()) <= set(np.asarray(states.energy)[9::10].tolist())
-    np.testing.assert_array_equal(memories.size, 1)
+    np.testing.assert_array_equal(opt_states.scale, 1)
 
 
 def test_at_infinite_temperature_every_hop_is_accepted(lj7):
     quench = FixedLength(GradientDescent(1e-3), 5)
-    optimizer = BasinHopping(quench, Shake(0.4), temperature=math.inf, adapt=0.1)
-    states, memories = trajectory(lj7, optimizer, 50)
-    np.testing.assert_array_equal(memories.energy[4::5], states.energy[4::5])
-    np.testing.assert_allclose(memories.size[-1], math.exp(0.1 * 0.5 * 10), rtol=1e-5)
+    optimizer = BasinHopping(
+        quench, Shake(0.4), temperature=math.inf, adaptation_rate=0.1
+    )
+    states, opt_states = trajectory(lj7, optimizer, 50)
+    np.testing.assert_array_equal(opt_states.energy[4::5], states.energy[4::5])
+    np.testing.assert_allclose(
+        opt_states.scale[-1], math.exp(0.1 * 0.5 * 10), rtol=1e-5
+    )
 
 
 def test_metropolis_probability(lj7):
     """A rise of one temperature is accepted in a fraction 1/e of hops."""
     quench = FixedLength(GradientDescent(0.0), 1)
-    optimizer = BasinHopping(quench, Shake(0.0), temperature=0.5, adapt=0.0)
+    optimizer = BasinHopping(quench, Shake(0.0), temperature=0.5, adaptation_rate=0.0)
     x = positions_of(lj7)
 
     def accepted(key):

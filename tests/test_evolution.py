@@ -77,7 +77,7 @@ def test_the_zoo_runs_the_strategy_that_evosax_runs():
     start = system.sample(jax.random.key(1))
     context = environment.context
     opt_state = optimizer.init(start, key=jax.random.key(2), context=context)
-    strategy = optimizer._strategy(4)
+    strategy = optimizer._make_strategy(4)
     params = strategy.default_params.replace(std_init=optimizer.spread)
     _, told, population = opt_state.key, opt_state.strategy, opt_state.population
 

@@ -1,4 +1,4 @@
-"""Strategies against their equations, the meta-loss, fleets, schedules."""
+"""Strategies against their equations, the meta-loss, batched runs, schedules."""
 
 import os
 import subprocess
@@ -16,13 +16,17 @@ import hopgym
 from hopgym.meta import (
     STRATEGIES,
     BatchedUnroll,
-    Settings,
+    ESMCSettings,
+    ESSettings,
+    GASettings,
+    PESSettings,
     meta_loss,
     scaled_loss,
     schedule,
 )
+from hopgym.meta.plan import get_names
 from hopgym.meta.strategies import ES, ESMC, GA, PES
-from hopgym.meta.unroll import KINDS
+from hopgym.meta.unroll import LOSS_KINDS
 from hopgym.optimizers import GradientDescent, Learn2Hop, adam
 from hopgym.systems import HarmonicStart
 
@@ -47,15 +51,22 @@ def bowl(candidates, instances):
 
 
 def adam_step(gradient, settings):
-    optimizer = settings.optimizer()
+    optimizer = settings.make_optimizer()
     state = optimizer.init(jnp.zeros(4))
     moved, _ = optimizer.update(jnp.asarray(gradient, jnp.float32), state)
     return np.asarray(moved)
 
 
+def make_strategy(name, **values):
+    """A strategy with those values that are settings of its own."""
+    strategy = STRATEGIES[name]
+    own = {k: v for k, v in values.items() if k in get_names(strategy)}
+    return strategy(WEIGHTS, strategy.settings_class(**own), 1)
+
+
 def first_update(strategy, losses):
     state = strategy.init(KEY)
-    np.testing.assert_allclose(flat(strategy.weights(state)), flat(WEIGHTS))
+    np.testing.assert_allclose(flat(strategy.get_weights(state)), flat(WEIGHTS))
     asked, state = strategy.ask(KEY, state)
     given = losses(asked)
     return asked, given, strategy.tell(KEY, state, asked, given)
@@ -65,10 +76,10 @@ def first_update(strategy, losses):
 
 
 def test_es_is_equation_3():
-    settings = Settings(instances=6)
+    settings = ESSettings(instances=6)
     strategy = ES(WEIGHTS, settings, 1)
     asked, losses, state = first_update(
-        strategy, lambda asked: bowl(asked, strategy.of_run)
+        strategy, lambda asked: bowl(asked, strategy.start_indices)
     )
     theta = flat(WEIGHTS)
     gradient = np.zeros(4)
@@ -76,19 +87,19 @@ def test_es_is_equation_3():
     for k in range(6):
         eps = candidates[k] - theta
         np.testing.assert_allclose(candidates[6 + k] - theta, -eps, atol=1e-6)
-        assert strategy.of_run[k] == strategy.of_run[6 + k] == k
+        assert strategy.start_indices[k] == strategy.start_indices[6 + k] == k
         gradient += (losses[k] - losses[6 + k]) / (2 * SIGMA**2) * eps / 6
     expected = theta + adam_step(gradient, settings)
-    np.testing.assert_allclose(flat(strategy.weights(state)), expected, atol=1e-5)
+    np.testing.assert_allclose(flat(strategy.get_weights(state)), expected, atol=1e-5)
     spread = (candidates[:6] - theta).std()
     assert 0.05 < spread < 0.15
 
 
 def test_esmc_is_equation_4_with_a_baseline_for_each_start():
-    settings = Settings(instances=6)
+    settings = ESMCSettings(instances=6)
     strategy = ESMC(WEIGHTS, settings, 1)
     asked, losses, state = first_update(
-        strategy, lambda asked: bowl(asked, strategy.of_run)
+        strategy, lambda asked: bowl(asked, strategy.start_indices)
     )
     theta = flat(WEIGHTS)
     candidates = rows(asked)
@@ -96,15 +107,19 @@ def test_esmc_is_equation_4_with_a_baseline_for_each_start():
     gradient = np.zeros(4)
     for k in range(6):
         plus, minus, own = losses[k], losses[6 + k], losses[12 + k]
-        assert strategy.of_run[k] == strategy.of_run[6 + k] == strategy.of_run[12 + k]
+        assert (
+            strategy.start_indices[k]
+            == strategy.start_indices[6 + k]
+            == strategy.start_indices[12 + k]
+        )
         difference = min(own, plus) - min(own, minus)
         gradient += difference / (2 * SIGMA**2) * (candidates[k] - theta) / 6
     expected = theta + adam_step(gradient, settings)
-    np.testing.assert_allclose(flat(strategy.weights(state)), expected, atol=1e-5)
+    np.testing.assert_allclose(flat(strategy.get_weights(state)), expected, atol=1e-5)
 
 
 def test_adam_has_the_papers_schedule():
-    optimizer = Settings().optimizer()
+    optimizer = ESMCSettings().make_optimizer()
     state = optimizer.init(jnp.zeros(1))
     steps = []
     for _ in range(21):
@@ -115,36 +130,36 @@ def test_adam_has_the_papers_schedule():
 
 
 def test_ga_takes_the_best_on_the_same_starts_and_keeps_theta_otherwise():
-    strategy = GA(WEIGHTS, Settings(population=8, ga_starts=3), 1)
+    strategy = GA(WEIGHTS, GASettings(population=8, ga_starts=3), 1)
     asked, losses, state = first_update(
-        strategy, lambda asked: bowl(asked, strategy.of_run)
+        strategy, lambda asked: bowl(asked, strategy.start_indices)
     )
     theta = flat(WEIGHTS)
-    np.testing.assert_array_equal(strategy.of_run, np.tile([0, 1, 2], 8))
+    np.testing.assert_array_equal(strategy.start_indices, np.tile([0, 1, 2], 8))
     candidates = rows(asked).reshape(8, 3, 4)
     assert np.all(candidates == candidates[:, :1])
     np.testing.assert_array_equal(candidates[0, 0], theta)
     assert 0.05 < (candidates[1:, 0] - theta).std() < 0.15
     best = losses.reshape(8, 3).mean(axis=1).argmin()
-    np.testing.assert_allclose(flat(strategy.weights(state)), candidates[best, 0])
+    np.testing.assert_allclose(flat(strategy.get_weights(state)), candidates[best, 0])
     # Nothing better in the next generation: theta stays, whatever it had before.
     asked, state = strategy.ask(jax.random.key(1), state)
     worse = np.r_[np.full(3, 100.0), np.full(21, 101.0)]
     state = strategy.tell(KEY, state, asked, worse)
-    np.testing.assert_allclose(flat(strategy.weights(state)), candidates[best, 0])
+    np.testing.assert_allclose(flat(strategy.get_weights(state)), candidates[best, 0])
     # Equally good is not better.
     asked, state = strategy.ask(jax.random.key(2), state)
     state = strategy.tell(KEY, state, asked, np.full(24, 7.0))
-    np.testing.assert_allclose(flat(strategy.weights(state)), candidates[best, 0])
+    np.testing.assert_allclose(flat(strategy.get_weights(state)), candidates[best, 0])
 
 
 @pytest.mark.parametrize(("unroll", "pieces"), [(100, 2), (120, 3)])
 def test_pes_sums_the_perturbations_of_a_run(unroll, pieces):
-    settings = Settings(instances=4, unroll=unroll, truncation=50)
+    settings = PESSettings(instances=4, unroll=unroll, truncation=50)
     strategy = PES(WEIGHTS, settings, 1)
-    assert strategy.persistent
+    assert strategy.truncation == 50
     state = strategy.init(KEY)
-    optimizer = settings.optimizer()
+    optimizer = settings.make_optimizer()
     opt_state = optimizer.init(jnp.zeros(4))
     theta, summed = flat(WEIGHTS), np.zeros((8, 4))
     for piece in range(pieces + 1):
@@ -152,73 +167,82 @@ def test_pes_sums_the_perturbations_of_a_run(unroll, pieces):
             summed[:] = 0
         asked, state = strategy.ask(jax.random.fold_in(KEY, piece), state)
         summed += rows(asked) - theta
-        losses = bowl(asked, strategy.of_run)
+        losses = bowl(asked, strategy.start_indices)
         gradient = (losses[:, None] * summed).sum(axis=0) / SIGMA**2 / 8
         moved, opt_state = optimizer.update(
             jnp.asarray(gradient, jnp.float32), opt_state
         )
         theta = np.asarray(optax.apply_updates(jnp.asarray(theta), moved))
         state = strategy.tell(KEY, state, asked, losses)
-        np.testing.assert_allclose(flat(strategy.weights(state)), theta, atol=1e-5)
+        np.testing.assert_allclose(flat(strategy.get_weights(state)), theta, atol=1e-5)
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_losses_that_are_not_finite_poison_nothing(name, poison):
-    strategy = STRATEGIES[name](WEIGHTS, Settings(instances=4, population=5), 1)
+    strategy = make_strategy(name, instances=4, population=5)
     state = strategy.init(KEY)
     for spoiled in (slice(0, 3), slice(None)):
         asked, state = strategy.ask(KEY, state)
-        losses = bowl(asked, strategy.of_run)
+        losses = bowl(asked, strategy.start_indices)
         losses[spoiled] = poison
         state = strategy.tell(KEY, state, asked, losses)
-        assert np.all(np.isfinite(flat(strategy.weights(state))))
-    before = flat(strategy.weights(state))
+        assert np.all(np.isfinite(flat(strategy.get_weights(state))))
+    before = flat(strategy.get_weights(state))
     asked, state = strategy.ask(KEY, state)
-    losses = bowl(asked, strategy.of_run)
+    losses = bowl(asked, strategy.start_indices)
     state = strategy.tell(KEY, state, asked, losses)
-    assert not np.allclose(flat(strategy.weights(state)), before)
+    assert not np.allclose(flat(strategy.get_weights(state)), before)
 
 
 def test_a_candidate_whose_loss_is_not_finite_never_wins():
-    strategy = GA(WEIGHTS, Settings(population=5, ga_starts=1), 1)
+    strategy = GA(WEIGHTS, GASettings(population=5, ga_starts=1), 1)
     asked, _, state = first_update(
         strategy, lambda asked: np.array([3.0, -np.inf, 2.0, np.nan, 2.5])
     )
-    np.testing.assert_allclose(flat(strategy.weights(state)), rows(asked)[2], atol=1e-7)
+    np.testing.assert_allclose(
+        flat(strategy.get_weights(state)), rows(asked)[2], atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_few_updates_find_the_bowl(name):
-    settings = Settings(instances=40, learning_rate=0.05, unroll=5, truncation=5)
-    strategy = STRATEGIES[name](WEIGHTS, settings, 1)
+    strategy = make_strategy(
+        name, instances=40, learning_rate=0.05, unroll=5, truncation=5
+    )
     state = strategy.init(KEY)
 
     def distance():
-        return np.abs(flat(strategy.weights(state)) - 1.6).max()
+        return np.abs(flat(strategy.get_weights(state)) - 1.6).max()
 
     before = distance()
     for update in range(60):
         key = jax.random.fold_in(KEY, update)
         asked, state = strategy.ask(key, state)
-        losses = bowl(asked, strategy.of_run)
+        losses = bowl(asked, strategy.start_indices)
         state = strategy.tell(key, state, asked, losses)
     assert distance() < 0.4 * before
 
 
 @pytest.mark.parametrize(("systems", "expected"), [(1, 80), (6, 78), (100, 100)])
 def test_instances_are_shared_out_over_systems(systems, expected):
-    assert ESMC(WEIGHTS, Settings(), systems).instances == expected
-    assert GA(WEIGHTS, Settings(), systems).instances == max(3, systems)
+    assert ESMC(WEIGHTS, ESMCSettings(), systems).instances == expected
+    assert GA(WEIGHTS, GASettings(), systems).instances == max(3, systems)
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"instances": 0}, {"sigma": 0.0}, {"sigma": float("nan")}, {"decay": -1.0}],
+    [
+        {"instances": 0},
+        {"truncation": 0},
+        {"sigma": 0.0},
+        {"sigma": float("nan")},
+        {"decay": -1.0},
+    ],
 )
 def test_senseless_settings_are_refused(wrong):
     with pytest.raises(ValueError, match="must be"):
-        Settings(**wrong)
+        PESSettings(**wrong)
 
 
 # The meta-loss
@@ -254,10 +278,12 @@ def test_kinds_of_meta_loss_are_what_they_say():
         "average": np.mean(np.minimum(energies, 0)) / scale,
     }
     found = eqx.filter_jit(
-        lambda: {kind: meta_loss(optimizer, system, KEY, 40, kind) for kind in KINDS}
+        lambda: {
+            kind: meta_loss(optimizer, system, KEY, 40, kind) for kind in LOSS_KINDS
+        }
     )()
     assert len(set(expected.values())) > 1
-    for kind in KINDS:
+    for kind in LOSS_KINDS:
         assert float(found[kind]) == pytest.approx(expected[kind], abs=2e-5)
 
 
@@ -269,7 +295,7 @@ def test_senseless_meta_losses_are_refused():
         meta_loss(adam(), system, KEY, 0)
 
 
-# Fleets
+# Batched runs
 
 
 def short(name="LJ-5"):
@@ -286,18 +312,18 @@ def many(model, count):
     )
 
 
-def test_runs_of_a_fleet_are_single_runs():
+def test_runs_of_a_batch_are_single_runs():
     system, model = short(), Learn2Hop(KEY, hidden=4, kinds=1)
-    fleet = BatchedUnroll(system, model, polish_steps=10)
+    batched = BatchedUnroll(system, model, polish_steps=10)
     weights = many(model, 5)
     instances = np.array([0, 1, 1, 7, 0])
-    runs = fleet.begin(KEY, weights, instances)
-    starts = np.asarray(fleet.fetch(runs, 5).state.positions)
+    runs = batched.begin(KEY, weights, instances)
+    starts = np.asarray(batched.fetch(runs, 5).state.positions)
     np.testing.assert_array_equal(starts[1], starts[2])
     np.testing.assert_array_equal(starts[0], starts[4])
     assert np.abs(starts[0] - starts[3]).max() > 1e-2
-    runs = fleet.advance(weights, fleet.advance(weights, runs, 7), 13)
-    found = fleet.fetch(runs, 5)
+    runs = batched.advance(weights, batched.advance(weights, runs, 7), 13)
+    found = batched.fetch(runs, 5)
     env = hopgym.Environment(system)
     alone = eqx.filter_jit(lambda o, x: descend(env, o, x, 20))
     for k in (0, 3, 4):
@@ -307,8 +333,8 @@ def test_runs_of_a_fleet_are_single_runs():
             found.state.positions[k], state.positions, rtol=0, atol=1e-5
         )
         assert found.state.evaluations[k] == 21
-    outcome = fleet.judge(runs, 5)
-    losses = fleet.losses(runs, 5, 20, "best")
+    outcome = batched.judge(runs, 5)
+    losses = batched.losses(runs, 5, 20, "best")
     expected = scaled_loss(jnp.asarray(outcome.best), system)
     np.testing.assert_allclose(losses, expected, atol=1e-6)
 
@@ -320,16 +346,16 @@ sys.path.insert(0, sys.argv[2])
 import test_meta as t
 
 model = t.Learn2Hop(t.KEY, hidden=4, kinds=1)
-fleet = t.BatchedUnroll(t.short(), model, polish_steps=10)
+batched = t.BatchedUnroll(t.short(), model, polish_steps=10)
 weights = t.many(model, 5)
-runs = fleet.begin(t.KEY, weights, np.array([0, 1, 1, 7, 0]))
-runs = fleet.advance(weights, runs, 20)
-found = fleet.fetch(runs, 5)
+runs = batched.begin(t.KEY, weights, np.array([0, 1, 1, 7, 0]))
+runs = batched.advance(weights, runs, 20)
+found = batched.fetch(runs, 5)
 np.savez(
     sys.argv[1],
     devices=len(jax.devices()),
     positions=found.state.positions,
-    losses=fleet.losses(runs, 5, 20, "final"),
+    losses=batched.losses(runs, 5, 20, "final"),
 )
 """
 
@@ -358,9 +384,9 @@ def test_schedules():
     parsed = schedule.parse("2000, 10000@300,50@10", int)
     assert parsed == [(0, 2000), (300, 10000), (10, 50)]
     for update, expected in ((0, 2000), (9, 2000), (10, 50), (299, 50), (300, 10000)):
-        assert schedule.present(parsed, update) == expected
-    assert schedule.active([(0, "a"), (5, "b")], 4) == [0]
-    assert schedule.active([(0, "a"), (5, "b")], 5) == [0, 1]
+        assert schedule.get_value(parsed, update) == expected
+    assert schedule.get_active([(0, "a"), (5, "b")], 4) == [0]
+    assert schedule.get_active([(0, "a"), (5, "b")], 5) == [0, 1]
     for wrong in ("", "5@", "5@x", "@3", "5@-1"):
         with pytest.raises(ValueError, match="VALUE"):
             schedule.parse(wrong, int)

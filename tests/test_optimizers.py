@@ -8,11 +8,11 @@ import pytest
 from optimizer_runs import descend, environment, finite, overlapping, start
 
 import hopgym
-from hopgym.optimizers import ZOO, adam, make_optimizer, trained
+from hopgym.optimizers import ZOO, adam, list_trained, make_optimizer
 
 SYSTEMS = ("LJ-7", "Gupta-Ag4Au3", "SW-Si8")
 # Of those that differ in their weights only, one: each is compiled anew.
-PROGRAMS = [name for name in ZOO if name not in trained()]
+PROGRAMS = [name for name in ZOO if name not in list_trained()]
 PROGRAMS += ["learn2hop-lj13-esmc", "adam4p-lj13"]
 STEPS = 300
 

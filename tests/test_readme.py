@@ -76,6 +76,7 @@ def test_files_named_in_the_readme_exist():
 
 def test_trained_optimizers_are_there_outside_of_the_clone(tmp_path):
     """As installed: not found in the working directory, as pytest finds the package."""
-    code = "import hopgym.optimizers as o; print(*o.trained()); o.load(o.trained()[0])"
+    code = "import hopgym.optimizers as o; names = o.list_trained(); print(*names); "
+    code += "o.load(names[0])"
     shipped = sorted(path.stem for path in (ROOT / "optimizers/weights").glob("*.eqx"))
     assert shipped and printed("-c", code, cwd=tmp_path).split() == shipped

@@ -14,7 +14,9 @@ import jax
 import numpy as np
 import pytest
 
-from hopgym.meta import Plan, Settings, Trainer, train
+from hopgym.meta import STRATEGIES, Trainer, TrainingPlan, train
+from hopgym.meta.command_line import load_plan
+from hopgym.meta.plan import get_names
 from hopgym.meta.run_folder import RunFolder
 from hopgym.optimizers import load
 
@@ -99,46 +101,48 @@ def test_a_time_limit_and_a_signal_end_cleanly(whole, tmp_path):
     done = run(*TINY, *limit, "--out", folder)
     assert done.returncode == 1
     assert "time limit reached" in done.stderr and "--resume" in done.stderr
-    before = RunFolder(folder).header()["update"]
+    before = RunFolder(folder).read_header()["update"]
     process = subprocess.Popen(
         command("--out", folder, "--resume"),
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert "going on after update" in process.stderr.readline()
+    assert "resuming after update" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1 and "stopped after update" in said
-    assert RunFolder(folder).header()["update"] >= before
+    assert RunFolder(folder).read_header()["update"] >= before
 
 
 def plan(strategy, **changes):
-    settings = Settings(instances=4, population=3, unroll=20, truncation=10)
+    chosen = STRATEGIES[strategy]
+    values = {"instances": 4, "population": 3, "unroll": 20, "truncation": 10}
+    own = {k: v for k, v in values.items() if k in get_names(chosen)}
     usual = {
         "systems": [(0, "LJ-4")],
         "unroll": [(0, 20)],
         "strategy": strategy,
-        "settings": settings,
+        "settings": chosen.settings_class(**own),
         "loss": "average",
         "polish": 5,
         "architecture": {"name": "adam4p"},
         "evaluation_starts": 2,
         "evaluation_steps": 5,
     }
-    return Plan(**{**usual, **changes})
+    return TrainingPlan(**{**usual, **changes})
 
 
 @pytest.mark.parametrize("strategy", ["ga", "pes"])
 def test_a_restored_trainer_goes_on_bit_for_bit(strategy, tmp_path):
     whole = Trainer(plan(strategy), None, {})
     parts = Trainer(plan(strategy), RunFolder(tmp_path), {})
-    parts.fleets = whole.fleets  # compiled once
+    parts.unrolls = whole.unrolls  # compiled once
     for _ in range(3):
         whole.step()
         parts.step()
     parts.save()
     again = Trainer(plan(strategy), RunFolder(tmp_path), {})
-    again.fleets = whole.fleets
+    again.unrolls = whole.unrolls
     again.restore()
     entries = [trainer.step()["loss"] for trainer in (whole, again)]
     assert entries[0] == entries[1]
@@ -152,12 +156,12 @@ def test_what_a_checkpoint_does_not_know_is_forgotten(tmp_path):
     lines += [{"update": 2, "loss": -0.2}, {"update": 2, "evaluation": {}}]
     for line in [*lines, {"update": 3, "loss": -0.3}]:
         folder.log(line)
-    folder.forget_after(2, evaluated=2)
-    assert folder.metrics() == lines
-    folder.forget_after(2, evaluated=0)
-    assert folder.metrics() == lines[:3]
-    folder.forget_after(0, evaluated=-1)
-    assert folder.metrics() == []
+    folder.discard_after(2, evaluated=2)
+    assert folder.read_metrics() == lines
+    folder.discard_after(2, evaluated=0)
+    assert folder.read_metrics() == lines[:3]
+    folder.discard_after(0, evaluated=-1)
+    assert folder.read_metrics() == []
 
 
 def test_systems_join_and_unrolls_grow_in_the_course_of_a_training():
@@ -167,7 +171,7 @@ def test_systems_join_and_unrolls_grow_in_the_course_of_a_training():
     trainer = Trainer(changing, None, {})
     assert trainer.step()["unroll"] == 10
     # Four starts, each for both perturbed weights and the unperturbed ones.
-    assert {k: len(rows) for k, rows in trainer._rows().items()} == {0: 6, 1: 6}
+    assert {k: len(rows) for k, rows in trainer._get_rows().items()} == {0: 6, 1: 6}
     assert trainer.step()["unroll"] == 20
 
 
@@ -176,11 +180,11 @@ def test_every_architecture_can_be_trained_and_loaded(optimizer, tmp_path):
     trainer = Trainer(
         plan("es", architecture={"name": optimizer}), RunFolder(tmp_path), {}
     )
-    before = trainer.present()
+    before = trainer.optimizer
     trainer.step()
     trainer.save()
     found = load(tmp_path / "weights.eqx")
-    assert eqx.tree_equal(found, trainer.present())
+    assert eqx.tree_equal(found, trainer.optimizer)
     assert jax.tree.structure(found) == jax.tree.structure(before)
 
 
@@ -195,7 +199,7 @@ WRONG = [
     (["--unroll", "many"], "'many' is not an integer"),
     (["--optimizer", "learn2hip"], "unknown architecture"),
     (["--optimizer", "adam4p", "--hidden", "8"], "no option 'hidden'"),
-    (["--updates", "0"], "at least 1"),
+    (["--updates", "0"], "--updates: must be between 1 and"),
     (["--sigma", "0"], "sigma must be positive"),
     (["--instances", "0"], "instances must be at least 1"),
     (["--time-limit", "-1"], "must be positive"),
@@ -206,6 +210,11 @@ WRONG = [
     (["--coordinator", "x:1", "--processes", "2", "--process", "2"], "below"),
     (["--resume"], "holds no run"),
     (["--loss", "last"], "invalid choice"),
+    (
+        ["--strategy", "ga", "--instances", "4"],
+        "ga has no option --instances; it has --population, --sigma, --ga-starts",
+    ),
+    (["--truncation", "9"], "esmc has no option --truncation; it has --instances, "),
 ]
 
 
@@ -252,7 +261,7 @@ def test_a_damaged_checkpoint_is_refused_and_kept(whole, capsys, tmp_path):
     assert path.read_bytes() == content.replace(b'"hidden": 4', b'"hidden": 5')
     path.write_bytes(content.replace(b'"evaluated"', b'"looked_at"'))
     said = refused(capsys, "--out", tmp_path, "--resume")
-    assert "says nothing of evaluated: another version of hopgym" in said
+    assert "has no entry evaluated: another version of hopgym" in said
 
 
 def test_committed_checkpoints_can_be_gone_on_from():
@@ -261,7 +270,26 @@ def test_committed_checkpoints_can_be_gone_on_from():
     found = list(results.rglob("checkpoint.eqx"))
     assert found
     for path in found:
-        assert RunFolder(path.parent).header()["update"] > 0
+        folder = RunFolder(path.parent)
+        header = folder.read_header()
+        assert header["update"] > 0
+        plan = load_plan(folder, {"strategy": "esmc", "sigma": 0.1})
+        stored = header["plan"]
+        settings = plan.to_json()["settings"]
+        assert settings == {name: stored["settings"][name] for name in settings}
+        assert plan.to_json() == {**stored, "settings": settings}
+
+
+@pytest.mark.parametrize(
+    ("entry", "addition"),
+    [('"settings": {', '"momentum": 0.9, '), ('"plan": {', '"teacher": "adam", ')],
+)
+def test_plans_of_newer_versions_are_refused(whole, capsys, tmp_path, entry, addition):
+    content = (whole[0] / "checkpoint.eqx").read_bytes()
+    newer = content.replace(entry.encode(), (entry + addition).encode())
+    (tmp_path / "checkpoint.eqx").write_bytes(newer)
+    said = refused(capsys, "--out", tmp_path, "--resume")
+    assert addition.split('"')[1] in said and "another version of hopgym" in said
 
 
 # Several processes
@@ -321,4 +349,4 @@ def test_when_one_process_dies_the_other_ends_and_says_so(tmp_path):
     assert first.returncode != 0
     assert "another process" in said or "coordination service" in said.lower(), said
     done = run("--out", folder, "--resume", "--time-limit", 0.1)
-    assert done.returncode == 1 and "go on with" in done.stderr
+    assert done.returncode == 1 and "resume with" in done.stderr

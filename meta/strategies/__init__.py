@@ -1,11 +1,16 @@
 """Strategies of meta-training by name."""
 
+from hopgym._suggest import unknown_name
+from hopgym.meta.strategies.base import AbstractSettings as AbstractSettings
 from hopgym.meta.strategies.base import AbstractStrategy as AbstractStrategy
-from hopgym.meta.strategies.base import Settings as Settings
 from hopgym.meta.strategies.es import ES as ES
+from hopgym.meta.strategies.es import ESSettings as ESSettings
 from hopgym.meta.strategies.esmc import ESMC as ESMC
+from hopgym.meta.strategies.esmc import ESMCSettings as ESMCSettings
 from hopgym.meta.strategies.ga import GA as GA
+from hopgym.meta.strategies.ga import GASettings as GASettings
 from hopgym.meta.strategies.pes import PES as PES
+from hopgym.meta.strategies.pes import PESSettings as PESSettings
 
 STRATEGIES: dict[str, type[AbstractStrategy]] = {
     "es": ES,
@@ -13,3 +18,13 @@ STRATEGIES: dict[str, type[AbstractStrategy]] = {
     "ga": GA,
     "pes": PES,
 }
+
+
+def get_strategy(name: str) -> type[AbstractStrategy]:
+    """A class in `STRATEGIES`.
+
+    **Raises:** `KeyError` for an unknown name, with the nearest known ones.
+    """
+    if name not in STRATEGIES:
+        raise KeyError(unknown_name("strategy", name, list(STRATEGIES)))
+    return STRATEGIES[name]

@@ -1,95 +1,82 @@
-"""What a strategy of meta-training is: asks for runs, is told their losses."""
+"""The interface of strategies, which choose the weights of runs by their losses."""
 
 from __future__ import annotations
 
 import abc
+import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 Weights = PyTree[Array]
 Losses = Float[np.ndarray | Array, " runs"]
 
 
+def setting(default: int | float, description: str) -> Any:
+    """A field of settings, with the description that the command line shows."""
+    return dataclasses.field(default=default, metadata={"description": description})
+
+
 @dataclass(frozen=True)
-class Settings:
-    """Meta-hyper-parameters, with the paper's values (Learn2Hop, sections 3.2, 3.3).
+class AbstractSettings:
+    """Meta-hyper-parameters of a strategy.
 
-    **Attributes:**
+    Every strategy has its own class, a frozen dataclass of positive numbers with
+    defaults; the command line has an option for each of them.
 
-    - `instances`: starts of an update, for all systems together.
-    - `sigma`: standard deviation of the perturbations.
-    - `learning_rate`, `decay`, `decay_every`: of Adam; the rate is multiplied by
-      `decay` after every so many updates.
-    - `population`: candidates of the genetic algorithm.
-    - `ga_starts`: starts on which candidates are compared, at least one of a system.
-    - `unroll`, `truncation`: length of a run, and of the pieces persistent ES learns
-      from.
-
-    **Raises:** `ValueError` for numbers that make no sense.
+    **Raises:** `ValueError` for integers below 1 and numbers that are not positive.
     """
 
-    instances: int = 80
-    sigma: float = 0.1
-    learning_rate: float = 1e-2
-    decay: float = 0.98
-    decay_every: int = 10
-    population: int = 80
-    ga_starts: int = 3
-    unroll: int = 50_000
-    truncation: int = 500
-
     def __post_init__(self):
-        for name in ("instances", "population", "ga_starts", "unroll", "truncation"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be at least 1, got {getattr(self, name)}"
-                )
-        for name in ("sigma", "learning_rate", "decay", "decay_every"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-
-    def optimizer(self) -> optax.GradientTransformation:
-        """Adam, as the paper uses it."""
-        schedule = optax.exponential_decay(
-            self.learning_rate, self.decay_every, self.decay, staircase=True
-        )
-        return optax.adam(schedule)
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(field.default, int):
+                if value < 1:
+                    raise ValueError(f"{field.name} must be at least 1, got {value}")
+            elif not value > 0:
+                raise ValueError(f"{field.name} must be positive, got {value}")
 
 
 class AbstractStrategy(abc.ABC):
-    """A way to improve weights by the losses of runs.
+    """A method that improves weights by the losses of runs.
 
-    Adding a strategy is one file and one line in `STRATEGIES`. It is made with the
-    weights to begin with, `Settings`, and the number of systems; instances are shared
-    out over the systems evenly, in order.
+    Adding a strategy takes one file and one line in `STRATEGIES`. In each update the
+    instances (random starts) are divided evenly among the systems, in order.
+
+    **Arguments:**
+
+    - `weights`: initial weights.
+    - `settings`: of the class `settings_class`.
+    - `systems`: number of systems.
 
     **Attributes:**
 
+    - `settings_class`: class of its meta-hyper-parameters.
     - `instances`: number of different starts in an update.
-    - `of_run`: for each run of an update the number of its start.
-    - `persistent`: whether runs go on in the next update, in pieces of `truncation`.
+    - `start_indices`: for each run of an update the index of its start.
+    - `truncation`: number of steps after which the weights are updated, if runs
+      continue in the next update; `None` if every update has new runs.
     """
 
+    settings_class: ClassVar[type[AbstractSettings]]
     instances: int
-    of_run: np.ndarray
-    persistent: bool = False
+    start_indices: np.ndarray
+    truncation: int | None = None
 
     @abc.abstractmethod
-    def __init__(self, weights: Weights, settings: Settings, systems: int): ...
+    def __init__(self, weights: Weights, settings: Any, systems: int): ...
 
     @abc.abstractmethod
     def init(self, key: PRNGKeyArray) -> PyTree[Array]:
-        """State before the first update: arrays only."""
+        """Initial state, which consists of arrays only."""
 
     @abc.abstractmethod
     def ask(self, key: PRNGKeyArray, state: Any) -> tuple[Weights, Any]:
-        """The weights of every run of an update, with a leading axis."""
+        """The weights of all runs of an update, with a leading axis; a new state."""
 
     @abc.abstractmethod
     def tell(
@@ -99,77 +86,23 @@ class AbstractStrategy(abc.ABC):
 
         **Arguments:**
 
-        - `key`: of this update.
+        - `key`: randomness of this update.
         - `state`, `candidates`: as returned by `ask`.
-        - `losses`: of the runs.
+        - `losses`: losses of the runs.
         """
 
     @abc.abstractmethod
-    def weights(self, state: Any) -> Weights:
+    def get_weights(self, state: Any) -> Weights:
         """The present weights."""
 
 
-def each(instances: int, systems: int) -> int:
-    """Starts of each system when so many are shared out, at least one."""
-    return max(1, instances // systems)
-
-
-def worst_if_lost(losses: Float[Array, " runs"]) -> Float[Array, " runs"]:
-    """Losses in which nan and infinities are the greatest finite loss, or 0."""
+def replace_nonfinite(losses: Float[Array, " runs"]) -> Float[Array, " runs"]:
+    """Losses with nan and infinities replaced by the largest finite loss, or 0."""
     finite = jnp.isfinite(losses)
     worst = jnp.max(losses, where=finite, initial=-jnp.inf)
     return jnp.where(finite, losses, jnp.where(jnp.isfinite(worst), worst, 0))
 
 
-def repeated(tree: Weights, times: int) -> Weights:
+def repeat(tree: Weights, times: int) -> Weights:
     """Every array `times` times along a new leading axis."""
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (times, *x.shape)), tree)
-
-
-def lost_is_worst(population, fitness, state, params):
-    """`worst_if_lost` as what evosax calls a fitness shaping function."""
-    return worst_if_lost(fitness)
-
-
-class AbstractES(AbstractStrategy):
-    """Antithetic pairs of perturbations, each pair with its own start.
-
-    The optimizer is evosax's, with the paper's Adam.
-    """
-
-    def __init__(self, weights: Weights, settings: Settings, systems: int):
-        # Not at the top: evosax computes when it is imported, and the processes of a
-        # run must have joined before.
-        from evosax.algorithms.distribution_based.open_es import Open_ES
-
-        self.instances = each(settings.instances, systems) * systems
-        self.of_run = np.tile(np.arange(self.instances), 2)
-        self._start = weights
-        self._algorithm = Open_ES(
-            population_size=2 * self.instances,
-            solution=weights,
-            optimizer=settings.optimizer(),
-            std_schedule=optax.constant_schedule(settings.sigma),
-            fitness_shaping_fn=self.shape,
-        )
-
-    @staticmethod
-    @abc.abstractmethod
-    def shape(population: Any, fitness: Any, state: Any, params: Any) -> Any:
-        """Fitness that the gradient is formed of: evosax's fitness shaping function."""
-
-    def init(self, key: PRNGKeyArray) -> Any:
-        return self._algorithm.init(key, self._start, self._algorithm.default_params)
-
-    def ask(self, key: PRNGKeyArray, state: Any) -> tuple[Weights, Any]:
-        return self._algorithm.ask(key, state, self._algorithm.default_params)
-
-    def tell(
-        self, key: PRNGKeyArray, state: Any, candidates: Weights, losses: Losses
-    ) -> Any:
-        params = self._algorithm.default_params
-        losses = jnp.asarray(losses)
-        return self._algorithm.tell(key, candidates, losses, state, params)[0]
-
-    def weights(self, state: Any) -> Weights:
-        return self._algorithm.get_mean(state)

@@ -6,14 +6,41 @@ Learn2Hop, Eq. 3.
 
 from __future__ import annotations
 
-from hopgym.meta.strategies.base import AbstractES, lost_is_worst
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import PRNGKeyArray
+
+from hopgym.meta.strategies._es import AbstractES, AbstractESSettings, shape_nonfinite
+from hopgym.meta.strategies.base import Losses, Weights
+
+
+@dataclass(frozen=True)
+class ESSettings(AbstractESSettings):
+    """Meta-hyper-parameters of `ES`, by default the paper's.
+
+    **Arguments:** `instances`, starts of an update; `sigma`, standard deviation of
+    perturbations; `learning_rate` of Adam, which is multiplied by `decay` after every
+    `decay_every` updates.
+    """
 
 
 class ES(AbstractES):
     """theta <- Adam(g), g = mean over pairs of [L(theta + e) - L(theta - e)] e / 2 s^2.
 
-    Each pair has its own start and its own e, normal with standard deviation s. A loss
-    that is not finite counts as the worst of the update.
+    Each pair has its own start and its own e, normal with standard deviation s. Losses
+    that are not finite are replaced by the largest of the update.
     """
 
-    shape = staticmethod(lost_is_worst)
+    settings_class = ESSettings
+    runs_per_start = 2
+    shape_fitness = staticmethod(shape_nonfinite)
+
+    def ask(self, key: PRNGKeyArray, state: Any) -> tuple[Weights, Any]:
+        return self._ask_pairs(key, state)
+
+    def tell(
+        self, key: PRNGKeyArray, state: Any, candidates: Weights, losses: Losses
+    ) -> Any:
+        params = self._algorithm.default_params
+        return self._tell_pairs(key, state, candidates, losses, params)

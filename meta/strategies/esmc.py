@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 from jaxtyping import PRNGKeyArray
 
-from hopgym.meta.strategies.base import (
-    AbstractES,
-    Losses,
-    Settings,
-    Weights,
-    repeated,
-    worst_if_lost,
-)
+from hopgym.meta.strategies._es import AbstractES, AbstractESSettings
+from hopgym.meta.strategies.base import Losses, Weights, repeat, replace_nonfinite
+
+
+@dataclass(frozen=True)
+class ESMCSettings(AbstractESSettings):
+    """Meta-hyper-parameters of `ESMC`, by default the paper's.
+
+    **Arguments:** as of [`hopgym.meta.ESSettings`][].
+    """
 
 
 @struct.dataclass
@@ -28,12 +30,12 @@ class Baseline:
 
 
 def clip_to_baseline(population, fitness, state, params: Baseline):
-    """min[L(theta), L(theta +- e)], the baseline being that of the same start.
+    """min[L(theta), L(theta +- e)] with the baseline L(theta) of the same start.
 
     evosax's own ESMC has one baseline for all starts. A loss that is not finite is
-    clipped like one that is too large.
+    replaced by its baseline.
     """
-    baseline = jnp.tile(worst_if_lost(params.losses), 2)
+    baseline = jnp.tile(replace_nonfinite(params.losses), 2)
     return jnp.where(jnp.isfinite(fitness), jnp.minimum(fitness, baseline), baseline)
 
 
@@ -44,27 +46,26 @@ class ESMC(AbstractES):
 
         { min[L(theta), L(theta + e)] - min[L(theta), L(theta - e)] } e / 2 s^2.
 
-    All three losses of a pair are of the same start: a perturbation counts where it
-    does better, however much worse it does elsewhere.
+    All three losses of a pair are of the same start: a perturbation contributes where
+    it lowers the loss, however much it raises it elsewhere.
     """
 
-    shape = staticmethod(clip_to_baseline)
-
-    def __init__(self, weights: Weights, settings: Settings, systems: int):
-        super().__init__(weights, settings, systems)
-        self.of_run = np.tile(np.arange(self.instances), 3)
+    settings_class = ESMCSettings
+    runs_per_start = 3
+    shape_fitness = staticmethod(clip_to_baseline)
 
     def ask(self, key: PRNGKeyArray, state: Any) -> tuple[Weights, Any]:
-        perturbed, state = super().ask(key, state)
-        own = repeated(self.weights(state), self.instances)
-        both = jax.tree.map(lambda *parts: jnp.concatenate(parts), perturbed, own)
-        return both, state
+        perturbed, state = self._ask_pairs(key, state)
+        unperturbed = repeat(self.get_weights(state), self.instances)
+        candidates = jax.tree.map(
+            lambda *parts: jnp.concatenate(parts), perturbed, unperturbed
+        )
+        return candidates, state
 
     def tell(
         self, key: PRNGKeyArray, state: Any, candidates: Weights, losses: Losses
     ) -> Any:
-        perturbed = 2 * self.instances
-        own = Baseline(jnp.asarray(losses[perturbed:]))
-        others = jax.tree.map(lambda x: x[:perturbed], candidates)
-        fitness = jnp.asarray(losses[:perturbed])
-        return self._algorithm.tell(key, others, fitness, state, own)[0]
+        count = 2 * self.instances
+        baseline = Baseline(jnp.asarray(losses[count:]))
+        perturbed = jax.tree.map(lambda x: x[:count], candidates)
+        return self._tell_pairs(key, state, perturbed, losses[:count], baseline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -11,31 +12,52 @@ import optax
 from jaxtyping import PRNGKeyArray
 
 from hopgym.meta.strategies.base import (
+    AbstractSettings,
     AbstractStrategy,
     Losses,
-    Settings,
     Weights,
-    repeated,
-    worst_if_lost,
+    repeat,
+    replace_nonfinite,
+    setting,
 )
+
+
+@dataclass(frozen=True)
+class GASettings(AbstractSettings):
+    """Meta-hyper-parameters of `GA`, by default the paper's (section 3.2).
+
+    **Attributes:**
+
+    - `population`: number of candidates, theta and its mutants.
+    - `sigma`: standard deviation of mutations.
+    - `ga_starts`: number of starts on which candidates are compared, at least one of
+      each system.
+    """
+
+    population: int = setting(80, "candidates")
+    sigma: float = setting(0.1, "standard deviation of perturbations")
+    ga_starts: int = setting(3, "starts on which candidates are compared")
 
 
 class GA(AbstractStrategy):
     """The best of theta and its mutants on the same starts is the next theta.
 
     Mutants are theta plus normal noise of standard deviation `sigma`; theta is kept
-    unless one is better. A loss that is not finite counts as the worst of the update.
+    unless a mutant is better. Losses that are not finite are replaced by the largest of
+    the update.
     """
 
-    def __init__(self, weights: Weights, settings: Settings, systems: int):
+    settings_class = GASettings
+
+    def __init__(self, weights: Weights, settings: GASettings, systems: int):
         # Not at the top: evosax computes when it is imported, and the processes of a
         # run must have joined before.
-        from hopgym.meta.strategies.parent_and_mutants import ParentAndMutants
+        from hopgym.meta.strategies._parent_and_mutants import ParentAndMutants
 
-        # As many starts of each system, and no fewer than asked for.
+        # The same number of starts for each system.
         self.instances = -(-settings.ga_starts // systems) * systems
-        self.of_run = np.tile(np.arange(self.instances), settings.population)
-        self._start = weights
+        self.start_indices = np.tile(np.arange(self.instances), settings.population)
+        self._initial = weights
         self._population = settings.population
         self._algorithm = ParentAndMutants(
             population_size=settings.population,
@@ -46,7 +68,7 @@ class GA(AbstractStrategy):
     def init(self, key: PRNGKeyArray) -> Any:
         return self._algorithm.init(
             key,
-            repeated(self._start, self._population),
+            repeat(self._initial, self._population),
             jnp.zeros(self._population),
             self._algorithm.default_params,
         )
@@ -63,7 +85,7 @@ class GA(AbstractStrategy):
     def tell(
         self, key: PRNGKeyArray, state: Any, candidates: Weights, losses: Losses
     ) -> Any:
-        table = worst_if_lost(jnp.asarray(losses)).reshape(self._population, -1)
+        table = replace_nonfinite(jnp.asarray(losses)).reshape(self._population, -1)
         state, _ = self._algorithm.tell(
             key,
             jax.tree.map(lambda x: x[:: self.instances], candidates),
@@ -73,5 +95,5 @@ class GA(AbstractStrategy):
         )
         return state
 
-    def weights(self, state: Any) -> Weights:
+    def get_weights(self, state: Any) -> Weights:
         return self._algorithm.get_best_solution(state)

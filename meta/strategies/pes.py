@@ -1,10 +1,11 @@
-"""Persistent evolution strategies: learning from pieces of long runs.
+"""Persistent evolution strategies, which learn from segments of long runs.
 
 P. Vicol, L. Metz and J. Sohl-Dickstein, ICML 2021, arXiv:2112.13835.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,14 +13,24 @@ import numpy as np
 import optax
 from jaxtyping import PRNGKeyArray
 
-from hopgym.meta.strategies.base import (
-    AbstractStrategy,
-    Losses,
-    Settings,
-    Weights,
-    each,
-    lost_is_worst,
+from hopgym.meta.strategies._es import (
+    AbstractESSettings,
+    round_instances,
+    shape_nonfinite,
 )
+from hopgym.meta.strategies.base import AbstractStrategy, Losses, Weights, setting
+
+
+@dataclass(frozen=True)
+class PESSettings(AbstractESSettings):
+    """Meta-hyper-parameters of `PES`.
+
+    **Arguments:** `unroll`, length of a run; `truncation`, number of steps after which
+    the weights are updated; the others as of [`hopgym.meta.ESSettings`][].
+    """
+
+    unroll: int = setting(50_000, "length of a run")
+    truncation: int = setting(500, "steps of a run between updates")
 
 
 class PES(AbstractStrategy):
@@ -27,16 +38,16 @@ class PES(AbstractStrategy):
 
     theta <- Adam(g),  g = mean over runs of L xi / s^2,
 
-    where L is the loss at the end of the piece and xi the sum of all perturbations the
-    run has seen since its start. Thus what an early perturbation does to a later piece
-    counts, and g is an unbiased gradient of the sum of the losses of all pieces. All
-    runs begin anew after `unroll` steps. A loss that is not finite counts as the worst
-    of the update.
+    where L is the loss at the end of the segment and xi the sum of all perturbations
+    since the start of the run. Thus g takes the effect of early perturbations on later
+    segments into account: it is an unbiased gradient of the sum of the losses of all
+    segments. New runs start after `unroll` steps. Losses that are not finite are
+    replaced by the largest of the update.
     """
 
-    persistent = True
+    settings_class = PESSettings
 
-    def __init__(self, weights: Weights, settings: Settings, systems: int):
+    def __init__(self, weights: Weights, settings: PESSettings, systems: int):
         # Not at the top: evosax computes when it is imported, and the processes of a
         # run must have joined before.
         from evosax.algorithms.distribution_based.persistent_es import (
@@ -44,20 +55,21 @@ class PES(AbstractStrategy):
             PersistentES,
         )
 
-        self.instances = each(settings.instances, systems) * systems
-        self.of_run = np.tile(np.arange(self.instances), 2)
-        self._start = weights
+        self.instances = round_instances(settings.instances, systems)
+        self.start_indices = np.tile(np.arange(self.instances), 2)
+        self.truncation = settings.truncation
+        self._initial = weights
         self._params = Params(T=settings.unroll, K=settings.truncation)
         self._algorithm = PersistentES(
             population_size=2 * self.instances,
             solution=weights,
-            optimizer=settings.optimizer(),
+            optimizer=settings.make_optimizer(),
             std_schedule=optax.constant_schedule(settings.sigma),
-            fitness_shaping_fn=lost_is_worst,
+            fitness_shaping_fn=shape_nonfinite,
         )
 
     def init(self, key: PRNGKeyArray) -> Any:
-        return self._algorithm.init(key, self._start, self._params)
+        return self._algorithm.init(key, self._initial, self._params)
 
     def ask(self, key: PRNGKeyArray, state: Any) -> tuple[Weights, Any]:
         return self._algorithm.ask(key, state, self._params)
@@ -68,5 +80,5 @@ class PES(AbstractStrategy):
         losses = jnp.asarray(losses)
         return self._algorithm.tell(key, candidates, losses, state, self._params)[0]
 
-    def weights(self, state: Any) -> Weights:
+    def get_weights(self, state: Any) -> Weights:
         return self._algorithm.get_mean(state)

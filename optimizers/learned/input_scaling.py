@@ -1,4 +1,4 @@
-"""Numbers of any magnitude as inputs of a network: logarithm of size, and sign."""
+"""Inputs of any magnitude for a network: logarithm of the magnitude, and sign."""
 
 from __future__ import annotations
 

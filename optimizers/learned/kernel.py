@@ -23,14 +23,14 @@ def step(
     positions: Array,
     context: Context,
 ) -> tuple[Array, Array, Array]:
-    """Displacement and next averages.
+    """Displacement and new averages.
 
     **Arguments:**
 
     - `model`: a [`hopgym.optimizers.Learn2Hop`][].
-    - `constants`: of its inputs, by the names that the kernel has for them.
-    - `averages`, `count`: of its state.
-    - the others: as in its `update`.
+    - `constants`: constants of its inputs, by their names in the kernel.
+    - `averages`, `count`: from its state.
+    - `gradient`, `positions`, `context`: as in its `update`.
     """
     dtype = positions.dtype
     network = model.network
@@ -40,7 +40,7 @@ def step(
     none = jnp.zeros((0, hidden, hidden), dtype)
     box = jnp.zeros(3, dtype) if context.box is None else context.box
     results = [jax.ShapeDtypeStruct(x.shape, dtype) for x in (positions, *averages)]
-    cutoff, table = radial.polynomials(dtype)
+    cutoff, table = radial.fit_polynomials(dtype)
     moved, first, second = native.call(
         "learned_step",
         results,

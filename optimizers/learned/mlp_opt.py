@@ -1,7 +1,7 @@
-"""MLPOpt, the learned optimizer that the paper starts from.
+"""MLPOpt, the learned optimizer on which the paper's is based.
 
 L. Metz, N. Maheswaranathan, J. Nixon, C. D. Freeman and J. Sohl-Dickstein, ICML 2019,
-arXiv:1810.10180, in the form of google/learned_optimization.
+arXiv:1810.10180, as implemented in google/learned_optimization.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
-from hopgym.optimizers.learned.learn2hop import GRADIENT_LIMIT, centred
+from hopgym.optimizers.learned.learn2hop import GRADIENT_LIMIT, centre
 from hopgym.optimizers.learned.network import Network
 
 DECAYS = (0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
@@ -31,23 +31,23 @@ class MLPOptState(eqx.Module):
 
 
 class MLPOpt(AbstractOptimizer[MLPOptState]):
-    """A perceptron with weights shared by all coordinates, without neighbours.
+    """A perceptron with weights shared by all coordinates, without neighbour features.
 
-    With outputs d and m of the network, a coordinate moves by
+    With the outputs d and m of the network, the displacement of a coordinate is
 
         -0.001 d exp(0.001 m)
 
-    in units of the system's length. Inputs, in reduced units: gradient, position, and
-    averages of the gradient for the rates 0.1, 0.5, 0.9, 0.99, 0.999 and 0.9999, each
-    divided by its root mean square over all coordinates; and tanh(t / tau - 1) of the
-    number of updates t, tau = 1, 3, 10, ..., 100000.
+    in the system's unit of length. The inputs, in reduced units, are gradient, position
+    and moving averages of the gradient with decay rates 0.1, 0.5, 0.9, 0.99, 0.999 and
+    0.9999, each divided by its root mean square over all coordinates; and
+    tanh(t / tau - 1) of the number of updates t, tau = 1, 3, 10, ..., 100000.
 
     **Arguments:**
 
-    - `key`: of the first weights; the output layer is zero.
+    - `key`: randomness of the initial weights; the output layer is zero.
     - `hidden`, `depth`: width of the hidden layers, and number of dense layers.
 
-    **Raises:** `ValueError` for sizes that make no sense.
+    **Raises:** `ValueError` for `hidden` below 1 or `depth` below 2.
     """
 
     network: Network
@@ -65,8 +65,8 @@ class MLPOpt(AbstractOptimizer[MLPOptState]):
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context
     ) -> MLPOptState:
-        none = jnp.zeros((*positions.shape, len(DECAYS)), positions.dtype)
-        return MLPOptState(none, jnp.zeros((), jnp.int32))
+        momentum = jnp.zeros((*positions.shape, len(DECAYS)), positions.dtype)
+        return MLPOptState(momentum, jnp.zeros((), jnp.int32))
 
     def update(
         self,
@@ -82,8 +82,8 @@ class MLPOpt(AbstractOptimizer[MLPOptState]):
         g = jnp.clip(reduced, -GRADIENT_LIMIT, GRADIENT_LIMIT)[..., None]
         rates = jnp.asarray(DECAYS, dtype)
         momentum = rates * state.momentum + (1 - rates) * g
-        here = (centred(positions, context) / context.length)[..., None]
-        inputs = jnp.concatenate([g, here, momentum], axis=-1)
+        centred = (centre(positions, context) / context.length)[..., None]
+        inputs = jnp.concatenate([g, centred, momentum], axis=-1)
         norms = jnp.mean(inputs**2, axis=(0, 1), keepdims=True)
         inputs = inputs * jax.lax.rsqrt(norms + 1e-5)
         network = jax.tree.map(lambda x: x.astype(dtype), self.network)
@@ -93,6 +93,6 @@ class MLPOpt(AbstractOptimizer[MLPOptState]):
             jnp.tanh(state.step / jnp.asarray(PERIODS, dtype) - 1),
         )
         exponent = jnp.clip(magnitude, -EXPONENT_LIMIT, EXPONENT_LIMIT) * MAGNITUDE
-        moved = -STEP_SIZE * direction * jnp.exp(exponent)
-        moved = moved.reshape(3, -1).T * context.length
-        return moved.astype(dtype), MLPOptState(momentum, state.step + 1)
+        displacement = -STEP_SIZE * direction * jnp.exp(exponent)
+        displacement = displacement.reshape(3, -1).T * context.length
+        return displacement.astype(dtype), MLPOptState(momentum, state.step + 1)

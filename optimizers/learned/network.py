@@ -1,4 +1,4 @@
-"""The perceptron that acts on every component: weights by group of inputs."""
+"""The perceptron of learned optimizers, which is applied to every component."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ OUTPUTS = 2
 
 
 class Network(eqx.Module):
-    """Weights of a perceptron whose first layer is split by what its inputs belong to.
+    """A perceptron whose first layer is split into inputs per component, atom and step.
 
-    Inputs of one component, of one atom and of the whole step have their own weights,
-    so that each is multiplied once for each component, atom or step.
+    Inputs that all components of an atom, or all components, share are multiplied by
+    their weights only once. Weights are LeCun normal (Learn2Hop, D.3); those of the
+    output layer are zero.
 
     **Arguments:**
 
-    - `component`, `atom`, `step`: numbers of inputs of each kind.
+    - `component`, `atom`, `step`: numbers of inputs per component, atom and step.
     - `hidden`: width of the hidden layers.
     - `depth`: number of dense layers, the output layer included.
-    - `key`: weights are LeCun normal (Learn2Hop, D.3), the output layer is zero.
+    - `key`: randomness of the weights.
     """
 
-    component: Float[Array, "of_component hidden"]
-    atom: Float[Array, "of_atom hidden"]
-    step: Float[Array, "of_step hidden"]
+    component: Float[Array, "component_inputs hidden"]
+    atom: Float[Array, "atom_inputs hidden"]
+    step: Float[Array, "step_inputs hidden"]
     bias: Float[Array, " hidden"]
     inner: tuple[tuple[Float[Array, "hidden hidden"], Float[Array, " hidden"]], ...]
     output: Float[Array, "hidden outputs"]
@@ -46,13 +47,13 @@ class Network(eqx.Module):
     ):
         first_key, *inner_keys = jax.random.split(key, depth)
         inputs = component + atom + step
-        first = _lecun(first_key, inputs, hidden)
+        first = _draw_lecun(first_key, inputs, hidden)
         self.component = first[:component]
         self.atom = first[component : component + atom]
         self.step = first[component + atom :]
         self.bias = jnp.zeros(hidden)
         self.inner = tuple(
-            (_lecun(inner_key, hidden, hidden), jnp.zeros(hidden))
+            (_draw_lecun(inner_key, hidden, hidden), jnp.zeros(hidden))
             for inner_key in inner_keys[1:]
         )
         self.output = jnp.zeros((hidden, OUTPUTS))
@@ -60,32 +61,32 @@ class Network(eqx.Module):
 
     def __call__(
         self,
-        component: Float[Array, "of_component components"],
-        atom: Float[Array, "atoms of_atom"],
-        step: Float[Array, " of_step"],
+        component: Float[Array, "component_inputs components"],
+        atom: Float[Array, "atoms atom_inputs"],
+        step: Float[Array, " step_inputs"],
     ) -> Float[Array, "outputs components"]:
         """The outputs for every component.
 
         **Arguments:**
 
-        - `component`: inputs of each component: first all x, then all y and z, then
-          any number of components that fill up.
+        - `component`: inputs of each component: all x, then all y and z, then any
+          number of components that are padding.
         - `atom`: inputs of each atom.
         - `step`: inputs that all components share.
         """
-        shared = self.bias + _product(step, self.step)
-        of_atoms = (_product(atom, self.atom) + shared).T
-        filling = component.shape[1] - 3 * atom.shape[0]
-        of_atoms = jnp.pad(jnp.tile(of_atoms, (1, 3)), ((0, 0), (0, filling)))
-        values = jax.nn.relu(_product(self.component.T, component) + of_atoms)
+        shared = self.bias + _matmul(step, self.step)
+        per_atom = (_matmul(atom, self.atom) + shared).T
+        padding = component.shape[1] - 3 * atom.shape[0]
+        per_atom = jnp.pad(jnp.tile(per_atom, (1, 3)), ((0, 0), (0, padding)))
+        values = jax.nn.relu(_matmul(self.component.T, component) + per_atom)
         for weights, bias in self.inner:
-            values = jax.nn.relu(_product(weights.T, values) + bias[:, None])
-        return _product(self.output.T, values) + self.output_bias[:, None]
+            values = jax.nn.relu(_matmul(weights.T, values) + bias[:, None])
+        return _matmul(self.output.T, values) + self.output_bias[:, None]
 
 
-def _lecun(key: PRNGKeyArray, inputs: int, outputs: int) -> Array:
+def _draw_lecun(key: PRNGKeyArray, inputs: int, outputs: int) -> Array:
     return jax.random.normal(key, (inputs, outputs)) / math.sqrt(max(inputs, 1))
 
 
-def _product(a: Array, b: Array) -> Array:
+def _matmul(a: Array, b: Array) -> Array:
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

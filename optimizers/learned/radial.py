@@ -1,4 +1,4 @@
-"""Radial symmetry functions, the neighbourhood that an atom sees.
+"""Radial symmetry functions, which describe the neighbourhood of an atom.
 
 Behler and Parrinello, Phys. Rev. Lett. 98, 146401 (2007); Learn2Hop, section 3.1.
 """
@@ -17,16 +17,16 @@ from hopgym.context import Context
 
 ETAS = (0.0009, 0.01, 0.02, 0.035, 0.06, 0.1, 0.2, 0.4)
 CUTOFF = 2.5
-LANES = 8  # rows of pairs are a multiple of this, so that compilers vectorise them
-FAR = 1e9  # squared distance of what is no pair
+ROW_MULTIPLE = 8  # rows of pairs are padded to a multiple, so that they vectorise
+FAR = 1e9  # squared distance of padding and of an atom to itself
 
 
-def _cutoff(t: np.ndarray) -> np.ndarray:
+def _cutoff_function(t: np.ndarray) -> np.ndarray:
     """(1 + cos(pi d / c)) / 2 as a function of t = 2 d^2 / c^2 - 1."""
     return 0.5 * (1 + np.cos(np.pi * np.sqrt((t + 1) / 2)))
 
 
-def _polynomial(function, degree: int) -> np.ndarray:
+def _interpolate(function, degree: int) -> np.ndarray:
     """Coefficients, lowest first, of the interpolating polynomial on [-1, 1]."""
     fitted = np.polynomial.Chebyshev.interpolate(function, degree)
     coefficients = fitted.convert(kind=np.polynomial.Polynomial).coef
@@ -38,19 +38,19 @@ _DEGREES = {jnp.dtype(jnp.float32): (7, 7), jnp.dtype(jnp.float64): (18, 15)}
 
 
 @functools.cache
-def polynomials(dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+def fit_polynomials(dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients in t of the cutoff, and of the Gaussians as columns, lowest first.
 
     **Arguments:**
 
-    - `dtype`: in whose precision they are exact.
+    - `dtype`: the precision to which the polynomials are exact.
     """
     cutoff_degree, degree = _DEGREES[dtype]
     gaussians = [
-        _polynomial(lambda t, eta=eta: np.exp(-eta * CUTOFF**2 * (t + 1) / 2), degree)
+        _interpolate(lambda t, eta=eta: np.exp(-eta * CUTOFF**2 * (t + 1) / 2), degree)
         for eta in ETAS
     ]
-    return _polynomial(_cutoff, cutoff_degree), np.stack(gaussians, axis=1)
+    return _interpolate(_cutoff_function, cutoff_degree), np.stack(gaussians, axis=1)
 
 
 def radial_functions(
@@ -58,29 +58,30 @@ def radial_functions(
 ) -> Float[Array, "atoms functions"]:
     """sum_j exp(-eta d_ij^2) Gamma(d_ij) for the eight values of eta.
 
-    Gamma(d) = (1 + cos(pi d / c)) / 2 within the cutoff c = 2.5, else 0. As polynomials
-    in t = 2 d^2 / c^2 - 1 both factors are exact to the precision of the positions, and
-    the eight sums are combinations of sum_j Gamma t^k.
+    Gamma(d) = (1 + cos(pi d / c)) / 2 within the cutoff c = 2.5, else 0. Both factors
+    are evaluated as polynomials in t = 2 d^2 / c^2 - 1, which are exact to the
+    precision of the positions, and the eight sums are linear combinations of
+    sum_j Gamma t^k.
 
     **Arguments:**
 
-    - `positions`: in units of the system's length (literally the paper's cutoff of
-      2.5 angstrom would leave out all neighbours in a metal).
-    - `context`: whose box gives the nearest images, and whose species are compared.
-    - `unlike`: whether to add the same sums over neighbours of another species.
+    - `positions`: in the system's unit of length (a cutoff of 2.5 angstrom, as printed
+      in the paper, would exclude all neighbours in a metal).
+    - `context`: its box determines nearest images, its species unlike neighbours.
+    - `unlike`: whether to append the same sums over neighbours of other species.
 
-    **Returns:** 8 columns for all neighbours, then with `unlike` 8 for the others.
+    **Returns:** 8 columns for all neighbours; with `unlike` 8 more for unlike ones.
     """
-    kernel = functools.partial(_by_kernel, unlike=unlike)
-    formulas = functools.partial(_by_formulas, unlike=unlike)
-    return native.either(kernel, formulas, positions, context)
+    kernel = functools.partial(_radial_functions_native, unlike=unlike)
+    reference = functools.partial(_radial_functions_jax, unlike=unlike)
+    return native.either(kernel, reference, positions, context)
 
 
-def _by_kernel(
+def _radial_functions_native(
     positions: Float[Array, "atoms 3"], context: Context, *, unlike: bool
 ) -> Float[Array, "atoms functions"]:
     dtype = positions.dtype
-    cutoff, table = polynomials(dtype)
+    cutoff, table = fit_polynomials(dtype)
     kinds = 2 if unlike else 1
     shape = positions.shape[0], kinds * len(ETAS)
     box = jnp.zeros(3) if context.box is None else context.box / context.length
@@ -98,50 +99,50 @@ def _by_kernel(
     )
 
 
-def _by_formulas(
+def _radial_functions_jax(
     positions: Float[Array, "atoms 3"], context: Context, *, unlike: bool
 ) -> Float[Array, "atoms functions"]:
     atoms = positions.shape[0]
     dtype = positions.dtype
-    cutoff, table = polynomials(dtype)
+    cutoff, table = fit_polynomials(dtype)
     degree = len(table) - 1
-    t = _scaled_distances(positions, context)
+    t = _scale_distances(positions, context)
     size = t.shape[0]
     gamma = jnp.zeros_like(t)
     for coefficient in cutoff[::-1]:
         gamma = gamma * t + coefficient
-    # What is not kept is computed anew wherever it is used.
+    # Without a barrier XLA computes them anew wherever they are used.
     kept = jax.lax.optimization_barrier((t, jnp.where(t < 1, gamma, 0)))
     weights = [kept[1]]
     if unlike:
         species = jnp.pad(context.species, (0, size - atoms))
         weights.append(jnp.where(species[:, None] != species, kept[1], 0))
 
-    def some_rows(i, sums):
-        """Adds a few neighbours of all atoms: what memory near the core can hold."""
+    def add_rows(i, sums):
+        """Add a few neighbours of all atoms, which fit into the cache."""
         rows = [
-            jax.lax.dynamic_slice_in_dim(x, i * LANES, LANES)
+            jax.lax.dynamic_slice_in_dim(x, i * ROW_MULTIPLE, ROW_MULTIPLE)
             for x in (kept[0], *weights)
         ]
-        powers = _powers(rows[0], degree + 1)
+        powers = _raise_to_powers(rows[0], degree + 1)
         return tuple(
             total + jnp.sum(powers * weight, axis=1)
             for total, weight in zip(sums, rows[1:], strict=True)
         )
 
-    none = jnp.zeros((degree + 1, size), dtype)
-    sums = jax.lax.fori_loop(0, size // LANES, some_rows, tuple(none for _ in weights))
+    zeros = tuple(jnp.zeros((degree + 1, size), dtype) for _ in weights)
+    sums = jax.lax.fori_loop(0, size // ROW_MULTIPLE, add_rows, zeros)
     precise = jax.lax.Precision.HIGHEST
     functions = [jnp.matmul(x.T, table.astype(dtype), precision=precise) for x in sums]
     return jnp.concatenate(functions, axis=1)[:atoms]
 
 
-def _scaled_distances(
+def _scale_distances(
     positions: Float[Array, "atoms 3"], context: Context
 ) -> Float[Array, "size size"]:
-    """2 d^2 / c^2 - 1, and 1 beyond the cutoff and for what is no pair."""
+    """2 d^2 / c^2 - 1, or 1 beyond the cutoff, for padding and on the diagonal."""
     atoms = positions.shape[0]
-    size = atoms + -atoms % LANES
+    size = atoms + -atoms % ROW_MULTIPLE
     no_pair = np.eye(size, dtype=bool)
     no_pair[atoms:] = no_pair[:, atoms:] = True
     squared = jnp.asarray(np.where(no_pair, FAR, 0), positions.dtype)
@@ -154,8 +155,8 @@ def _scaled_distances(
     return jnp.minimum(squared * (2 / CUTOFF**2) - 1, 1)
 
 
-def _powers(t: Array, count: int) -> Array:
-    """t^k for k < count, a power of two: a product of t, t^2, t^4, ... for each."""
+def _raise_to_powers(t: Array, count: int) -> Array:
+    """t^k for k < `count`, a power of two, each as a product of t, t^2, t^4, ..."""
     exponents = np.arange(count)[:, None, None]
     powers = jnp.ones((), t.dtype)
     for bit in range(count.bit_length() - 1):

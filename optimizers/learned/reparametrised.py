@@ -1,4 +1,4 @@
-"""Classical optimizers whose hyper-parameters are learned.
+"""Classical optimizers with learned hyper-parameters.
 
 L. Metz, N. Maheswaranathan, J. Shlens, J. Sohl-Dickstein and E. D. Cubuk,
 arXiv:1906.03367 (Adam4p); Learn2Hop, appendices C.1 and C.2.
@@ -13,19 +13,20 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hopgym._converters import real
 from hopgym.context import Context
-from hopgym.optimizers.base import AbstractOptimizer, real
+from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.basin_hopping import bh_paper
 from hopgym.optimizers.fire import Fire
 from hopgym.optimizers.optax_wrapper import adam
 
 
 class Reparametrised(AbstractOptimizer[Any]):
-    """An optimizer as a function of unconstrained numbers, for learning them.
+    """An optimizer as a function of unconstrained numbers, which can be learned.
 
     **Arguments:**
 
-    - `make`: makes the optimizer of a dictionary of unconstrained numbers.
+    - `make`: returns the optimizer for a dictionary of unconstrained numbers.
     - `raw`: these numbers.
     """
 
@@ -56,14 +57,15 @@ class Reparametrised(AbstractOptimizer[Any]):
         )
 
 
-def adam4p(key: PRNGKeyArray | None = None, learning_rate: float = 1e-2):
-    """Adam with its four hyper-parameters learned: logarithms of
-    learning_rate, 1 - b1, 1 - b2 and eps.
+def adam4p(
+    key: PRNGKeyArray | None = None, learning_rate: float = 1e-2
+) -> Reparametrised:
+    """Adam with four learned numbers: log of learning_rate, 1 - b1, 1 - b2 and eps.
 
     **Arguments:**
 
-    - `key`: not needed, as for all architectures.
-    - `learning_rate`: to begin with, in the system's own unit.
+    - `key`: unused; all architectures have it.
+    - `learning_rate`: initial value, in the system's own unit.
     """
     start = {"learning_rate": learning_rate, "b1": 0.1, "b2": 1e-3, "eps": 1e-8}
     return Reparametrised(_adam, {k: real(jnp.log(v)) for k, v in start.items()})
@@ -79,14 +81,16 @@ def _adam(raw: dict[str, Array]) -> AbstractOptimizer:
     )
 
 
-def fire6p(key: PRNGKeyArray | None = None, time_step: float = 1e-2):
-    """FIRE with six hyper-parameters learned: logarithms of
-    dt_start, dt_max, f_inc - 1, 1 - f_dec, alpha_start and 1 - f_alpha.
+def fire6p(key: PRNGKeyArray | None = None, time_step: float = 1e-2) -> Reparametrised:
+    """FIRE with six learned numbers.
+
+    They are the logarithms of dt_start, dt_max, f_inc - 1, 1 - f_dec, alpha_start and
+    1 - f_alpha.
 
     **Arguments:**
 
-    - `key`: not needed, as for all architectures.
-    - `time_step`: the first time step, an eighth of the largest, to begin with.
+    - `key`: unused; all architectures have it.
+    - `time_step`: initial value of dt_start, and of dt_max / 8.
     """
     start = {"dt_start": time_step, "dt_max": 8 * time_step, "f_inc": 0.1}
     start |= {"f_dec": 0.5, "alpha_start": 0.1, "f_alpha": 0.01}
@@ -105,16 +109,17 @@ def _fire(raw: dict[str, Array]) -> AbstractOptimizer:
     )
 
 
-def bh_step(key: PRNGKeyArray | None = None, step: float = 0.4):
-    """The paper's basin hopping with the size of its hops learned: log step.
+def bh_step(key: PRNGKeyArray | None = None, step: float = 0.4) -> Reparametrised:
+    """The paper's basin hopping with learned size of its hops: log step.
 
     **Arguments:**
 
-    - `key`: not needed, as for all architectures.
-    - `step`: standard deviation of the hops to begin with.
+    - `key`: unused; all architectures have it.
+    - `step`: initial standard deviation of the hops, in the potential's own unit of
+      length.
     """
     return Reparametrised(_bh, {"step": real(jnp.log(step))})
 
 
 def _bh(raw: dict[str, Array]) -> AbstractOptimizer:
-    return bh_paper(step=jnp.exp(raw["step"]))
+    return bh_paper(std=jnp.exp(raw["step"]))

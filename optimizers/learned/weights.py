@@ -1,4 +1,4 @@
-"""Learned optimizers by name and by file."""
+"""Learned optimizers by name, and their files of weights."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
 
 from hopgym import _serialisation
 from hopgym._suggest import unknown_name
@@ -27,21 +28,21 @@ ARCHITECTURES: dict[str, Callable[..., AbstractOptimizer]] = {
     "fire6p": fire6p,
     "bh-step": bh_step,
 }
-ENDING = ".eqx"
+SUFFIX = ".eqx"
 LICENCE = "Apache-2.0"
 
 
-def new(name: str, key: Any, **options: Any) -> AbstractOptimizer:
-    """An optimizer of an architecture that has learned nothing yet.
+def make_untrained(name: str, key: PRNGKeyArray, **options: Any) -> AbstractOptimizer:
+    """An untrained optimizer.
 
     **Arguments:**
 
-    - `name`: of the architecture.
-    - `key`: of its first weights.
-    - `options`: of the architecture, such as `features`, `hidden` and `depth`.
+    - `name`: name of its architecture.
+    - `key`: randomness of its initial weights.
+    - `options`: options of the architecture, such as `features`, `hidden` and `depth`.
 
     **Raises:** `KeyError` for an unknown architecture; `ValueError` for options that it
-    has not, or that make no sense.
+    does not have, or invalid values.
     """
     if name not in ARCHITECTURES:
         raise KeyError(unknown_name("architecture", name, list(ARCHITECTURES)))
@@ -59,93 +60,101 @@ def save(
     path: str | Path,
     optimizer: AbstractOptimizer,
     architecture: dict[str, Any],
-    about: dict[str, Any],
+    provenance: dict[str, Any],
 ) -> None:
     """Write a learned optimizer to a file.
 
     **Arguments:**
 
-    - `path`: of the file, by convention with the ending `.eqx`.
-    - `optimizer`: what was trained.
-    - `architecture`: `name` and options, such that `new(**architecture)` is like it.
-    - `about`: whatever else should be known: training systems, command, seed.
+    - `path`: path of the file, by convention with the suffix `.eqx`.
+    - `optimizer`: the trained optimizer.
+    - `architecture`: `name` and options with which `make_untrained` returns an
+      optimizer of the same structure.
+    - `provenance`: what else the header should record: training systems, command, seed.
     """
-    header = {"architecture": architecture, "licence": LICENCE, **about}
+    header = {"architecture": architecture, "licence": LICENCE, **provenance}
     weights = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), optimizer)
     _serialisation.write(path, header, weights)
 
 
 def load(name: str | Path) -> AbstractOptimizer:
-    """A trained optimizer that comes with hopgym, or that of a file.
+    """Load a trained optimizer, by its name or from a file.
 
     ```python
     optimizer = hopgym.optimizers.load("learn2hop-lj13-esmc")
     optimizer = hopgym.optimizers.load("runs/lj13/best.eqx")
     ```
 
-    **Raises:** `KeyError` for an unknown name; `FileNotFoundError` for a path (what
-    has an ending or a folder) that is not there; `ValueError` for a file that is
-    damaged or holds another architecture than it says.
+    **Arguments:**
+
+    - `name`: one of [`hopgym.optimizers.list_trained`][], or a path (with a suffix or
+      a folder).
+
+    **Raises:** `KeyError` for an unknown name; `FileNotFoundError` for a path that does
+    not exist; `ValueError` for a file that is damaged or whose arrays are not those of
+    its architecture.
     """
-    path = _path(name)
+    path = _find(name)
     header = _serialisation.read_header(path)
     try:
         architecture = dict(header["architecture"])
-        blank = functools.partial(new, architecture.pop("name"), **architecture)
-        template = eqx.filter_eval_shape(blank, jax.random.key(0))
-        template = jax.tree.map(_in_file, template)
+        make = functools.partial(
+            make_untrained, architecture.pop("name"), **architecture
+        )
+        template = eqx.filter_eval_shape(make, jax.random.key(0))
+        template = jax.tree.map(_to_stored, template)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} holds no learned optimizer that this hopgym knows: {error}"
+            f"{path} holds no optimizer that this version of hopgym knows: {error}"
         ) from error
     return jax.tree.map(
         lambda x: jnp.asarray(x, float), _serialisation.read(path, template)
     )
 
 
-def about(name: str | Path) -> dict[str, Any]:
-    """The header of a trained optimizer: architecture, training, command, seed.
+def read_header(name: str | Path) -> dict[str, Any]:
+    """The header of a file of weights: architecture, training, command, seed.
 
-    **Raises:** as `load`.
+    **Arguments:** and **Raises:** as `load`.
     """
-    return _serialisation.read_header(_path(name))
+    return _serialisation.read_header(_find(name))
 
 
-def trained() -> list[str]:
+def list_trained() -> list[str]:
     """Names of the trained optimizers that come with hopgym."""
-    return sorted(path.stem for path in _folder().glob(f"*{ENDING}"))
+    return sorted(path.stem for path in _get_folder().glob(f"*{SUFFIX}"))
 
 
-def factory(name: str) -> Callable[[], AbstractOptimizer]:
-    """A function that loads the trained optimizer of that name."""
+def make_factory(name: str) -> Callable[[], AbstractOptimizer]:
+    """A factory of a trained optimizer that comes with hopgym."""
 
-    def trained_optimizer() -> AbstractOptimizer:
+    def load_trained() -> AbstractOptimizer:
         return load(name)
 
-    header = about(name)
+    header = read_header(name)
     systems = ", ".join(header.get("systems", []))
-    trained_optimizer.__doc__ = (
+    load_trained.__doc__ = (
         f"{header['architecture']['name']} trained on {systems} "
         f"by {header.get('strategy', '?')}."
     )
-    return trained_optimizer
+    return load_trained
 
 
-def _folder() -> Path:
+def _get_folder() -> Path:
     return Path(str(importlib.resources.files("hopgym") / "optimizers" / "weights"))
 
 
-def _path(name: str | Path) -> Path:
+def _find(name: str | Path) -> Path:
     path = Path(name)
     if path.suffix or path.parent != Path():
         if not path.is_file():
             raise FileNotFoundError(f"there is no file {path}")
         return path
-    if str(name) not in trained():
-        raise KeyError(unknown_name("trained optimizer", str(name), trained()))
-    return _folder() / f"{name}{ENDING}"
+    if str(name) not in list_trained():
+        raise KeyError(unknown_name("trained optimizer", str(name), list_trained()))
+    return _get_folder() / f"{name}{SUFFIX}"
 
 
-def _in_file(leaf: Any) -> jax.ShapeDtypeStruct:
-    """Weights are stored in single precision, whatever that of the process is."""
+def _to_stored(leaf: Any) -> jax.ShapeDtypeStruct:
+    """Weights are stored in single precision, whatever the default precision is."""
     return jax.ShapeDtypeStruct(leaf.shape, jnp.float32)

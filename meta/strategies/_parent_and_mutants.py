@@ -11,8 +11,8 @@ from evosax.algorithms.population_based.simple_ga import SimpleGA
 class ParentAndMutants(SimpleGA):
     """Mutants of the best candidate, which competes with them again in row 0.
 
-    Fitness is noisy: what the parent had on the starts of the last update says little
-    on those of this one.
+    The parent is evaluated again in every generation, since its fitness on the starts
+    of the last one does not compare with that of others on new starts.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):

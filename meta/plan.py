@@ -1,0 +1,128 @@
+"""The plan of a training: all that its weights depend on."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from hopgym.meta.strategies import (
+    STRATEGIES,
+    AbstractSettings,
+    AbstractStrategy,
+    get_strategy,
+)
+from hopgym.meta.unroll import LOSS_KINDS
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """All that the weights of a training depend on.
+
+    **Arguments:**
+
+    - `systems`, `unroll`: names of systems and numbers of steps of a run, each with the
+      update from which it holds.
+    - `strategy`: a name in [`hopgym.meta.STRATEGIES`][].
+    - `settings`: meta-hyper-parameters of the strategy; `None` for its defaults.
+    - `loss`, `bounded`, `polish`: see [`hopgym.meta.meta_loss`][].
+    - `architecture`: `name` and options of the optimizer, as arguments of
+      `hopgym.optimizers.learned.make_untrained`.
+    - `start_from`: trained optimizer, by name or file, with the initial weights.
+    - `seed`: seed of all randomness.
+    - `evaluate_every`, `evaluation_starts`, `evaluation_steps`: updates between
+      evaluations on held-out starts, which choose the best weights; number of these
+      starts, and steps from each.
+
+    **Raises:** `KeyError` for an unknown strategy; `ValueError` for settings of another
+    strategy, an unknown loss, numbers that are out of range, or no system or length of
+    a run from update 0 on.
+    """
+
+    systems: list[tuple[int, str]]
+    unroll: list[tuple[int, int]]
+    strategy: str = "esmc"
+    settings: AbstractSettings | None = None
+    loss: str = "final"
+    bounded: bool = True
+    polish: int = 1000
+    architecture: dict[str, Any] = field(default_factory=lambda: {"name": "learn2hop"})
+    start_from: str | None = None
+    seed: int = 0
+    evaluate_every: int = 10
+    evaluation_starts: int = 40
+    evaluation_steps: int = 2000
+
+    def __post_init__(self):
+        if not self.systems or not self.unroll:
+            raise ValueError("a training needs at least one system and length of a run")
+        for what, entries in (("systems", self.systems), ("unroll", self.unroll)):
+            if min(update for update, _ in entries) > 0:
+                raise ValueError(f"{what}: nothing is given for update 0")
+        shortest = min(length for _, length in self.unroll)
+        if shortest < 1:
+            raise ValueError(f"unroll must be at least 1, got {shortest}")
+        expected = get_strategy(self.strategy).settings_class
+        if not isinstance(self.settings, expected | None):
+            raise ValueError(
+                f"settings of {self.strategy} must be {expected.__name__}, got "
+                f"{type(self.settings).__name__}"
+            )
+        if self.loss not in LOSS_KINDS:
+            raise ValueError(f"a meta-loss is one of {LOSS_KINDS}, got {self.loss!r}")
+        for name in ("evaluate_every", "evaluation_starts", "evaluation_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        if self.polish < 0:
+            raise ValueError(f"polish must not be negative, got {self.polish}")
+
+    @property
+    def strategy_settings(self) -> AbstractSettings:
+        """`settings`, or the defaults of the strategy."""
+        return self.settings or get_strategy(self.strategy).settings_class()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as in the headers of checkpoints and weights."""
+        return {
+            **dataclasses.asdict(self),
+            "systems": [list(entry) for entry in self.systems],
+            "unroll": [list(entry) for entry in self.unroll],
+            "settings": dataclasses.asdict(self.strategy_settings),
+        }
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> TrainingPlan:
+        """The plan in a header.
+
+        Headers may have the settings of all strategies; those of others are ignored.
+
+        **Raises:** `ValueError` for entries that this version does not know.
+        """
+        settings = stored["settings"]
+        known = {name for s in STRATEGIES.values() for name in get_names(s)}
+        _check_known(settings, known, "setting of a strategy")
+        _check_known(stored, {entry.name for entry in dataclasses.fields(cls)}, "entry")
+        strategy = get_strategy(stored["strategy"])
+        own = {name: settings[name] for name in get_names(strategy) if name in settings}
+        return cls(
+            **{
+                **stored,
+                "systems": [tuple(entry) for entry in stored["systems"]],
+                "unroll": [tuple(entry) for entry in stored["unroll"]],
+                "settings": strategy.settings_class(**own),
+            }
+        )
+
+
+def get_names(strategy: type[AbstractStrategy]) -> list[str]:
+    """Names of the meta-hyper-parameters of a strategy."""
+    return [entry.name for entry in dataclasses.fields(strategy.settings_class)]
+
+
+def _check_known(entries: dict[str, Any], known: set[str], what: str) -> None:
+    unknown = sorted(entries.keys() - known)
+    if unknown:
+        raise ValueError(
+            f"unknown {what} {', '.join(unknown)}: another version of hopgym wrote it, "
+            "which can resume it"
+        )
