@@ -1,8 +1,8 @@
-"""The wrappers of CleanRL's agents for continuous actions, and their loop.
+"""The wrappers that CleanRL's agents use for continuous actions, and their loop.
 
 python examples/rl_cleanrl.py --steps 2000
 
-The agent here acts at random; one of CleanRL's takes its place line by line.
+The agent acts at random here; one of CleanRL's can replace it line by line.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""PPO of rejax learns to search; its training is one compiled function.
+"""Train PPO of rejax to search; the training is one compiled function.
 
 pip install "hopgym[rl]"
 python examples/rl_rejax.py --system LJ-13 --steps 8000000 --out results/rl
 
-Draws what the agent reaches in an episode as it learns, by its mean actions, beside
-what others do with as many evaluations; all from starts that it has not seen.
+Draws the best energy of an episode of the agent's mean actions during training, beside
+other searches with as many evaluations; all from starts that the agent has not seen.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from rl_report import others, report
 
 from hopgym.rl import GymnaxEnvironment, play
 
-TASK = {"system": "LJ-7", "action": "step", "observation": "flat", "reward": "energy"}
-TASK |= {"horizon": 200, "max_displacement": 0.05}
+OPTIONS = {"system": "LJ-7", "action": "step", "observation": "flat"}
+OPTIONS |= {"reward": "energy", "horizon": 200, "max_displacement": 0.05}
 SIZE = {
     "steps": 4_000_000,
     "envs": 128,
@@ -28,12 +28,12 @@ SIZE = {
     "out": "results/rl",
 }
 parser = argparse.ArgumentParser()
-for name, value in (TASK | SIZE).items():
+for name, value in (OPTIONS | SIZE).items():
     parser.add_argument(f"--{name}", default=value, type=type(value))
 args = parser.parse_args()
-task = {name: getattr(args, name) for name in TASK}
-seen = GymnaxEnvironment(**task, starts=1024, seed=args.seed)
-other = GymnaxEnvironment(**task, starts=args.episodes, seed=args.seed + 1)
+options = {name: getattr(args, name) for name in OPTIONS}
+seen = GymnaxEnvironment(**options, starts=1024, seed=args.seed)
+other = GymnaxEnvironment(**options, starts=args.episodes, seed=args.seed + 1)
 unseen = other.default_params
 
 length, epochs, minibatches = -(-args.horizon // 2), 4, 16
@@ -59,7 +59,7 @@ def mean_action(policy, seen):
 
 
 def evaluate(ppo, learner, key):
-    """Steps learned, and episodes of the mean and of the sampled actions."""
+    """Training steps, and episodes of the mean and of the sampled actions."""
 
     def act(seen, _):
         batch = ppo.normalize_obs(learner.obs_rms_state, seen)[None]

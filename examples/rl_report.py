@@ -1,4 +1,4 @@
-"""A learning curve as a figure and in numbers, and what others find."""
+"""A learning curve as a figure and as numbers, beside other searches."""
 
 import json
 import sys
@@ -15,16 +15,16 @@ from hopgym.rl import play
 
 
 def others(params, key, evaluations):
-    """What random actions, gradient descent and L-BFGS find, from as many starts."""
-    task, starts = params.task, params.starts.energy.shape[0]
+    """Best energies of random actions, gradient descent and L-BFGS."""
+    mdp, starts = params.mdp, params.starts.energy.shape[0]
 
     def draw(_, key):
-        return jax.random.uniform(key, (3 * task.environment.system.atoms,), minval=-1)
+        return jax.random.uniform(key, (3 * mdp.environment.system.atoms,), minval=-1)
 
     found = {"random actions": play(params, draw, key).best_energy}
     optimizers = {f"gd, rate {x}": GradientDescent(x) for x in (1e-3, 3e-3, 6e-3)}
     for name, optimizer in (optimizers | {"L-BFGS": LBFGS()}).items():
-        ended = rollout(task.environment, optimizer, key, starts, evaluations).state
+        ended = rollout(mdp.environment, optimizer, key, starts, evaluations).state
         found[name] = ended.best_energy
     return found
 
@@ -36,15 +36,15 @@ def summary(energies):
 
 
 def report(settings, steps, curve, rivals, **facts):
-    """Write and print best energies of episodes.
+    """Write and print the best energies of episodes.
 
     **Arguments:**
 
     - `settings`: of the run, with `out`, `system` and `action`.
-    - `steps`, `curve`: how long the agent had learned, and what it then found
+    - `steps`, `curve`: training steps, and best energies of the agent after these
       `(len(steps), episodes)`.
-    - `rivals`: what others found, by name.
-    - `facts`: what else is to be written.
+    - `rivals`: best energies of other searches, by name.
+    - `facts`: other entries of the record.
     """
     found = {name: summary(energies) for name, energies in rivals.items()}
     learned = {"steps": np.asarray(steps).tolist()} | summary(curve)

@@ -1,4 +1,4 @@
-"""PPO of Stable-Baselines3 on a registered environment.
+"""Train PPO of Stable-Baselines3 on a registered environment.
 
 pip install "hopgym[rl]"
 python examples/rl_sb3.py --system LJ-7 --steps 200000
@@ -22,10 +22,10 @@ parser.add_argument("--episodes", type=int, default=20)
 parser.add_argument("--seed", type=int, default=0)
 args = parser.parse_args()
 
-task = {"reward": "energy", "horizon": args.horizon, "max_displacement": 0.05}
+options = {"reward": "energy", "horizon": args.horizon, "max_displacement": 0.05}
 envs = VecNormalize(
     make_vec_env(
-        f"hopgym/{args.system}", n_envs=args.envs, seed=args.seed, env_kwargs=task
+        f"hopgym/{args.system}", n_envs=args.envs, seed=args.seed, env_kwargs=options
     )
 )
 agent = PPO("MlpPolicy", envs, n_steps=args.horizon, seed=args.seed, device="cpu")

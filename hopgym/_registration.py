@@ -1,4 +1,4 @@
-"""Gymnasium ids of the systems: `hopgym/LJ-75`."""
+"""Registration of the systems with Gymnasium, as `hopgym/LJ-75`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def register_ids() -> None:
     """Register `hopgym/<name>` for every system, and `hopgym/System` for any other.
 
     `gymnasium.make("hopgym/System", system=...)` takes the name of a system or a
-    [`hopgym.System`][]. The ids carry no version: it would be the package's.
+    [`hopgym.System`][]. Ids have no version suffix: the package's version applies.
     """
     entries = {f"hopgym/{name}": {"system": name} for name in system_names()}
     for id, arguments in ({"hopgym/System": {}} | entries).items():

@@ -1,4 +1,4 @@
-"""Tasks for agents: hops, neighbours, rewards, and the functions of gymnax."""
+"""Options for agents: hops, neighbours, rewards; and the functions of gymnax."""
 
 import copy
 import dataclasses
@@ -12,8 +12,10 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import hopgym
-from hopgym.rl import GymnaxEnvironment
-from hopgym.rl.mdp import Task
+from hopgym.gymnasium import ClusterEnv, ClusterVectorEnv
+from hopgym.rl import MDP, GymnaxEnvironment
+from hopgym.rl.observations import NeighbourObservation
+from hopgym.rl.rewards import LogReward, squash_energy
 from hopgym.structures import diamond
 from hopgym.systems.start import AbstractStart
 
@@ -39,13 +41,13 @@ VARIANTS = (
     {"reward": "log", "observation": "dict"},
 )
 
-begin = eqx.filter_jit(lambda task, positions: task.reset(jax.random.key(0), positions))
-step = eqx.filter_jit(lambda task, state, action: task.step(state, action))
-observe = eqx.filter_jit(lambda task, state: task.observe(state))
+begin = eqx.filter_jit(lambda mdp, positions: mdp.reset(jax.random.key(0), positions))
+step = eqx.filter_jit(lambda mdp, state, action: mdp.step(state, action))
+observe = eqx.filter_jit(lambda mdp, state: mdp.observe_entries(state))
 
 
 def make(system, **arguments):
-    return Task(hopgym.Environment(system), **arguments)
+    return MDP(hopgym.Environment(system), **arguments)
 
 
 def scattered(system, seed=0):
@@ -80,14 +82,14 @@ def test_shapes_of_neighbours():
     assert env.observation_space.shape == (13 * (4 * 3 + 3 + 1) + 2,)
     env = gymnasium.make("hopgym/LJ-2", observation="neighbours")
     assert env.observation_space.shape == (2 * (3 + 3 + 1) + 2,)
-    task = make(system("Gupta-Ag2Au1"), observation="neighbours")
-    assert task.bounds()["kinds"].shape == (3, 2)
+    mdp = make(system("Gupta-Ag2Au1"), observation="neighbours")
+    assert mdp.bounds()["kinds"].shape == (3, 2)
 
 
 def test_neighbours_by_hand():
-    task = make(LJ3, observation="neighbours")
+    mdp = make(LJ3, observation="neighbours")
     line = np.array([[0, 0, 0], [1, 0, 0], [1, 2, 0]], np.float32)
-    seen = observe(task, begin(task, line))["neighbours"]
+    seen = observe(mdp, begin(mdp, line))["neighbours"]
     expected = [
         [[1, 0, 0], [1, 2, 0]],
         [[-1, 0, 0], [0, 2, 0]],
@@ -97,22 +99,22 @@ def test_neighbours_by_hand():
 
 
 def test_neighbours_in_a_periodic_box():
-    task = make(system("SW-Si8"), observation="neighbours", neighbours=4)
-    box, length = task.environment.system.box, task.environment.system.length
+    mdp = make(system("SW-Si8"), observation="neighbours", neighbours=4)
+    box, length = mdp.environment.system.box, mdp.environment.system.length
     positions = diamond(1, float(box[0]))
-    seen = observe(task, begin(task, positions))["neighbours"]
+    seen = observe(mdp, begin(mdp, positions))["neighbours"]
     bond = 3**0.5 / 4 * box[0] / length
     np.testing.assert_allclose(jnp.linalg.norm(seen, axis=-1), bond, rtol=1e-5)
 
 
 def test_neighbours_turn_with_the_cluster_and_nothing_else_changes_them():
-    task = make(LJ7, observation="neighbours", neighbours=4)
+    mdp = make(LJ7, observation="neighbours", neighbours=4)
     positions = scattered(LJ7)
-    seen = observe(task, begin(task, positions))
+    seen = observe(mdp, begin(mdp, positions))
     rotation, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
-    turned = observe(task, begin(task, positions @ rotation + 3.0))
+    turned = observe(mdp, begin(mdp, positions @ rotation + 3.0))
     order = np.array([0, 3, 1, 6, 5, 2, 4])
-    permuted = observe(task, begin(task, positions[order]))
+    permuted = observe(mdp, begin(mdp, positions[order]))
     for name in ("neighbours", "gradient"):
         np.testing.assert_allclose(turned[name], seen[name] @ rotation, atol=2e-4)
         np.testing.assert_allclose(permuted[name], seen[name][order], atol=1e-4)
@@ -121,27 +123,27 @@ def test_neighbours_turn_with_the_cluster_and_nothing_else_changes_them():
 @pytest.mark.parametrize("factor", [0.0, 1e-20, 1e3, 1e15, 3e38])
 def test_observations_and_rewards_are_bounded(factor):
     for name in ("LJ-7", "Gupta-Ag2Au1", "SW-Si8"):
-        task = make(system(name), observation="neighbours", reward="log")
-        start = begin(task, scattered(task.environment.system))
+        mdp = make(system(name), observation="neighbours", reward="log")
+        start = begin(mdp, scattered(mdp.environment.system))
         positions = jnp.clip(start.positions * factor, -1e30, 1e30).at[0, 0].add(1.0)
-        state = begin(task, positions)
-        for entry, bound in task.bounds().items():
-            seen = np.asarray(observe(task, state)[entry])
+        state = begin(mdp, positions)
+        for entry, bound in mdp.bounds().items():
+            seen = np.asarray(observe(mdp, state)[entry])
             assert np.all(np.isfinite(seen)) and np.all(np.abs(seen) <= bound)
-        assert np.isfinite(task.reward(state, start))
+        assert np.isfinite(mdp.compute_reward(state, start))
 
 
 def test_a_hop_counts_the_evaluations_of_its_quench():
-    task = make(LJ7, action="hop")
+    mdp = make(LJ7, action="hop")
     positions = scattered(LJ7)
     quenched = hopgym.quench(LJ7, positions, steps=500)
-    state = begin(task, positions)
+    state = begin(mdp, positions)
     np.testing.assert_array_equal(state.positions, quenched.positions)
     assert state.evaluations == quenched.evaluations and state.step == 0
 
     action = jax.random.uniform(jax.random.key(1), (7, 3), minval=-1)
     moved = hopgym.quench(LJ7, state.positions + jnp.float32(0.4) * action, steps=500)
-    after = step(task, state, action)
+    after = step(mdp, state, action)
     assert after.evaluations - state.evaluations == moved.evaluations
     assert after.step == 1 and moved.converged
     assert jnp.max(jnp.linalg.norm(after.gradient, axis=1)) < 1e-3
@@ -150,36 +152,36 @@ def test_a_hop_counts_the_evaluations_of_its_quench():
 
 
 def test_hops_are_capped():
-    task = make(LJ7, action="hop", quench_steps=3)
-    state = begin(task, scattered(LJ7))
-    after = step(task, state, jnp.ones((7, 3)).at[0].set(-1))
+    mdp = make(LJ7, action="hop", quench_steps=3)
+    state = begin(mdp, scattered(LJ7))
+    after = step(mdp, state, jnp.ones((7, 3)).at[0].set(-1))
     assert state.evaluations == 3 and after.evaluations == 6
 
 
 @pytest.mark.parametrize("factor", [0.0, 1e-3, 1e3, 1e15])
 def test_hops_from_anywhere_are_finite(factor):
-    task = make(LJ3, action="hop", quench_steps=50)
-    state = begin(task, factor * jnp.asarray(TRIANGLE))
-    after = step(task, state, jnp.linspace(-1, 1, 9))
+    mdp = make(LJ3, action="hop", quench_steps=50)
+    state = begin(mdp, factor * jnp.asarray(TRIANGLE))
+    after = step(mdp, state, jnp.linspace(-1, 1, 9))
     for leaf in jax.tree.leaves((state, after)):
         assert np.all(np.isfinite(leaf))
-    assert np.isfinite(task.reward(state, after)) and after.evaluations <= 100
+    assert np.isfinite(mdp.compute_reward(state, after)) and after.evaluations <= 100
 
 
 def test_hops_in_batches_are_those_of_one():
-    task = make(LJ3, action="hop")
+    mdp = make(LJ3, action="hop")
     starts = 1.3 * jnp.asarray(TRIANGLE) + jnp.stack(
         [0.1 * scattered(LJ3, seed) for seed in range(4)]
     )
-    many = jax.jit(jax.vmap(lambda p: task.reset(jax.random.key(0), p)))(starts)
+    many = jax.jit(jax.vmap(lambda p: mdp.reset(jax.random.key(0), p)))(starts)
     for i, start in enumerate(starts):
-        assert abs(int(many.evaluations[i]) - int(begin(task, start).evaluations)) <= 2
+        assert abs(int(many.evaluations[i]) - int(begin(mdp, start).evaluations)) <= 2
     np.testing.assert_allclose(many.energy, -3, atol=1e-4)
 
 
 def test_the_logarithm_counts_decades():
-    task = make(LJ3, reward="log")
-    high = begin(task, TRIANGLE)
+    mdp = make(LJ3, reward="log")
+    high = begin(mdp, TRIANGLE)
     scale = LJ3.energy_scale
 
     def reward(before, after):
@@ -187,7 +189,7 @@ def test_the_logarithm_counts_decades():
             eqx.tree_at(lambda s: s.best_energy, high, gap * scale - scale)
             for gap in (before, after)
         ]
-        return float(task.reward(*states))
+        return float(mdp.compute_reward(*states))
 
     np.testing.assert_allclose(reward(1.0, 0.0), 1, atol=1e-5)
     np.testing.assert_allclose(reward(1.0, 0.1), reward(10.0, 1.0), rtol=0.01)
@@ -195,14 +197,16 @@ def test_the_logarithm_counts_decades():
 
 
 def test_the_final_reward_comes_at_the_end():
-    task = make(LJ3, reward="final", horizon=2)
-    state = begin(task, 1.1 * TRIANGLE)
+    mdp = make(LJ3, reward="final", horizon=2)
+    state = begin(mdp, 1.1 * TRIANGLE)
     rewards = []
     for _ in range(2):
-        before, state = state, step(task, state, jnp.zeros((3, 3)))
-        rewards.append(float(task.reward(before, state)))
+        before, state = state, step(mdp, state, jnp.zeros((3, 3)))
+        rewards.append(float(mdp.compute_reward(before, state)))
     assert rewards[0] == 0
-    np.testing.assert_allclose(rewards[1], 1 - task.height(state.best_energy))
+    np.testing.assert_allclose(
+        rewards[1], 1 - squash_energy(state.best_energy, LJ3.energy_scale)
+    )
 
 
 @pytest.mark.parametrize(
@@ -222,6 +226,32 @@ def test_bad_arguments(arguments, message):
     for function in (gymnasium.make, gymnasium.make_vec):
         with pytest.raises(Exception, match=next(iter(arguments))):
             function("hopgym/System", system=LJ3, **arguments)
+
+
+def test_unknown_options():
+    for shell in (ClusterEnv, ClusterVectorEnv, GymnaxEnvironment):
+        for option, near in (("rewards", "reward"), ("quench_step", "quench_steps")):
+            message = f"{shell.__name__}: unknown option '{option}'.*'{near}'"
+            with pytest.raises(TypeError, match=message):
+                shell(LJ3, **{option: "log"})
+    with pytest.raises(TypeError, match="did you mean 'render_mode'"):
+        gymnasium.make("hopgym/LJ-3", rendermode="ansi")
+    with pytest.raises(TypeError, match="did you mean 'num_envs'"):
+        gymnasium.make_vec("hopgym/LJ-3", num_env=3)
+    with pytest.raises(TypeError, match="did you mean 'starts'"):
+        GymnaxEnvironment(LJ3, start=3)
+
+
+def test_instances_as_options():
+    options = {"reward": LogReward(), "observation": NeighbourObservation(1)}
+    env = gymnasium.make("hopgym/System", system=LJ3, **options)
+    many = gymnasium.make_vec("hopgym/System", num_envs=2, system=LJ3, **options)
+    environment = GymnaxEnvironment(LJ3, starts=2, **options)
+    size = 3 * (3 + 3 + 1) + 2
+    assert env.observation_space.shape == (size,)
+    assert many.observation_space.shape == (2, size)
+    assert environment.observation_space().shape == (size,)
+    check_env(env.unwrapped, skip_render_check=True)
 
 
 @pytest.mark.parametrize(

@@ -12,32 +12,39 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from hopgym.environment import Environment, State
-from hopgym.gymnasium.checks import (
+from hopgym.gymnasium._checks import (
     check_modes,
-    flat_actions,
-    given_positions,
-    known_options,
-    raise_for,
-    started,
+    check_positions,
+    check_reset_options,
+    flatten_actions,
+    raise_for_status,
+    require_reset,
 )
-from hopgym.gymnasium.compiled import advance_all, begin_all, jitted, new_stream
-from hopgym.gymnasium.layout import split, unpacked
-from hopgym.gymnasium.render import RENDER_MODES, render
-from hopgym.gymnasium.spaces import action_space, observation_space
-from hopgym.rl.mdp import STEP_LIMIT, Task
+from hopgym.gymnasium._compiled import (
+    compile_shared,
+    draw_seed,
+    reset_batch,
+    step_batch,
+)
+from hopgym.gymnasium._partition import partition, unpack_outputs
+from hopgym.gymnasium._render import RENDER_MODES, render
+from hopgym.gymnasium._spaces import action_space, observation_space
+from hopgym.rl.mdp import MDP, STEP_LIMIT, check_options
+from hopgym.rl.observations import AbstractObservation
 from hopgym.systems import System, get_system
 
 
 class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
     """Many searches of one system; a step is one compiled call, resets included.
 
-    `gymnasium.make_vec("hopgym/LJ-75", num_envs=150)`. Replica i of
-    `reset(seed=s)` sees the starts of `ClusterEnv` with the seed s + i, after every
-    autoreset as well; a list of seeds has one for each replica, with `None` to go on.
+    `gymnasium.make_vec("hopgym/LJ-75", num_envs=150)`. Replica i of `reset(seed=s)`
+    gets the starts of `ClusterEnv` with the seed s + i, after every autoreset as well.
+    A list of seeds has one for each replica; replicas with `None` continue their
+    sequence of starts.
 
     `reset(options=...)` takes `"positions"` of shape `(num_envs, atoms, 3)` or, for
     the same start everywhere, `(atoms, 3)`; and `"reset_mask"`, a boolean array that
-    says which replicas begin anew.
+    selects the replicas to reset.
 
     The three autoreset modes are Gymnasium's. `NEXT_STEP`: the step after the end of
     an episode ignores the action and returns the first observation of the next one.
@@ -51,12 +58,12 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
     **Arguments:** those of [`hopgym.gymnasium.ClusterEnv`][], and
 
     - `num_envs`: number of replicas.
-    - `max_episode_steps`: episodes are truncated at this step, or at the horizon if
-      that comes earlier.
+    - `max_episode_steps`: episodes are truncated at this step, or at the horizon (or
+      `step_limit`) if that comes earlier.
     - `autoreset_mode`: `gymnasium.vector.AutoresetMode` or its value.
 
     **Raises:** as [`hopgym.gymnasium.ClusterEnv`][]; also `ValueError` for a step of
-    an ended replica if the mode is `DISABLED`.
+    a replica whose episode has ended if the mode is `DISABLED`.
     """
 
     metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": 20}  # noqa: RUF012
@@ -68,31 +75,25 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
         *,
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
-        max_displacement: float | None = None,
-        terminate_on_success: bool = False,
-        reward: str = "best",
-        horizon: int = STEP_LIMIT,
-        action: Literal["step", "hop"] = "step",
-        quench_steps: int = 500,
-        observation: Literal["flat", "dict", "neighbours"] = "flat",
-        neighbours: int = 12,
         array_backend: Literal["numpy", "jax"] = "numpy",
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        observation: str | AbstractObservation = "flat",
+        **options: Any,
     ):
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1, got {num_envs}")
+        check_options(ClusterVectorEnv, options)
         self.system = get_system(system) if isinstance(system, str) else system
-        self.task = Task(
+        limits = (
+            max_episode_steps or None,
+            options.pop("step_limit", None),
+            options.get("horizon", STEP_LIMIT),
+        )
+        self.mdp = MDP(
             Environment(self.system),
-            max_displacement=max_displacement,
-            terminate_on_success=terminate_on_success,
-            reward=reward,
-            horizon=horizon,
-            action=action,
-            quench_steps=quench_steps,
             observation=observation,
-            neighbours=neighbours,
-            step_limit=min(max_episode_steps or horizon, horizon),
+            step_limit=min(limit for limit in limits if limit is not None),
+            **options,
         )
         check_modes(render_mode, array_backend)
         self.num_envs = num_envs
@@ -102,22 +103,22 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
             "jax": array_backend == "jax",
             "autoreset_mode": self.autoreset_mode,
         }
-        self.single_observation_space = observation_space(self.task)
+        self.single_observation_space = observation_space(self.mdp)
         self.single_action_space = action_space(self.system)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._numpy = array_backend == "numpy"
-        self._arrays, layout = split(self.task, self._numpy)
-        self._begin = jitted(begin_all, layout)
-        self._advance = jitted(advance_all, layout, self.autoreset_mode)
-        self._streams = None
+        self._arrays, static = partition(self.mdp, self._numpy)
+        self._reset = compile_shared(reset_batch, static)
+        self._step = compile_shared(step_batch, static, self.autoreset_mode)
+        self._start_seeds = None
         self._states = None
         self._ended = None
 
     @property
     def state(self) -> State:
         """The [`hopgym.State`][] of all replicas, with a leading axis."""
-        return started(self._states)
+        return require_reset(self._states)
 
     def reset(
         self,
@@ -125,51 +126,51 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[Any, dict[str, Any]]:
-        given = known_options(options, ("positions", "reset_mask"))
-        mask = self._mask(given.get("reset_mask"))
-        positions = given_positions(self.system, given.get("positions"), self.num_envs)
-        self._streams, self._states, outputs = self._begin(
+        given = check_reset_options(options, ("positions", "reset_mask"))
+        mask = self._check_mask(given.get("reset_mask"))
+        positions = check_positions(self.system, given.get("positions"), self.num_envs)
+        self._start_seeds, self._states, outputs = self._reset(
             self._arrays,
-            self._seeded(seed, mask),
+            self._draw_seeds(seed, mask),
             None if mask.all() else self._states,
             mask,
             positions,
         )
         ended = np.zeros(self.num_envs, bool)
         self._ended = ended if self._ended is None else self._ended & ~mask
-        observation, _, _, _, info = self._outputs(outputs, mask)
+        observation, _, _, _, info = self._unpack(outputs, mask)
         return observation, info
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        streams, states, ended, outputs, final, code = self._advance(
+        seeds, states, ended, outputs, final, status = self._step(
             self._arrays,
-            self._streams,
+            self._start_seeds,
             self.state,
             self._ended,
-            flat_actions(self.system, actions, (self.num_envs,)),
+            flatten_actions(self.system, actions, (self.num_envs,)),
         )
-        raise_for(code, self.system)
-        self._streams, self._states, self._ended = streams, states, ended
-        observation, reward, terminated, truncated, info = self._outputs(outputs)
+        raise_for_status(status, self.system)
+        self._start_seeds, self._states, self._ended = seeds, states, ended
+        observation, reward, terminated, truncated, info = self._unpack(outputs)
         if self.autoreset_mode == AutoresetMode.SAME_STEP:
             ended = np.asarray(terminated) | np.asarray(truncated)
             if ended.any():
-                info |= self._final(final, ended)
+                info |= self._final_info(final, ended)
         return observation, reward, terminated, truncated, info
 
-    def _outputs(self, outputs, mask=None):
+    def _unpack(self, outputs, mask=None):
         if self._numpy:
-            outputs = unpacked(outputs)
+            outputs = unpack_outputs(outputs)
         observation, reward, terminated, truncated, info = outputs
-        return observation, reward, terminated, truncated, self._masked(info, mask)
+        return observation, reward, terminated, truncated, self._add_masks(info, mask)
 
-    def _masked(self, info: dict[str, Any], mask) -> dict[str, Any]:
-        """Gymnasium's masks that tell which replicas an entry is about."""
+    def _add_masks(self, info: dict[str, Any], mask) -> dict[str, Any]:
+        """`info` with Gymnasium's masks of the replicas that its entries refer to."""
         present = np.ones(self.num_envs, bool) if mask is None else mask
         return info | {f"_{name}": present.copy() for name in info}
 
-    def _final(self, final, ended) -> dict[str, Any]:
-        observation, _, _, _, info = unpacked(final) if self._numpy else final
+    def _final_info(self, final, ended) -> dict[str, Any]:
+        observation, _, _, _, info = unpack_outputs(final) if self._numpy else final
         if self._numpy:
             last = np.full(self.num_envs, None, object)
             for i in np.flatnonzero(ended):
@@ -178,11 +179,11 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
         return {
             "final_obs": observation,
             "_final_obs": ended.copy(),
-            "final_info": self._masked(info, ended),
+            "final_info": self._add_masks(info, ended),
             "_final_info": ended.copy(),
         }
 
-    def _mask(self, mask) -> np.ndarray:
+    def _check_mask(self, mask) -> np.ndarray:
         if mask is None:
             return np.ones(self.num_envs, bool)
         mask = np.asarray(mask)
@@ -195,29 +196,29 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
             raise ValueError("the first reset must be one of all replicas")
         return mask
 
-    def _seeded(self, seed, mask) -> np.ndarray:
-        """The streams of starts, begun anew where there is a seed."""
+    def _draw_seeds(self, seed, mask) -> np.ndarray:
+        """Seeds of the next starts; new ones for the replicas that are given a seed."""
         n = self.num_envs
         if seed is None:
-            seeds = [None] * n
+            given = [None] * n
         elif isinstance(seed, (int, np.integer)):
             super().reset(seed=int(seed))
-            seeds = [int(seed) + i for i in range(n)]
+            given = [int(seed) + i for i in range(n)]
         else:
-            seeds = list(seed)
-            if len(seeds) != n:
-                raise ValueError(f"expected {n} seeds, got {len(seeds)}")
-        if self._streams is None:
-            streams = np.stack([new_stream(self.np_random) for _ in range(n)])
+            given = list(seed)
+            if len(given) != n:
+                raise ValueError(f"expected {n} seeds, got {len(given)}")
+        if self._start_seeds is None:
+            seeds = np.stack([draw_seed(self.np_random) for _ in range(n)])
         else:
-            streams = np.array(self._streams)
-        for i, one in enumerate(seeds):
+            seeds = np.array(self._start_seeds)
+        for i, one in enumerate(given):
             if one is not None and mask[i]:
-                streams[i] = new_stream(seeding.np_random(one)[0])
-        return streams
+                seeds[i] = draw_seed(seeding.np_random(one)[0])
+        return seeds
 
     def render(self) -> tuple[Any, ...] | None:
-        """One picture or text for each replica."""
+        """One picture or text per replica."""
         state = jax.device_get(self.state)
         if self.render_mode is None:
             return render(None, self.system, state)

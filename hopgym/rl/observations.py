@@ -1,47 +1,208 @@
-"""What an agent sees of a structure: everything bounded, in float32."""
+"""Observations: what an agent sees of a state, all of it bounded and in float32."""
 
 from __future__ import annotations
 
+import abc
+from collections.abc import Callable
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int
 
 from hopgym.environment import State
+from hopgym.rl.rewards import squash_energy
 from hopgym.systems import System
 
-OBSERVATIONS = ("flat", "dict", "neighbours")
-ENTRIES = ("positions", "gradient", "energy", "step", "species")
-ORDER = (*ENTRIES, "neighbours", "kinds")
-
-# Reduced gradients are limited to this before their asinh, which is then below 20.
+# Limit of the components of reduced gradients before their asinh, which is then below
+# `GRADIENT_BOUND`.
 GRADIENT_LIMIT = 1e8
 GRADIENT_BOUND = 20.0
 
-# Length of the vector to a neighbour that is further away, in reduced units.
+# Length to which vectors to neighbours are shortened, in reduced units.
 NEIGHBOUR_BOUND = 5.0
 
-
-def flat(observation: dict[str, Float32[Array, "..."]]) -> Float32[Array, " features"]:
-    """An observation as one vector: the entries there are, in the order of `ORDER`."""
-    return jnp.concatenate([entry.reshape(-1) for entry in in_order(observation)])
+Entries = dict[str, Float32[Array, "..."]]
+Bounds = dict[str, Float32[np.ndarray, "..."]]
 
 
-def in_order(entries: dict) -> list:
-    """The values of an observation, or of its bounds, in the order of `ORDER`."""
-    return [entries[name] for name in ORDER if name in entries]
+class AbstractObservation(eqx.Module):
+    """The observation of a state: float32 entries in reduced units, all bounded.
+
+    `observe` and `bounds` have the same entries in the same order, which is that of the
+    observation as a vector. To add one, write a final class and add it to
+    `OBSERVATIONS`.
+    """
+
+    @property
+    @abc.abstractmethod
+    def is_dict(self) -> bool:
+        """Whether an agent gets the entries by name, or else as one vector."""
+
+    @abc.abstractmethod
+    def observe(self, state: State, system: System, horizon: Int[Array, ""]) -> Entries:
+        """Entries by name, within `bounds` whatever the state is.
+
+        **Arguments:**
+
+        - `state`: the observed [`hopgym.State`][].
+        - `system`: a [`hopgym.System`][].
+        - `horizon`: number of steps at which the observed fraction is 1.
+        """
+
+    @abc.abstractmethod
+    def bounds(self, system: System) -> Bounds:
+        """Largest absolute values of the entries, arrays of their shapes.
+
+        Looks at values of arrays, which must not be traced.
+        """
 
 
-def bounded(
+class FlatObservation(AbstractObservation):
+    """Positions and gradient by component, as one vector.
+
+    Its entries are
+
+    - `positions` `(atoms, 3)`: about the centroid, clipped to 2 N^(1/3), four radii of
+      a compact cluster; in a periodic box wrapped about its centre;
+    - `gradient` `(atoms, 3)`: asinh(gradient x length / energy unit), within 20;
+    - `energy` `(1,)`: h(E), see [`hopgym.rl.rewards.squash_energy`][];
+    - `step` `(1,)`: fraction of the horizon that has passed;
+    - `species` `(atoms,)`: evenly spaced in [-1, 1], 0 if there is only one.
+
+    **Arguments:**
+
+    - `system`: a [`hopgym.System`][].
+    """
+
+    position_bound: Float32[Array, "3"]
+
+    def __init__(self, system: System):
+        self.position_bound = _position_bound(system)
+
+    @property
+    def is_dict(self) -> bool:
+        return False
+
+    def observe(self, state: State, system: System, horizon: Int[Array, ""]) -> Entries:
+        positions = centre_positions(state, system)
+        gradient = jnp.arcsinh(reduce_gradient(state, system))
+        return {
+            "positions": clip_to(positions, self.position_bound),
+            "gradient": clip_to(gradient, GRADIENT_BOUND),
+            **_observe_progress(state, system, horizon),
+        }
+
+    def bounds(self, system: System) -> Bounds:
+        return {
+            "positions": np.tile(np.asarray(self.position_bound), (system.atoms, 1)),
+            "gradient": np.full((system.atoms, 3), GRADIENT_BOUND, np.float32),
+            **_progress_bounds(system),
+        }
+
+
+class DictObservation(AbstractObservation):
+    """Entries of another observation by name.
+
+    **Arguments:**
+
+    - `vector`: the other observation, for example
+      [`hopgym.rl.observations.FlatObservation`][].
+    """
+
+    vector: AbstractObservation
+
+    @property
+    def is_dict(self) -> bool:
+        return True
+
+    def observe(self, state: State, system: System, horizon: Int[Array, ""]) -> Entries:
+        return self.vector.observe(state, system, horizon)
+
+    def bounds(self, system: System) -> Bounds:
+        return self.vector.bounds(system)
+
+
+class NeighbourObservation(AbstractObservation):
+    """Nearest neighbours of each atom, as one vector.
+
+    Its entries are
+
+    - `gradient` `(atoms, 3)`: of each atom's gradient in reduced units, the length |g|
+      is replaced by asinh |g|, within 20;
+    - `energy`, `step`, `species`: as in [`hopgym.rl.observations.FlatObservation`][];
+    - `neighbours` `(atoms, k, 3)`: vectors from each atom to its k nearest ones,
+      nearest first, in a periodic box to the nearest images; shortened to 5 if longer;
+    - `kinds` `(atoms, k)`: their species, if the system has more than one.
+
+    These are invariant under translation of the cluster, rotate with it, and those of
+    an atom do not depend on the numbering of the others (except at equal distances).
+
+    **Arguments:**
+
+    - `count`: the number k of neighbours, or of other atoms if there are fewer.
+
+    **Raises:** `ValueError` if `count` is less than 1.
+    """
+
+    count: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        if self.count < 1:
+            raise ValueError(f"count must be at least 1, got {self.count}")
+
+    @property
+    def is_dict(self) -> bool:
+        return False
+
+    def observe(self, state: State, system: System, horizon: Int[Array, ""]) -> Entries:
+        gradient = compress_gradient(reduce_gradient(state, system))
+        vectors, indices = find_neighbours(state, system, self._count_in(system))
+        progress = _observe_progress(state, system, horizon)
+        seen = {"gradient": gradient, **progress, "neighbours": vectors}
+        if len(system.elements) > 1:
+            seen["kinds"] = progress["species"][indices]
+        return seen
+
+    def bounds(self, system: System) -> Bounds:
+        shape = (system.atoms, self._count_in(system))
+        bounds = {
+            "gradient": np.full((system.atoms, 3), GRADIENT_BOUND, np.float32),
+            **_progress_bounds(system),
+            "neighbours": np.full((*shape, 3), NEIGHBOUR_BOUND, np.float32),
+        }
+        if len(system.elements) > 1:
+            bounds["kinds"] = np.ones(shape, np.float32)
+        return bounds
+
+    def _count_in(self, system: System) -> int:
+        return min(self.count, system.atoms - 1)
+
+
+OBSERVATIONS: dict[str, Callable[[System, int], AbstractObservation]] = {
+    "flat": lambda system, neighbours: FlatObservation(system),
+    "dict": lambda system, neighbours: DictObservation(FlatObservation(system)),
+    "neighbours": lambda system, neighbours: NeighbourObservation(neighbours),
+}
+"""Constructors of the observations by name, of the system and `neighbours`."""
+
+
+def flatten(entries: Entries) -> Float32[Array, " features"]:
+    """Entries of an observation as one vector, in their order."""
+    return jnp.concatenate([entry.reshape(-1) for entry in entries.values()])
+
+
+def clip_to(
     values: Float[Array, "..."], bound: float | Float32[Array, "3"]
 ) -> Float32[Array, "..."]:
-    """The values in single precision and within the bound; NaN counts as 0."""
+    """Values in single precision, clipped to [-bound, bound]; 0 for NaN."""
     single = jnp.nan_to_num(values.astype(jnp.float32))
     return jnp.clip(single, -bound, bound)
 
 
-def placed(state: State, system: System) -> Float[Array, "atoms 3"]:
-    """Positions about the centroid, or in a periodic box about its centre, reduced."""
+def centre_positions(state: State, system: System) -> Float[Array, "atoms 3"]:
+    """Reduced positions about the centroid, or wrapped about the centre of the box."""
     if system.box is None:
         positions = state.positions - jnp.mean(state.positions, axis=0)
     else:
@@ -50,38 +211,39 @@ def placed(state: State, system: System) -> Float[Array, "atoms 3"]:
     return positions / system.length
 
 
-def reduced_gradient(state: State, system: System) -> Float[Array, "atoms 3"]:
-    """The gradient in reduced units, its components limited."""
+def reduce_gradient(state: State, system: System) -> Float[Array, "atoms 3"]:
+    """Gradient in reduced units, its components limited to `GRADIENT_LIMIT`."""
     gradient = state.gradient * (system.length / system.energy_unit)
     return jnp.clip(gradient, -GRADIENT_LIMIT, GRADIENT_LIMIT)
 
 
-def species_scale(system: System) -> Float32[Array, " atoms"]:
-    """The species evenly spaced in [-1, 1], 0 if there is one only."""
-    kinds = len(system.elements)
-    return bounded((2 * system.species - (kinds - 1)) / max(kinds - 1, 1), 1.0)
-
-
-def turning(
+def compress_gradient(
     gradient: Float[Array, "atoms 3"],
 ) -> Float32[Array, "atoms 3"]:
-    """Every atom's gradient with its length |g| replaced by asinh |g|."""
+    """Gradient of each atom with its length |g| replaced by asinh |g|."""
     length = jnp.linalg.norm(gradient, axis=1, keepdims=True)
     length = jnp.maximum(length, 1e-12)
-    return bounded(gradient * (jnp.arcsinh(length) / length), GRADIENT_BOUND)
+    return clip_to(gradient * (jnp.arcsinh(length) / length), GRADIENT_BOUND)
 
 
-def nearest(
+def scale_species(system: System) -> Float32[Array, " atoms"]:
+    """Species of each atom, evenly spaced in [-1, 1]; 0 if there is only one."""
+    kinds = len(system.elements)
+    return clip_to((2 * system.species - (kinds - 1)) / max(kinds - 1, 1), 1.0)
+
+
+def find_neighbours(
     state: State, system: System, count: int
 ) -> tuple[Float32[Array, "atoms neighbours 3"], Int[Array, "atoms neighbours"]]:
-    """Vectors from each atom to its nearest ones, nearest first, and which these are.
+    """Vectors from each atom to its nearest ones, nearest first, and their indices.
 
-    In a periodic box to the nearest image. Where a vector is longer than
-    `NEIGHBOUR_BOUND` lengths it is shortened to that.
+    In a periodic box to the nearest images. In reduced units, shortened to
+    `NEIGHBOUR_BOUND` if longer.
 
     **Arguments:**
 
-    - `count`: number of neighbours, fewer than there are atoms.
+    - `state`, `system`: the structure.
+    - `count`: number of neighbours, less than the number of atoms.
     """
     apart = state.positions[None] - state.positions[:, None]
     if system.box is not None:
@@ -89,18 +251,33 @@ def nearest(
     apart = apart / system.length
     square = jnp.sum(apart**2, axis=-1)
     square = jnp.where(jnp.eye(system.atoms, dtype=bool), jnp.inf, square)
-    _, which = jax.lax.top_k(-square, count)
-    vectors = jnp.take_along_axis(apart, which[:, :, None], axis=1)
+    _, indices = jax.lax.top_k(-square, count)
+    vectors = jnp.take_along_axis(apart, indices[:, :, None], axis=1)
     length = jnp.linalg.norm(vectors, axis=-1, keepdims=True)
     vectors = vectors * (NEIGHBOUR_BOUND / jnp.maximum(length, NEIGHBOUR_BOUND))
-    return bounded(vectors, NEIGHBOUR_BOUND), which
+    return clip_to(vectors, NEIGHBOUR_BOUND), indices
 
 
-def neighbour_bounds(
-    system: System, count: int
-) -> dict[str, Float32[np.ndarray, "..."]]:
-    """Bounds of what [`hopgym.rl.observations.nearest`][] gives."""
-    shape = (system.atoms, count)
-    bounds = {"neighbours": np.full((*shape, 3), NEIGHBOUR_BOUND, np.float32)}
-    kinds = {"kinds": np.ones(shape, np.float32)} if len(system.elements) > 1 else {}
-    return bounds | kinds
+def _position_bound(system: System) -> Float32[Array, "3"]:
+    """Largest absolute values of centred positions: 2 N^(1/3), or half the box."""
+    if system.box is None:
+        return jnp.full(3, 2 * system.atoms ** (1 / 3), jnp.float32)
+    return (system.box / (2 * system.length)).astype(jnp.float32)
+
+
+def _observe_progress(state: State, system: System, horizon: Int[Array, ""]) -> Entries:
+    """Entries that all observations share."""
+    energy = squash_energy(state.energy, system.energy_scale)
+    return {
+        "energy": clip_to(energy[None], 1.0),
+        "step": clip_to((state.step / horizon)[None], 1.0),
+        "species": scale_species(system),
+    }
+
+
+def _progress_bounds(system: System) -> Bounds:
+    return {
+        "energy": np.ones(1, np.float32),
+        "step": np.ones(1, np.float32),
+        "species": np.ones(system.atoms, np.float32),
+    }

@@ -1,42 +1,153 @@
-"""Scales of the energy on which rewards are differences."""
+"""Rewards: functions of the states before and after a step."""
 
 from __future__ import annotations
 
+import abc
+from collections.abc import Callable
+
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-REWARDS = ("best", "energy", "log", "final")
+from hopgym.environment import State
+from hopgym.systems import System
 
-# Energy above the lowest known one at which a height is 1/2, by the energy scale. A
-# random start lies about 10 of these above (height 0.9), a first quench of 13 to 75
-# atoms a half to one (height 0.3 to 0.5): descent and search are worth about the same.
-HALF_HEIGHT = 0.1
+# Energy gap, in energy scales, at which the squashed energy is 1/2. A random start
+# lies about 10 of these above the lowest known energy (squashed energy 0.9), a first
+# quench of 13 to 75 atoms 0.5 to 1 (0.3 to 0.5): descent and search are worth about
+# the same.
+HALF_GAP = 0.1
 
-# Relative gap below which a logarithm is linear: three decades below a start's.
-RESOLUTION = 1e-3
-GAP_LIMIT = 1e8  # relative gap to which logarithms are limited
+# Energy gap, in energy scales, below which its logarithm becomes linear: three decades
+# below a start's.
+LOG_RESOLUTION = 1e-3
+GAP_LIMIT = 1e8  # limit of energy gaps before the logarithm, in energy scales
+_LOG_RANGE = float(np.log1p(1 / LOG_RESOLUTION))
 
 
-def height(
+def squash_energy(
     energy: Float[Array, "*batch"], scale: Float[Array, ""]
 ) -> Float[Array, "*batch"]:
-    """h(E) = g / (c + |g|) of the gap g = E + scale, with c = 0.1 scale; 1 for NaN."""
+    """Monotone, bounded transform h(E) of an energy, 0 at the lowest known energy.
+
+        h(E) = g / (c + |g|),   g = E + scale,   c = 0.1 scale
+
+    It is 1/2 at a gap g of c, and tends to 1 for a random start or an overlap of
+    atoms, however large its energy. Its slope increases towards the minimum, where
+    small energy differences separate very different structures. 1 for NaN.
+
+    **Arguments:**
+
+    - `energy`: in the potential's unit.
+    - `scale`: `energy_scale` of the system, minus its lowest known energy.
+    """
     gap = energy + scale
-    bounded = gap / (HALF_HEIGHT * scale + jnp.abs(gap))
+    bounded = gap / (HALF_GAP * scale + jnp.abs(gap))
     return jnp.where(jnp.isfinite(gap), bounded, 1)
 
 
-def decades(
+def log_gap(
     energy: Float[Array, "*batch"], scale: Float[Array, ""]
 ) -> Float[Array, "*batch"]:
-    """l(E) = sign(g) log(1 + |g| / d) / log(1 + scale / d) with d = 0.001 scale.
+    """Logarithm l(E) of the gap to the lowest known energy, 0 there.
 
-    The gap g = E + scale is limited to 1e8 of the scale, which NaN counts as.
+        l(E) = sign(g) log(1 + |g| / d) / log(1 + scale / d),
+        g = E + scale,   d = 0.001 scale
+
+    The gap is limited to 1e8 scales; NaN counts as that limit.
+
+    **Arguments:** as for [`hopgym.rl.rewards.squash_energy`][].
     """
     gap = jnp.nan_to_num((energy + scale) / scale, nan=GAP_LIMIT)
     gap = jnp.clip(gap, -GAP_LIMIT, GAP_LIMIT)
-    return jnp.sign(gap) * jnp.log1p(jnp.abs(gap) / RESOLUTION) / _WHOLE
+    return jnp.sign(gap) * jnp.log1p(jnp.abs(gap) / LOG_RESOLUTION) / _LOG_RANGE
 
 
-_WHOLE = float(np.log1p(1 / RESOLUTION))
+class AbstractReward(eqx.Module):
+    """The reward of a step.
+
+    To add one, write a final class and add it to `REWARDS`.
+    """
+
+    @abc.abstractmethod
+    def compute(
+        self, before: State, after: State, ended: Bool[Array, ""], system: System
+    ) -> Float[Array, ""]:
+        """Reward of one step.
+
+        **Arguments:**
+
+        - `before`, `after`: the states between which the step leads.
+        - `ended`: whether the step ends the episode.
+        - `system`: a [`hopgym.System`][].
+        """
+
+
+class BestReward(AbstractReward):
+    """Decrease of h(E), [`hopgym.rl.rewards.squash_energy`][], of the best energy.
+
+    The rewards of an episode that starts high and ends at the lowest known minimum add
+    up to about 1. Only a step that leads below all earlier energies is rewarded, hence
+    never an overlap of atoms; such steps are rare until an agent descends.
+    """
+
+    def compute(
+        self, before: State, after: State, ended: Bool[Array, ""], system: System
+    ) -> Float[Array, ""]:
+        scale = system.energy_scale
+        return squash_energy(before.best_energy, scale) - squash_energy(
+            after.best_energy, scale
+        )
+
+
+class EnergyReward(AbstractReward):
+    """Decrease of h(E), [`hopgym.rl.rewards.squash_energy`][], of the current energy.
+
+    Every step is rewarded or punished, which makes learning easier to begin with. The
+    rewards of an episode that starts high and ends at the lowest known minimum add up
+    to about 1.
+    """
+
+    def compute(
+        self, before: State, after: State, ended: Bool[Array, ""], system: System
+    ) -> Float[Array, ""]:
+        scale = system.energy_scale
+        return squash_energy(before.energy, scale) - squash_energy(after.energy, scale)
+
+
+class LogReward(AbstractReward):
+    """Decrease of l(E), [`hopgym.rl.rewards.log_gap`][], of the best energy.
+
+    Every decade of the gap is worth the same, so the last one is not lost among the
+    differences between descents.
+    """
+
+    def compute(
+        self, before: State, after: State, ended: Bool[Array, ""], system: System
+    ) -> Float[Array, ""]:
+        scale = system.energy_scale
+        return log_gap(before.best_energy, scale) - log_gap(after.best_energy, scale)
+
+
+class FinalReward(AbstractReward):
+    """1 - h(best energy) at the step that ends the episode, and 0 before.
+
+    h is [`hopgym.rl.rewards.squash_energy`][]. Only the outcome of the search counts;
+    which steps led to it is for the agent to find out.
+    """
+
+    def compute(
+        self, before: State, after: State, ended: Bool[Array, ""], system: System
+    ) -> Float[Array, ""]:
+        outcome = 1 - squash_energy(after.best_energy, system.energy_scale)
+        return jnp.where(ended, outcome, 0)
+
+
+REWARDS: dict[str, Callable[[], AbstractReward]] = {
+    "best": BestReward,
+    "energy": EnergyReward,
+    "log": LogReward,
+    "final": FinalReward,
+}
+"""The rewards by name."""

@@ -1,4 +1,4 @@
-"""A space that can be sampled within compiled functions."""
+"""A space that can be sampled inside compiled functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float32, PRNGKeyArray
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Box:
-    """Arrays within bounds, as gymnax's `Box`.
+    """Space of arrays within bounds, like gymnax's `Box`.
 
     **Arguments:**
 
@@ -33,7 +33,7 @@ class Box:
         return self.high.dtype
 
     def sample(self, key: PRNGKeyArray) -> Float32[Array, "..."]:
-        """A uniform element."""
+        """Uniformly distributed element."""
         return jax.random.uniform(key, self.shape, self.dtype, self.low, self.high)
 
     def contains(self, x: Float32[Array, "..."]) -> Bool[Array, ""]:

@@ -1,4 +1,4 @@
-"""A picture or a line of text of one replica."""
+"""Rendering of one replica as a picture or a line of text."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ RENDER_MODES = ["rgb_array", "ansi"]
 
 
 def render(mode: str | None, system: System, state: State) -> Any:
-    """Picture or text of one replica."""
+    """Picture (`"rgb_array"`) or text (`"ansi"`); without a mode a warning."""
     if mode is None:
         gymnasium.logger.warn(
             "render() without a render_mode shows nothing; make the environment with "
             "render_mode='rgb_array' or 'ansi'"
         )
         return None
-    energy, best = _number(state.energy), _number(state.best_energy)
+    energy, best = _format(state.energy), _format(state.best_energy)
     if mode == "ansi":
-        reference = _number(system.reference) if system.has_reference else "unknown"
+        reference = _format(system.reference) if system.has_reference else "unknown"
         return (
             f"{system.name}  step {int(state.step)}  energy {energy}  best {best}  "
             f"reference {reference}"
@@ -39,6 +39,6 @@ def render(mode: str | None, system: System, state: State) -> Any:
     )
 
 
-def _number(energy) -> str:
+def _format(energy) -> str:
     energy = float(energy)
     return f"{energy:.3f}" if abs(energy) < 1e6 else f"{energy:.2e}"
