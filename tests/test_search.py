@@ -17,7 +17,7 @@ from hopgym.chemistry import read_extxyz
 from hopgym.search import command
 from hopgym.search.command import main
 from hopgym.search.fingerprint import fingerprints
-from hopgym.search.formula import system_name
+from hopgym.search.formula import resolve_system_name
 from hopgym.search.minima import Pool
 from hopgym.search.symmetry import symmetry
 from hopgym.structures import diamond, icosahedron, truncated_octahedron
@@ -164,7 +164,7 @@ def test_symmetry_is_optional(monkeypatch):
     ],
 )
 def test_formulas_name_systems(target, potential, name):
-    assert system_name(target, potential) == name
+    assert resolve_system_name(target, potential) == name
 
 
 @pytest.mark.parametrize(
