@@ -17,17 +17,17 @@ Edges = Float[Array | np.ndarray, "3"]
 class AbstractFamily(abc.ABC):
     """Systems of one kind of potential, by name, by formula and by atoms.
 
-    `hopgym.get_system`, the command lines and [`hopgym.chemistry.from_ase`][] all ask
-    the families listed in [`hopgym.systems.registry`][]. The first paragraph of a
+    [`hopgym.get_system`][], the command lines and [`hopgym.chemistry.from_ase`][] ask
+    the families listed in `hopgym.systems.registry.FAMILIES`. The first paragraph of a
     subclass's docstring describes the family in `benchmarks/run.py --list`.
 
     **Attributes:**
 
     - `names`: systems registered with Gymnasium; `build` may accept more.
     - `potentials`: names of its potentials on command lines and in `from_ase`;
-      `has_potential` may accept more. The first one is the default.
-    - `elements`: chemical symbols of which a system of that element alone is in this
-      family unless another potential is asked for; `"X"` for reduced units.
+      `has_potential` may accept more.
+    - `elements`: chemical symbols of the pure elements for which its first potential is
+      the default; `"X"` stands for reduced units.
     - `is_periodic`: whether its systems have a periodic box.
     """
 
