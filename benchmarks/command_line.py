@@ -123,7 +123,7 @@ def list_choices() -> str:
         lines.append(f"  {name:16} {preset.about}: {', '.join(preset.systems)}")
     lines += ["", "systems (the benchmark takes any name that hopgym.get_system takes)"]
     for family in FAMILIES:
-        span = f"{family.NAMES[0]} ... {family.NAMES[-1]}"
+        span = f"{family.names[0]} ... {family.names[-1]}"
         doc = (inspect.getdoc(family) or "").partition("\n\n")[0].replace("\n", " ")
         lines.append(f"  {span}: {doc}")
     lines += ["", "optimizers"]

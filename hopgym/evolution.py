@@ -1,4 +1,4 @@
-"""Problems for evosax: where a cluster lies, and what an optimizer's weights are.
+"""Problems for evosax: the energy of positions, and the meta-loss of weights.
 
 ```python
 from evosax.algorithms import CMA_ES
@@ -8,8 +8,8 @@ problem = ClusterProblem("LJ-7")
 strategy = CMA_ES(population_size=16, solution=problem.sample(key))
 ```
 
-A problem has `init`, `sample` and `eval` as those of evosax, and its state counts the
-energy+gradient evaluations. Strategies minimise.
+Problems have the methods `init`, `sample` and `eval` of evosax, which minimises; their
+state counts evaluations of energy and gradient.
 """
 
 from __future__ import annotations
@@ -31,37 +31,41 @@ from hopgym.systems import System, get_system
 
 @struct.dataclass
 class ProblemState:
-    """How often `eval` was called, and the evaluations of searches so far.
+    """Counters of a problem.
 
-    The polish at the end of a run (see [`hopgym.polish`][]) is not counted.
+    **Attributes:**
+
+    - `counter`: calls of `eval`.
+    - `evaluations`: evaluations of energy and gradient, except those of the polish at
+      the end of a run (see [`hopgym.polish`][]).
     """
 
     counter: Int[Array, ""]
     evaluations: Int[Array, ""]
 
 
-class _Problem(Problem):
-    """What both have: a count, and methods that are compiled once for an instance."""
+class _AbstractProblem(Problem):
+    """A problem whose state is a `ProblemState`."""
 
     @functools.partial(jax.jit, static_argnames=("self",))
     def init(self, key: PRNGKeyArray) -> ProblemState:
-        """A state that has counted nothing."""
-        none = jnp.zeros((), jnp.int32)
-        return ProblemState(counter=none, evaluations=none)
+        """Initial state, with counters of zero."""
+        zero = jnp.zeros((), jnp.int32)
+        return ProblemState(counter=zero, evaluations=zero)
 
 
-def _known(system: System | str) -> System:
+def _resolve_system(system: System | str) -> System:
     return get_system(system) if isinstance(system, str) else system
 
 
-def _after(state: ProblemState, evaluations: int) -> ProblemState:
+def _count(state: ProblemState, evaluations: int) -> ProblemState:
     return ProblemState(
         counter=state.counter + 1, evaluations=state.evaluations + evaluations
     )
 
 
-class ClusterProblem(_Problem):
-    """Solutions are positions `(atoms, 3)`, fitness is the energy.
+class ClusterProblem(_AbstractProblem):
+    """Solutions are positions `(atoms, 3)`; the fitness is the energy.
 
     **Arguments:**
 
@@ -71,7 +75,7 @@ class ClusterProblem(_Problem):
     """
 
     def __init__(self, system: System | str):
-        self.system = _known(system)
+        self.system = _resolve_system(system)
 
     @functools.partial(jax.jit, static_argnames=("self",))
     def eval(
@@ -80,34 +84,34 @@ class ClusterProblem(_Problem):
         solutions: Float[Array, "population atoms 3"],
         state: ProblemState,
     ) -> tuple[Float[Array, " population"], ProblemState, dict[str, Array]]:
-        """Energies, the state after them, and metrics."""
+        """Energies, the updated state, and the number of hits."""
         energies, _ = jax.vmap(self.system.energy_and_gradient)(solutions)
-        state = _after(state, len(solutions))
+        state = _count(state, len(solutions))
         return energies, state, {"hits": self.system.is_hit(energies).sum()}
 
     @functools.partial(jax.jit, static_argnames=("self",))
     def sample(self, key: PRNGKeyArray) -> Float[Array, "atoms 3"]:
-        """A random start: harmonic initialisation."""
+        """Draw initial positions as [`hopgym.System.sample`][] does."""
         return self.system.sample(key)
 
 
-class OptimizerProblem(_Problem):
-    """Solutions are weights of an optimizer, fitness is the meta-loss.
+class OptimizerProblem(_AbstractProblem):
+    """Solutions are weights of an optimizer; the fitness is the meta-loss.
 
-    Each candidate runs from the same random starts, new ones in every call of `eval`.
+    All candidates run from the same random starts, which are drawn in every `eval`.
 
     **Arguments:**
 
-    - `optimizer`: of which the inexact arrays are the solution, for example
+    - `optimizer`: an optimizer whose inexact arrays are the solution, for example
       `Learn2Hop(key)` or `hopgym.optimizers.load("learn2hop-lj13-esmc")`.
     - `systems`: names or [`hopgym.System`][]s.
-    - `starts`: of each system for each candidate.
-    - `unroll`: updates of a run.
-    - `loss`: a kind of [`hopgym.meta.meta_loss`][].
-    - `spread`: standard deviation of `sample` about the given weights.
+    - `starts`: number of starts per system and candidate.
+    - `unroll`: number of updates per run.
+    - `loss`: kind of [`hopgym.meta.meta_loss`][].
+    - `spread`: standard deviation of `sample` about the weights of `optimizer`.
 
-    **Raises:** `KeyError` or `ValueError` for an unknown system, `ValueError` for an
-    unknown loss or numbers that make no sense.
+    **Raises:** `KeyError` or `ValueError` for an unknown system; `ValueError` for an
+    unknown loss, no systems, or `starts` or `unroll` below 1.
     """
 
     def __init__(
@@ -128,41 +132,39 @@ class OptimizerProblem(_Problem):
                 f"{len(systems)} systems, starts={starts}, unroll={unroll}"
             )
         self.weights, self._frozen = eqx.partition(optimizer, eqx.is_inexact_array)
-        self.systems = tuple(
-            get_system(s) if isinstance(s, str) else s for s in systems
-        )
+        self.systems = tuple(_resolve_system(system) for system in systems)
         self.starts, self.unroll, self.loss, self.spread = starts, unroll, loss, spread
 
     def optimizer(self, solution: PyTree[Array]) -> Any:
-        """The optimizer with these weights."""
+        """The optimizer with the weights of a solution."""
         return eqx.combine(solution, self._frozen)
 
     @functools.partial(jax.jit, static_argnames=("self",))
     def eval(
         self, key: PRNGKeyArray, solutions: PyTree[Array], state: ProblemState
     ) -> tuple[Float[Array, " population"], ProblemState, dict[str, Array]]:
-        """Mean meta-losses, the state after them, and metrics by system."""
+        """Mean meta-losses, the updated state, and the meta-losses of each system."""
 
-        def of_system(number: int, system: System) -> Array:
+        def evaluate_system(number: int, system: System) -> Array:
             keys = jax.random.split(jax.random.fold_in(key, number), self.starts)
 
-            def one(weights, key):
+            def run(weights, key):
                 return meta_loss(
                     self.optimizer(weights), system, key, self.unroll, self.loss
                 )
 
-            of_starts = jax.vmap(one, in_axes=(None, 0))
-            return jax.vmap(of_starts, in_axes=(0, None))(solutions, keys).mean(1)
+            run_starts = jax.vmap(run, in_axes=(None, 0))
+            return jax.vmap(run_starts, in_axes=(0, None))(solutions, keys).mean(1)
 
-        losses = {s.name: of_system(k, s) for k, s in enumerate(self.systems)}
+        losses = {s.name: evaluate_system(k, s) for k, s in enumerate(self.systems)}
         population = len(jax.tree.leaves(solutions)[0])
         runs = population * self.starts * len(self.systems)
-        state = _after(state, runs * (self.unroll + 1))
+        state = _count(state, runs * (self.unroll + 1))
         return jnp.stack([*losses.values()]).mean(0), state, losses
 
     @functools.partial(jax.jit, static_argnames=("self",))
     def sample(self, key: PRNGKeyArray) -> PyTree[Array]:
-        """The given weights and some noise."""
+        """Draw weights from a normal distribution about the given ones."""
         leaves, structure = jax.tree.flatten(self.weights)
         keys = jax.random.split(key, len(leaves))
         noisy = [

@@ -1,4 +1,4 @@
-"""Pictures of clusters and crystals: lit spheres in a depth buffer, NumPy only."""
+"""Pictures of clusters and crystals: shaded spheres in a depth buffer, by NumPy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-# Jmol's colours (jmol.sourceforge.net/jscolors); "X" stands for atoms in reduced units.
+# Jmol's colours (jmol.sourceforge.net/jscolors); "X" are atoms in reduced units.
 COLOURS = {
     "X": "5b8fd0",
     "H": "ffffff",
@@ -60,12 +60,14 @@ RADII = {
 
 BACKGROUND = np.array([[255, 255, 255], [226, 231, 240]], np.float32)  # top, bottom
 INK = np.array([46, 52, 64], np.float32)
-TURN, TILT = 0.42, 0.30  # of the camera, in radians
-LIGHT = np.array([-0.46, 0.62, 0.64], np.float32)
-GLOSS, SHARPNESS = 0.75, 6  # highlight: brightness, and log2 of the exponent
-SHADE = 0.22  # how much darker a surface is that faces neighbours
-DISTANCE = 8.0  # of the camera, in radii of the scene
-FONT_SIZE = 15  # pixels of the caption's letters in a picture of 480
+CAMERA_TURN, CAMERA_TILT = 0.42, 0.30  # radians
+CAMERA_DISTANCE = 8.0  # radii of the scene
+LIGHT_DIRECTION = np.array([-0.46, 0.62, 0.64], np.float32)
+HIGHLIGHT_BRIGHTNESS = 0.75
+HIGHLIGHT_LOG2_EXPONENT = 6
+OCCLUSION = 0.22  # darkening of surfaces that face neighbours
+FONT_SIZE = 15  # pixels, in a picture of REFERENCE_SIZE
+REFERENCE_SIZE = 480
 
 
 def draw(
@@ -78,24 +80,24 @@ def draw(
     caption: str = "",
     samples: int = 2,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """A picture of atoms as lit spheres that touch their neighbours.
+    """Draw atoms as shaded spheres that touch their neighbours.
 
     **Arguments:**
 
-    - `positions`: in angstrom if the symbols are elements, else in any unit.
-    - `symbols`: chemical symbols; `"X"` for atoms in reduced units.
-    - `box`: edges of a periodic box, in which the atoms are wrapped and whose edges
-      are drawn.
+    - `positions`: `Float[ndarray, "atoms 3"]`, in angstrom if the symbols are elements,
+      else in any unit.
+    - `symbols`: chemical symbol of each atom; `"X"` for atoms in reduced units.
+    - `box`: edges of a periodic box, into which atoms are wrapped and which is drawn.
     - `size`: height and width in pixels.
     - `length`: diameter of atoms without a known radius; by default the median
-      distance of nearest neighbours.
+      nearest-neighbour distance.
     - `caption`: a line of text at the bottom.
-    - `samples`: squared, the number of samples in a pixel.
+    - `samples`: number of samples per pixel along each axis, for antialiasing.
 
     **Returns:** `UInt8[ndarray, "size size 3"]`.
 
-    **Raises:** `ValueError` if the positions are not finite or of another shape, or
-    there is not one symbol for each.
+    **Raises:** `ValueError` for non-finite positions, positions of another shape, or a
+    number of symbols that is not that of the atoms.
     """
     points = np.asarray(positions, float)
     if points.ndim != 2 or points.shape != (len(symbols), 3) or not len(symbols):
@@ -113,19 +115,19 @@ def draw(
         points = points - (np.floor(points / edges) + 0.5) * edges
         signs = np.stack(np.meshgrid(*[(-0.5, 0.5)] * 3, indexing="ij"), axis=-1)
         corners = signs.reshape(8, 3) * edges
-    radii = _radii(points, symbols, length)
+    radii = _choose_radii(points, symbols, length)
     scene = _Scene(points, radii, corners, size, samples, bool(caption))
 
-    canvas = _background(size * samples)
+    canvas = _draw_background(size * samples)
     if corners is not None:
-        scene.trace_box(canvas, corners)
-    scene.shade(canvas, _colours(symbols))
+        scene.draw_box(canvas, corners)
+    scene.shade(canvas, _choose_colours(symbols))
     picture = np.zeros((size, size, 3), np.float32)
     for i, j in np.ndindex(samples, samples):
         picture += canvas[i::samples, j::samples]
     picture /= samples * samples
     if caption:
-        _write(picture, caption)
+        _write_caption(picture, caption)
     return picture.astype(np.uint8)
 
 
@@ -136,7 +138,10 @@ def save_png(path: str | os.PathLike, picture: UInt8[np.ndarray, "h w 3"]) -> No
     matplotlib.image.imsave(os.fspath(path), picture, format="png")
 
 
-def _radii(points: np.ndarray, symbols: Sequence[str], length: float | None):
+def _choose_radii(
+    points: np.ndarray, symbols: Sequence[str], length: float | None
+) -> Float[np.ndarray, " atoms"]:
+    """Radii of the elements; those that are not known are `length / 2`."""
     known = np.array([RADII.get(symbol, np.nan) for symbol in symbols])
     if np.any(np.isnan(known)):
         if length is None:
@@ -148,79 +153,79 @@ def _radii(points: np.ndarray, symbols: Sequence[str], length: float | None):
     return known
 
 
-def _colours(symbols: Sequence[str]) -> Float32[np.ndarray, "atoms 3"]:
+def _choose_colours(symbols: Sequence[str]) -> Float32[np.ndarray, "atoms 3"]:
     codes = [COLOURS.get(symbol, COLOURS["X"]) for symbol in symbols]
     return np.array([list(bytes.fromhex(code)) for code in codes], np.float32)
 
 
 @functools.lru_cache(maxsize=4)
-def _gradient(size: int) -> Float32[np.ndarray, "size 1 3"]:
+def _background_column(size: int) -> Float32[np.ndarray, "size 1 3"]:
     mix = np.linspace(0, 1, size, dtype=np.float32)[:, None, None]
     return (1 - mix) * BACKGROUND[0] + mix * BACKGROUND[1]
 
 
-def _background(size: int) -> Float32[np.ndarray, "size size 3"]:
-    return np.repeat(_gradient(size), size, axis=1)
+def _draw_background(size: int) -> Float32[np.ndarray, "size size 3"]:
+    return np.repeat(_background_column(size), size, axis=1)
 
 
-def _camera() -> Float[np.ndarray, "3 3"]:
-    """Rows: right, up, towards the viewer."""
+def _camera_axes() -> Float[np.ndarray, "3 3"]:
+    """Unit vectors to the right, up and towards the viewer, as rows."""
     turn = np.array(
         [
-            [np.cos(TURN), 0, np.sin(TURN)],
+            [np.cos(CAMERA_TURN), 0, np.sin(CAMERA_TURN)],
             [0, 1, 0],
-            [-np.sin(TURN), 0, np.cos(TURN)],
+            [-np.sin(CAMERA_TURN), 0, np.cos(CAMERA_TURN)],
         ]
     )
     tilt = np.array(
         [
             [1, 0, 0],
-            [0, np.cos(TILT), -np.sin(TILT)],
-            [0, np.sin(TILT), np.cos(TILT)],
+            [0, np.cos(CAMERA_TILT), -np.sin(CAMERA_TILT)],
+            [0, np.sin(CAMERA_TILT), np.cos(CAMERA_TILT)],
         ]
     )
     return tilt @ turn
 
 
 class _Scene:
-    """Spheres and box in coordinates of the canvas, and their depth buffer."""
+    """Spheres and box in canvas coordinates, with their depth buffer."""
 
     def __init__(self, points, radii, corners, size, samples, captioned):
-        camera = _camera()
+        camera = _camera_axes()
         seen = points @ camera.T
         frame = seen if corners is None else np.vstack([seen, corners @ camera.T])
         reach = np.append(radii, np.zeros(len(frame) - len(radii)))
-        # An atom that has flown off must not shrink the others to dots.
+        # A distant atom must not shrink the others to dots.
         limit = 4 * len(points) ** (1 / 3) * np.max(radii)
         depth = min(np.max(np.linalg.norm(frame, axis=1) + reach), 2 * limit)
-        self.distance = DISTANCE * depth
-        magnified = self._magnification(frame[:, 2])
+        self.distance = CAMERA_DISTANCE * depth
+        magnified = self._magnify(frame[:, 2])
         extent = np.max(magnified * (np.abs(frame[:, :2]).max(axis=1) + reach))
         if corners is None:
             extent = min(extent, limit)
         self.size = size * samples
-        bottom = 2.2 * FONT_SIZE / 480 if captioned else 0.0
+        bottom = 2.2 * FONT_SIZE / REFERENCE_SIZE if captioned else 0.0
         self.scale = 0.47 * (1 - bottom) * self.size / extent
         self.middle = self.size * np.array([0.5, 0.5 * (1 - bottom)])
         self.seen, self.radii, self.depth = seen, radii, depth
         self.width = samples
         self.front = np.full((self.size, self.size), -np.inf, np.float32)
         self.owner = np.full((self.size, self.size), -1, np.int32)
-        self._fill()
+        self._fill_depth_buffer()
 
-    def _magnification(self, depth):
+    def _magnify(self, depth):
         return self.distance / np.maximum(self.distance - depth, 0.2 * self.distance)
 
     def _project(self, seen):
-        """Columns and rows on the canvas, and depths in its unit."""
-        factor = self._magnification(seen[:, 2]) * self.scale
+        """Project to columns, rows and depths on the canvas, in pixels."""
+        factor = self._magnify(seen[:, 2]) * self.scale
         columns = self.middle[0] + factor * seen[:, 0]
         rows = self.middle[1] - factor * seen[:, 1]
         return columns, rows, self.scale * seen[:, 2]
 
-    def _fill(self):
+    def _fill_depth_buffer(self):
         columns, rows, depths = self._project(self.seen)
-        sizes = self.radii * self._magnification(self.seen[:, 2]) * self.scale
+        sizes = self.radii * self._magnify(self.seen[:, 2]) * self.scale
         self.centres = np.stack([columns, rows, sizes], axis=1).astype(np.float32)
         nowhere: tuple[slice, slice] = (slice(0), slice(0))
         self.windows = [nowhere] * len(self.centres)
@@ -243,13 +248,13 @@ class _Scene:
             np.copyto(self.front[window], bulge, where=inside)
             np.copyto(self.owner[window], atom, where=inside)
 
-    def _fog(self, depth):
-        """How much of the background's colour veils something at that depth."""
+    def _compute_fog(self, depth):
+        """Share of the background's colour at a depth."""
         veil = 0.26 - np.float32(0.30 / (self.scale * self.depth)) * depth
         return np.clip(veil, 0, 0.6)
 
-    def _openness(self) -> Float32[np.ndarray, "atoms 3"]:
-        """For each atom a vector away from its neighbours, longer where it is bare."""
+    def _compute_openness(self) -> Float32[np.ndarray, "atoms 3"]:
+        """A vector per atom that points away from its neighbours, for occlusion."""
         apart = self.seen[:, None] - self.seen
         separation = np.linalg.norm(apart, axis=-1)
         touching = self.radii[:, None] + self.radii
@@ -260,11 +265,11 @@ class _Scene:
         return np.einsum("ij,ijk->ik", weight, apart).astype(np.float32)
 
     def shade(self, canvas, colours):
-        """Paint the visible parts of the spheres."""
-        light = LIGHT / np.linalg.norm(LIGHT)
+        """Shade the visible parts of the spheres."""
+        light = LIGHT_DIRECTION / np.linalg.norm(LIGHT_DIRECTION)
         half = light + np.array([0, 0, 1], np.float32)
         half /= np.linalg.norm(half)
-        openness = SHADE * self._openness()
+        openness = OCCLUSION * self._compute_openness()
         for atom, (x, y, radius) in enumerate(self.centres):
             window = self.windows[atom]
             visible = self.owner[window] == atom
@@ -281,18 +286,18 @@ class _Scene:
             brightness = 0.42 + 0.66 * np.maximum(lit, 0) + 0.10 * lit
             brightness *= np.clip(0.80 + bare, 0.4, 1.0)
             brightness *= 0.62 + 0.38 * np.sqrt(nz)
-            for _ in range(SHARPNESS):
+            for _ in range(HIGHLIGHT_LOG2_EXPONENT):
                 shine *= shine
             colour = brightness[:, None] * colours[atom]
             np.minimum(colour, 255, out=colour)
-            colour += GLOSS * shine[:, None] * (255 - colour)
-            fog = self._fog(self.front[window][visible])[:, None]
+            colour += HIGHLIGHT_BRIGHTNESS * shine[:, None] * (255 - colour)
+            fog = self._compute_fog(self.front[window][visible])[:, None]
             patch = canvas[window]
             colour += fog * (patch[visible] - colour)
             patch[visible] = colour
 
-    def trace_box(self, canvas, corners):
-        """Draw the visible parts of the box's edges."""
+    def draw_box(self, canvas, corners):
+        """Draw the visible parts of the edges of the box."""
         starts, ends = [], []
         for corner in range(8):
             for axis in (1, 2, 4):
@@ -300,10 +305,10 @@ class _Scene:
                     starts.append(corner)
                     ends.append(corner | axis)
         along = np.linspace(0, 1, 2 * self.size)[:, None, None]
-        turned = corners @ _camera().T
+        turned = corners @ _camera_axes().T
         points = (1 - along) * turned[starts] + along * turned[ends]
         columns, rows, depths = self._project(points.reshape(-1, 3))
-        fog = self._fog(depths)[:, None].astype(np.float32)
+        fog = self._compute_fog(depths)[:, None].astype(np.float32)
         order = np.argsort(depths)
         for dx, dy in np.ndindex(self.width, self.width):
             x = np.clip(columns.astype(int) + dx, 0, self.size - 1)[order]
@@ -311,12 +316,12 @@ class _Scene:
             visible = depths[order] > self.front[y, x]
             x, y, veil = x[visible], y[visible], fog[order][visible]
             self.owner[y, x] = -1
-            canvas[y, x] = INK + veil * (_gradient(self.size)[y, 0] - INK)
+            canvas[y, x] = INK + veil * (_background_column(self.size)[y, 0] - INK)
 
 
 @functools.lru_cache(maxsize=4)
-def _glyphs(height: float) -> dict[str, Float32[np.ndarray, "rows columns"]]:
-    """Coverage of every printable character, drawn once by Matplotlib."""
+def _render_glyphs(height: float) -> dict[str, Float32[np.ndarray, "rows columns"]]:
+    """Coverage of each printable ASCII character, by Matplotlib."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -347,11 +352,11 @@ def _glyphs(height: float) -> dict[str, Float32[np.ndarray, "rows columns"]]:
     return glyphs
 
 
-def _write(picture: np.ndarray, caption: str) -> None:
-    """Write a line of text at the bottom of a picture."""
+def _write_caption(picture: np.ndarray, caption: str) -> None:
+    """Write a line of text at the bottom of a picture, in place."""
     size = len(picture)
-    height = max(FONT_SIZE * size / 480, 6.0)
-    glyphs = _glyphs(height)
+    height = max(FONT_SIZE * size / REFERENCE_SIZE, 6.0)
+    glyphs = _render_glyphs(height)
     gap = np.zeros((len(glyphs[" "]), max(round(0.11 * height), 1)), np.float32)
     strips = [gap]
     for character in caption:

@@ -16,10 +16,10 @@ import hopgym
 from hopgym.chemistry import read_extxyz
 from hopgym.search import command
 from hopgym.search.command import main
-from hopgym.search.fingerprint import fingerprints
-from hopgym.search.formula import system_name
+from hopgym.search.fingerprint import compute_fingerprints
+from hopgym.search.formula import resolve_system_name
 from hopgym.search.minima import Pool
-from hopgym.search.symmetry import symmetry
+from hopgym.search.symmetry import find_symmetry
 from hopgym.structures import diamond, icosahedron, truncated_octahedron
 
 SMALL = ("LJ7", "--optimizer", "random-restart", "--starts", "4", "--steps", "300")
@@ -65,9 +65,9 @@ def test_fingerprints_do_not_see_how_a_cluster_is_put(seed):
     )
     moved = places[order] @ rotation(rng) + rng.normal(size=3)
     reflected = places * [-1, 1, 1]
-    (one,) = fingerprints(places[None], species, 1.0)
-    (two,) = fingerprints(moved[None], species[order], 1.0)
-    (three,) = fingerprints(reflected[None], species, 1.0)
+    (one,) = compute_fingerprints(places[None], species, 1.0)
+    (two,) = compute_fingerprints(moved[None], species[order], 1.0)
+    (three,) = compute_fingerprints(reflected[None], species, 1.0)
     np.testing.assert_allclose(two, one, atol=1e-10)
     np.testing.assert_allclose(three, one, atol=1e-10)
 
@@ -79,17 +79,17 @@ def test_fingerprints_do_not_see_how_a_crystal_is_put(seed):
     places = rng.uniform(size=(20, 3)) * box
     shifted = places + rng.normal(size=3) + box * rng.integers(-2, 3, (20, 3))
     species = np.zeros(20, int)
-    (one,) = fingerprints(places[None], species, 1.0, box)
-    (two,) = fingerprints(shifted[rng.permutation(20)][None], species, 1.0, box)
+    (one,) = compute_fingerprints(places[None], species, 1.0, box)
+    (two,) = compute_fingerprints(shifted[rng.permutation(20)][None], species, 1.0, box)
     np.testing.assert_allclose(two, one, atol=1e-9)
 
 
 def test_fingerprints_tell_elements_and_small_changes_apart():
     places = np.random.default_rng(0).normal(0, 1.5, (1, 8, 3))
-    first = fingerprints(places, np.array([0] * 4 + [1] * 4), 1.0)
-    other = fingerprints(places, np.array([1] * 4 + [0] * 4), 1.0)
+    first = compute_fingerprints(places, np.array([0] * 4 + [1] * 4), 1.0)
+    other = compute_fingerprints(places, np.array([1] * 4 + [0] * 4), 1.0)
     assert np.max(np.abs(first - other)) > 0.05
-    near = fingerprints(places + 1e-4, np.array([0] * 4 + [1] * 4), 1.0)
+    near = compute_fingerprints(places + 1e-4, np.array([0] * 4 + [1] * 4), 1.0)
     assert np.max(np.abs(first - near)) < 1e-3
 
 
@@ -135,12 +135,12 @@ def test_the_pool_survives_a_file():
 )
 def test_symmetries(name, positions, expected):
     system = hopgym.get_system(name)
-    assert symmetry(system, np.asarray(positions(system), float)) == expected
+    assert find_symmetry(system, np.asarray(positions(system), float)) == expected
 
 
 def test_symmetry_is_optional(monkeypatch):
     monkeypatch.setitem(sys.modules, "pymatgen", None)
-    assert symmetry(hopgym.get_system("LJ-13"), np.asarray(icosahedron(1))) == ""
+    assert find_symmetry(hopgym.get_system("LJ-13"), np.asarray(icosahedron(1))) == ""
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_symmetry_is_optional(monkeypatch):
     ],
 )
 def test_formulas_name_systems(target, potential, name):
-    assert system_name(target, potential) == name
+    assert resolve_system_name(target, potential) == name
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_no_counterpart(refused, monkeypatch):
     pytest.importorskip("jax_md")
     said = refused("--systems", "LJ-4,Morse14-6")
     assert "jax-md has no counterpart of Morse14-6" in said
-    monkeypatch.setattr(stillinger_weber, "MOST_BONDS", 0)
+    monkeypatch.setattr(stillinger_weber, "MAX_KERNEL_BONDS", 0)
     said = refused("--systems", "SW-Si8", "--contenders", "xla,native")
     if native._library()[0] is not None:
         assert "there is no kernel for SW-Si8" in said

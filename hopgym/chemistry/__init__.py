@@ -1,4 +1,7 @@
-"""Structures, calculators and optimizers of ASE (pip install "hopgym[chemistry]")."""
+"""Interfaces to ASE: structures, calculator, optimizer, files.
+
+They need `pip install "hopgym[chemistry]"`.
+"""
 
 try:
     import ase as _  # noqa: F401

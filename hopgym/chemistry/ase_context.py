@@ -1,4 +1,4 @@
-"""What optimizers are told about atoms of any calculator."""
+"""Species, box and units of ASE's atoms, for optimizers."""
 
 from __future__ import annotations
 
@@ -13,16 +13,26 @@ from ase.data import atomic_numbers, covalent_radii
 from jaxtyping import Array, Float, Int
 
 from hopgym.chemistry.calculator import HopgymCalculator
-from hopgym.chemistry.convert import box_of, checked_positions
+from hopgym.chemistry.convert import get_box, get_positions
 from hopgym.context import Context
 from hopgym.rendering import RADII
 
-METAL = 0.5  # eV: cohesive energies of 3 to 4.5 eV an atom over about 8 epsilon
+# Default unit of energy, eV: cohesive energies of metals, 3 to 4.5 eV per atom, divided
+# by about 8 epsilon per atom of a Lennard-Jones crystal.
+ENERGY_UNIT = 0.5
 
 
 @dataclass(frozen=True)
 class AseContext:
-    """What of a `hopgym.System` optimizers may ask for when they are made."""
+    """The attributes of a `hopgym.System` that factories of optimizers may read.
+
+    **Attributes:**
+
+    - `name`: of the system or, for other calculators, the chemical formula.
+    - `species`: `Int[Array, "atoms"]`, index into the sorted chemical symbols.
+    - `box`: edges of the periodic box, or `None` in free space.
+    - `length`, `energy_unit`: units of length and energy.
+    """
 
     name: str
     species: Int[Array, " atoms"]
@@ -37,7 +47,7 @@ class AseContext:
 
     @property
     def context(self) -> Context:
-        """What optimizers are told in every step."""
+        """Argument of the optimizer's `init` and `update`."""
         return Context(
             species=self.species,
             box=self.box,
@@ -49,26 +59,32 @@ class AseContext:
 def describe_atoms(
     atoms: Atoms, length: float | int | None = None, energy: float | int | None = None
 ) -> AseContext:
-    """What is known about atoms, with defaults for the units that are not given.
+    """Describe atoms for an optimizer.
+
+    **Arguments:**
+
+    - `length`, `energy`: units of length and energy; by default those of the system of
+      a [`hopgym.chemistry.HopgymCalculator`][], 1 for atoms `"X"`, else the mean
+      nearest-neighbour distance in crystals of the elements and `ENERGY_UNIT`.
 
     **Raises:** `TypeError` if `atoms` is not `ase.Atoms`; `ValueError` for fewer than
-    two atoms, positions that are not finite, boundaries that are neither free nor
-    periodic and orthorhombic, or units that are not positive.
+    two atoms, non-finite positions, boundaries that are neither free nor periodic and
+    orthorhombic, or units that are not positive.
     """
     if not isinstance(atoms, Atoms):
         raise TypeError(f"atoms must be ase.Atoms, got {type(atoms).__name__}")
-    checked_positions(atoms)
-    box = box_of(atoms)
+    get_positions(atoms)
+    box = get_box(atoms)
     symbols = atoms.get_chemical_symbols()
     known = atoms.calc.system if isinstance(atoms.calc, HopgymCalculator) else None
     if known is not None:
-        usual = float(known.length), float(known.energy_unit)
+        defaults = float(known.length), float(known.energy_unit)
     elif "X" in symbols:
-        usual = 1.0, 1.0
+        defaults = 1.0, 1.0
     else:
-        usual = _neighbours(symbols), METAL
-    length = usual[0] if length is None else length
-    energy = usual[1] if energy is None else energy
+        defaults = _mean_neighbour_distance(symbols), ENERGY_UNIT
+    length = defaults[0] if length is None else length
+    energy = defaults[1] if energy is None else energy
     for what, value in (("length", length), ("energy", energy)):
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"{what} must be positive, got {value}")
@@ -83,8 +99,8 @@ def describe_atoms(
         )
 
 
-def _neighbours(symbols: list[str]) -> float:
-    """Mean distance of nearest neighbours in crystals of the elements."""
+def _mean_neighbour_distance(symbols: list[str]) -> float:
+    """Mean nearest-neighbour distance in crystals of the elements, in angstrom."""
     radii = [
         RADII.get(symbol, float(covalent_radii[atomic_numbers[symbol]]))
         for symbol in symbols

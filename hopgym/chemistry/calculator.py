@@ -1,4 +1,4 @@
-"""Potentials of hopgym as a calculator of ASE."""
+"""ASE calculator with hopgym's potentials."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from hopgym.chemistry.convert import box_of, checked_positions
+from hopgym.chemistry.convert import get_box, get_positions
 from hopgym.chemistry.precision import to_float64
 from hopgym.systems import System
 
 
 class HopgymCalculator(Calculator):
-    """Energy and forces by the potential of a system, in double precision.
+    """Energy and forces of a system's potential, in double precision.
 
     ```python
     atoms = ase.cluster.Icosahedron("Au", 3)
@@ -25,16 +25,15 @@ class HopgymCalculator(Calculator):
     atoms.calc = hopgym.chemistry.HopgymCalculator(system)
     ```
 
-    The atoms may be of any number and composition of the system's elements, of any
-    element if the system is in reduced units, and in another cell.
+    The number of atoms, the composition and the cell may differ from the system's. The
+    elements must be among the system's; any are accepted if it is in reduced units.
 
     **Arguments:**
 
-    - `system`: gives potential and elements.
+    - `system`: provides the potential and its elements.
 
-    **Raises:** `ValueError`, when it is asked for energies, for other elements, fewer
-    than two atoms, positions that are not finite, or boundaries that do not fit the
-    potential.
+    **Raises:** `ValueError`, when energies are computed, for other elements, fewer than
+    two atoms, non-finite positions, or boundaries that do not fit the potential.
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces"]  # noqa: RUF012
@@ -50,12 +49,12 @@ class HopgymCalculator(Calculator):
         properties: Sequence[str] | None = None,
         system_changes: Sequence[str] = all_changes,
     ) -> None:
-        """Store energy and forces in `results`; energies of atoms if asked for."""
+        """Store energy and forces in `results`; atom energies only on request."""
         super().calculate(atoms, properties, system_changes)
         assert self.atoms is not None
-        positions = checked_positions(self.atoms)
-        box = box_of(self.atoms)
-        species = self._species(self.atoms.get_chemical_symbols())
+        positions = get_positions(self.atoms)
+        box = get_box(self.atoms)
+        species = self._get_species(self.atoms.get_chemical_symbols())
         with jax.enable_x64(True):
             edges = None if box is None else jnp.asarray(box)
             self._potential.check_box(edges)
@@ -69,14 +68,14 @@ class HopgymCalculator(Calculator):
             if "energies" in (properties or ()):
                 self.results["energies"] = np.asarray(_atom_energies(*arguments))
 
-    def _species(self, symbols: list[str]) -> np.ndarray:
+    def _get_species(self, symbols: list[str]) -> np.ndarray:
         elements = self.system.elements
         if elements == ("X",):
             return np.zeros(len(symbols), np.int32)
-        others = sorted(set(symbols) - set(elements))
-        if others:
+        unknown = sorted(set(symbols) - set(elements))
+        if unknown:
             raise ValueError(
-                f"{self.system.name} has no parameters for {', '.join(others)}, only "
+                f"{self.system.name} has no parameters for {', '.join(unknown)}, only "
                 f"for {', '.join(elements)}"
             )
         return np.array([elements.index(symbol) for symbol in symbols], np.int32)

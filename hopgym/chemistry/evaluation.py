@@ -1,4 +1,4 @@
-"""Evaluations of energy and forces by a calculator of ASE."""
+"""Energy and gradient from an ASE calculator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 
 class Evaluation(eqx.Module):
-    """A structure, its energy and its gradient."""
+    """Positions, energy and gradient of one structure."""
 
     positions: Float[Array | np.ndarray, "atoms 3"]
     energy: Float[Array | np.ndarray, ""]
@@ -18,15 +18,15 @@ class Evaluation(eqx.Module):
 
     @property
     def largest_force(self) -> float:
-        """Largest force on an atom."""
+        """Largest norm of the force on an atom."""
         return float(np.linalg.norm(self.gradient, axis=1).max())
 
 
 def evaluate(atoms: Atoms) -> Evaluation:
-    """The structure that the atoms have now, by their calculator.
+    """Evaluate the current positions by the atoms' calculator.
 
-    **Raises:** `CalculationFailed` for energies or forces that are not finite; what
-    the calculator raises.
+    **Raises:** `CalculationFailed` for non-finite energies or forces; any error of the
+    calculator.
     """
     try:
         energy = atoms.get_potential_energy(force_consistent=True)

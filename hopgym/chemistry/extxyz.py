@@ -1,4 +1,4 @@
-"""Files of structures in the extended XYZ format, which OVITO, VMD and ASE read."""
+"""Structure files in the extended XYZ format, which OVITO, VMD and ASE read."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from hopgym.chemistry.convert import to_ase
 from hopgym.rollout import Frames, Result
 from hopgym.systems import System
 
-Numbers = Float[Array | np.ndarray, "..."]
+RealArray = Float[Array | np.ndarray, "..."]
 
 
 def write_extxyz(
     path: str | os.PathLike,
     system: System,
-    structures: Numbers | Result | Frames,
-    energies: Numbers | None = None,
-    gradients: Numbers | None = None,
+    structures: RealArray | Result | Frames,
+    energies: RealArray | None = None,
+    gradients: RealArray | None = None,
     info: Sequence[dict[str, Any]] | None = None,
 ) -> None:
-    """Write structures to a file, which is there whole or not at all.
+    """Write structures to a file, atomically.
 
     **Arguments:**
 
-    - `path`: of the file.
-    - `system`: what the atoms are; see [`hopgym.chemistry.to_ase`][] for elements and
-      units.
+    - `path`: path of the file.
+    - `system`: system of the structures; see [`hopgym.chemistry.to_ase`][] for elements
+      and units.
     - `structures`: positions `(atoms, 3)` or `(structures, atoms, 3)`; a
-      [`hopgym.Result`][], of which the best structure of every start is written; or
-      the `frames` of one, a trajectory for each start, one after the other.
-    - `energies`, `gradients`: one for each of the positions.
-    - `info`: more to write into the header of each structure.
+      [`hopgym.Result`][], whose best structure of each start is written; or its
+      `frames`, written as one trajectory per start, one after the other.
+    - `energies`, `gradients`: one per structure, if `structures` are positions.
+    - `info`: additional entries of each structure's header.
 
-    **Raises:** `ValueError` for positions of another shape or that are not finite, or
-    if there is not one energy, gradient and info for each; `OSError` if the file cannot
-    be written.
+    **Raises:** `ValueError` for positions of another shape or with non-finite values,
+    or numbers of energies, gradients or info that differ from that of the structures;
+    `OSError` if the file cannot be written.
     """
-    images = list(_images(system, structures, energies, gradients))
+    images = list(_convert(system, structures, energies, gradients))
     if info is not None:
         for atoms, more in zip(images, info, strict=True):
             atoms.info.update(more)
@@ -56,10 +56,10 @@ def write_extxyz(
 
 
 def read_extxyz(path: str | os.PathLike) -> list[Atoms]:
-    """All structures of a file, as `ase.Atoms` with what is known of them.
+    """Read all structures of a file as `ase.Atoms`, with stored energies and forces.
 
-    **Raises:** `ValueError` if it is not in this format or not whole; `OSError` if it
-    cannot be read.
+    **Raises:** `ValueError` for a file of another format or a truncated one; `OSError`
+    if it cannot be read.
     """
     content = Path(path).read_bytes()
     try:
@@ -72,7 +72,7 @@ def read_extxyz(path: str | os.PathLike) -> list[Atoms]:
     return images
 
 
-def _images(system, structures, energies, gradients) -> Iterator[Atoms]:
+def _convert(system, structures, energies, gradients) -> Iterator[Atoms]:
     if isinstance(structures, Frames):
         frames, starts = structures.energy.shape
         for start in range(starts):
@@ -89,13 +89,13 @@ def _images(system, structures, energies, gradients) -> Iterator[Atoms]:
         state = structures.state
         structures, energies = state.best_positions, state.best_energy
     positions = np.asarray(structures, float).reshape(-1, *np.shape(structures)[-2:])
-    nothing = [None] * len(positions)
+    missing = [None] * len(positions)
     yield from (
         to_ase(system, *structure)
         for structure in zip(
             positions,
-            nothing if energies is None else np.ravel(np.asarray(energies)),
-            nothing if gradients is None else np.reshape(gradients, positions.shape),
+            missing if energies is None else np.ravel(np.asarray(energies)),
+            missing if gradients is None else np.reshape(gradients, positions.shape),
             strict=True,
         )
     )

@@ -1,4 +1,4 @@
-"""Double precision, which users of ASE count on, whatever that of the process is."""
+"""Double precision, as ASE uses, independent of JAX's default precision."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from jaxtyping import PyTree
 
 
 def to_float64(tree: PyTree) -> PyTree:
-    """The tree with its real numbers in double precision.
+    """Convert the floating-point arrays of a pytree to double precision.
 
-    One in single precision becomes the shortest decimal that rounds to it: a parameter
-    of at most six digits, such as 10.229, is what was written.
+    A single-precision value becomes the shortest decimal that rounds to it, so that
+    parameters of up to six digits, such as 10.229, are recovered exactly.
     """
     with jax.enable_x64(True):
-        return jax.tree.map(_in_double, tree)
+        return jax.tree.map(_convert_leaf, tree)
 
 
-def _in_double(leaf: Any) -> Any:
+def _convert_leaf(leaf: Any) -> Any:
     if not eqx.is_inexact_array(leaf) or leaf.dtype == jnp.float64:
         return leaf
     return jnp.asarray(np.asarray(leaf).astype(str).astype(np.float64))

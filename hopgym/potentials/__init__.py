@@ -6,11 +6,3 @@ from hopgym.potentials.lennard_jones import LennardJones as LennardJones
 from hopgym.potentials.morse import Morse as Morse
 from hopgym.potentials.soft_sphere import SoftSphere as SoftSphere
 from hopgym.potentials.stillinger_weber import StillingerWeber as StillingerWeber
-
-POTENTIALS: dict[str, type[AbstractPotential]] = {
-    "lennard-jones": LennardJones,
-    "gupta": Gupta,
-    "stillinger-weber": StillingerWeber,
-    "soft-sphere": SoftSphere,
-    "morse": Morse,
-}

@@ -1,4 +1,4 @@
-"""Gupta clusters of one or two metals: second-moment tight binding.
+"""Gupta potential of one or two metals: second-moment tight binding.
 
 Gupta, Phys. Rev. B 23, 6265 (1981); Cleri and Rosato, Phys. Rev. B 48, 22 (1993);
 Learn2Hop, Eq. 6, whose printed sums over j > i are sums over all neighbours.
@@ -8,68 +8,67 @@ from __future__ import annotations
 
 import math
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hopgym._converters import real
+from hopgym.potentials._fast_exp import fast_exp2
+from hopgym.potentials._pair_sums import (
+    PaddedPositions,
+    central_gradient,
+    centre,
+    matmul,
+    pad,
+    soften_distances,
+    squared_distances,
+    sum_rows,
+)
 from hopgym.potentials.base import (
+    AtomEnergies,
     Box,
     Energy,
-    Padded,
     Positions,
     Species,
-    central_gradient,
-    centred,
     check_free_space,
-    cored_distances,
-    dot,
-    padded,
-    power_of_two,
-    row_sums,
-    squared_distances,
 )
-from hopgym.potentials.kernel import Kernel, PotentialWithKernel
+from hopgym.potentials.kernel import AbstractKernelPotential, Kernel
 
-# Below this a squared bond energy is as good as none: an isolated atom. Its power of
-# -3/2, in derivatives, must be a float32.
-SMALLEST_DENSITY = 1e-20
+# Lower bound of the squared bond energy, which vanishes for an isolated atom. Its power
+# of -3/2, in derivatives, must be a finite float32.
+MIN_DENSITY = 1e-20
 
 Table = Float[Array, "species species"]
 
 
-class Gupta(PotentialWithKernel):
+class Gupta(AbstractKernelPotential):
     """sum_i { sum_j A exp[-p (r/d0 - 1)] - sqrt(sum_j xi^2 exp[-2 q (r/d0 - 1)]) }.
 
     Sums run over all j != i; A, xi, p, q and d0 depend on the species of i and j.
 
     **Arguments:**
 
-    - `a`: repulsion A, energy, symmetric `(species, species)` table.
-    - `xi`: hopping integral, energy, likewise.
-    - `p`, `q`: inverse ranges, likewise.
-    - `d0`: nearest-neighbour distance of the bulk, length, likewise.
+    - `a`: repulsion A, `Float[Array, "species species"]`, symmetric, in energy units.
+    - `xi`: hopping integral, of the same shape, in energy units.
+    - `p`, `q`: inverse ranges, of the same shape, dimensionless.
+    - `d0`: nearest-neighbour distance of the bulk, of the same shape, in length units.
     - `core`: radius in units of the smallest d0 within which the distance is
       softened.
     """
 
-    a: Table
-    xi: Table
-    p: Table
-    q: Table
-    d0: Table
-    core: Float[Array, ""]
-
-    def __init__(self, a, xi, p, q, d0, core: float = 0.1):
-        self.a, self.xi, self.p, self.q, self.d0 = (
-            jnp.asarray(table, float) for table in (a, xi, p, q, d0)
-        )
-        self.core = jnp.asarray(core, float)
+    a: Table = eqx.field(converter=real)
+    xi: Table = eqx.field(converter=real)
+    p: Table = eqx.field(converter=real)
+    q: Table = eqx.field(converter=real)
+    d0: Table = eqx.field(converter=real)
+    core: Float[Array, ""] = eqx.field(converter=real, default=0.1)
 
     def check_box(self, box: Box | None) -> None:
         check_free_space(self, box)
 
     def _exponents(self) -> tuple[Table, Table, Table, Table]:
-        """Terms of both sums as exp(start - decay r): start and decay of each."""
+        """Start and decay of each sum's terms, written as exp(start - decay r)."""
         p, q = self.p / self.d0, 2 * self.q / self.d0
         return self.p + jnp.log(self.a), p, 2 * (self.q + jnp.log(self.xi)), q
 
@@ -77,55 +76,57 @@ class Gupta(PotentialWithKernel):
     def _core_radius(self) -> Float[Array, ""]:
         return self.core * jnp.min(self.d0)
 
-    def _pairs(self, positions: Padded, species: Species):
-        """Terms of both sums of all pairs, their decay rates and the distances."""
+    def _pairs(self, positions: PaddedPositions, species: Species):
+        """Repulsion and density terms of all pairs, their decays, and distances."""
         atoms = species.shape[0]
         kinds = self.d0.shape[0]
         all_species = jnp.pad(species, (0, positions.shape[0] - atoms))
         one_hot = jax.nn.one_hot(all_species, kinds, dtype=positions.dtype)
 
-        def of_pairs(table: Table) -> Array:
-            return table[0, 0] if kinds == 1 else dot(dot(one_hot, table), one_hot.T)
+        def expand(table: Table) -> Array:
+            return (
+                table[0, 0] if kinds == 1 else matmul(matmul(one_hot, table), one_hot.T)
+            )
 
-        distances = cored_distances(
+        distances = soften_distances(
             squared_distances(positions, atoms), self._core_radius
         )
-        of_a, p, of_xi, q = self._exponents()
+        start_a, p, start_xi, q = self._exponents()
         bits = 1 / math.log(2)
         repulsion, density = (
-            power_of_two(of_pairs(start * bits) - of_pairs(decay * bits) * distances)
-            for start, decay in ((of_a, p), (of_xi, q))
+            fast_exp2(expand(start * bits) - expand(decay * bits) * distances)
+            for start, decay in ((start_a, p), (start_xi, q))
         )
-        return repulsion, density, of_pairs(p), of_pairs(q), distances
+        return repulsion, density, expand(p), expand(q), distances
 
-    def _atoms(self, repulsion: Array, density: Array) -> tuple[Array, Array]:
+    def _reduce(self, repulsion: Array, density: Array) -> tuple[Array, Array]:
         """Energy of each atom, and 1 / sqrt(density) of each."""
-        densities = row_sums(density)
-        inverse_roots = jax.lax.rsqrt(jnp.maximum(densities, SMALLEST_DENSITY))
-        return row_sums(repulsion) - densities * inverse_roots, inverse_roots
+        densities = sum_rows(density)
+        inverse_roots = jax.lax.rsqrt(jnp.maximum(densities, MIN_DENSITY))
+        return sum_rows(repulsion) - densities * inverse_roots, inverse_roots
 
     def has_kernel(self, atoms: int) -> bool:
         return self.d0.shape[0] <= 2
 
     def _kernel(self, species: Species, box: Box | None) -> Kernel:
         operands = species, *self._exponents(), self._core_radius
-        return Kernel("gupta", operands, {"smallest_density": SMALLEST_DENSITY})
+        return Kernel("gupta", operands, {"smallest_density": MIN_DENSITY})
 
-    def _by_formulas(
+    def _energy_and_gradient_jax(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
         atoms = positions.shape[0]
-        about_mean = padded(centred(positions))
-        repulsion, density, p, q, distances = self._pairs(about_mean, species)
-        energies, roots = self._atoms(repulsion, density)
+        centred = pad(centre(positions))
+        repulsion, density, p, q, distances = self._pairs(centred, species)
+        energies, roots = self._reduce(repulsion, density)
         half = 0.5 * roots
         slope = q * density * (half[:, None] + half) - 2 * p * repulsion
         weights = slope / jnp.maximum(distances, self._core_radius)
-        gradient = central_gradient(weights, about_mean)[:atoms]
+        gradient = central_gradient(weights, centred)[:atoms]
         return jnp.sum(energies[:atoms]), gradient
 
-    def _atoms_by_formulas(
+    def _atom_energies_jax(
         self, positions: Positions, species: Species, box: Box | None
-    ) -> Float[Array, " atoms"]:
-        repulsion, density, *_ = self._pairs(padded(centred(positions)), species)
-        return self._atoms(repulsion, density)[0][: positions.shape[0]]
+    ) -> AtomEnergies:
+        repulsion, density, *_ = self._pairs(pad(centre(positions)), species)
+        return self._reduce(repulsion, density)[0][: positions.shape[0]]

@@ -1,4 +1,4 @@
-"""Kernels of potentials in C++."""
+"""Potentials with a C++ kernel besides the JAX implementation."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from hopgym import native
 from hopgym.potentials.base import (
     POSITION_LIMIT,
     AbstractPotential,
+    AtomEnergies,
     Box,
     Energy,
     Positions,
@@ -21,13 +22,13 @@ from hopgym.potentials.base import (
 
 
 class Kernel(NamedTuple):
-    """Which kernel computes a potential.
+    """A call of a kernel, up to the positions.
 
     **Arguments:**
 
-    - `target`: its name.
-    - `operands`: the arrays that it takes after the positions, in its order.
-    - `constants`: the numbers that it takes, by name: whole ones as `int`.
+    - `target`: name of the kernel.
+    - `operands`: arrays it takes after the positions, in order.
+    - `constants`: numbers it takes, by name; integers as `int`.
     """
 
     target: str
@@ -35,7 +36,7 @@ class Kernel(NamedTuple):
     constants: dict[str, float | int]
 
     def __call__(self, results: Any, positions: Positions) -> Any:
-        """Its results, whose shapes and dtypes say what it computes."""
+        """Compute results, whose shapes and dtypes tell the kernel which are wanted."""
         constants: dict[str, Any] = {
             name: np.int64(value) if isinstance(value, int) else np.float64(value)
             for name, value in self.constants.items()
@@ -44,58 +45,65 @@ class Kernel(NamedTuple):
         return native.call(self.target, results, positions, *self.operands, **constants)
 
 
-class PotentialWithKernel(AbstractPotential):
-    """A potential that a kernel can compute where there is one, as well as formulas."""
+class AbstractKernelPotential(AbstractPotential):
+    """A potential implemented in JAX and as a C++ kernel.
 
+    [`hopgym.native`][] decides which one is used; derivatives are those of JAX.
+    """
+
+    @abc.abstractmethod
     def has_kernel(self, atoms: int) -> bool:
-        """Whether the kernel is for a potential with these parameters."""
-        return True
+        """Whether the kernel handles these parameters and this number of atoms."""
 
     @abc.abstractmethod
     def _kernel(self, species: Species, box: Box | None) -> Kernel:
         """The kernel and its operands."""
 
     @abc.abstractmethod
-    def _by_formulas(
+    def _energy_and_gradient_jax(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
-        """Energy and gradient in JAX."""
+        """`energy_and_gradient` in JAX."""
 
     @abc.abstractmethod
-    def _atoms_by_formulas(
+    def _atom_energies_jax(
         self, positions: Positions, species: Species, box: Box | None
-    ) -> Float[Array, " atoms"]:
-        """Energies of atoms in JAX."""
+    ) -> AtomEnergies:
+        """`atom_energies` in JAX."""
 
-    def _by_kernel(
+    def _energy_and_gradient_native(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
         dtype = positions.dtype
-        energy = jax.ShapeDtypeStruct((), dtype)
-        gradient = jax.ShapeDtypeStruct(positions.shape, dtype)
-        of_energy, of_gradient = self._kernel(species, box)(
-            (energy, gradient), positions
+        results = (
+            jax.ShapeDtypeStruct((), dtype),
+            jax.ShapeDtypeStruct(positions.shape, dtype),
         )
-        return of_energy, of_gradient
+        energy, gradient = self._kernel(species, box)(results, positions)
+        return energy, gradient
 
-    def _atoms_by_kernel(
+    def _atom_energies_native(
         self, positions: Positions, species: Species, box: Box | None
-    ) -> Float[Array, " atoms"]:
+    ) -> AtomEnergies:
         energies = jax.ShapeDtypeStruct(positions.shape[:1], positions.dtype)
         return self._kernel(species, box)(energies, positions)
 
     def energy_and_gradient(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
-        own, operands = type(self), (self, positions, species, box)
+        cls, operands = type(self), (self, positions, species, box)
         if not self.has_kernel(len(positions)):
-            return own._by_formulas(*operands)
-        return native.either(own._by_kernel, own._by_formulas, *operands)
+            return cls._energy_and_gradient_jax(*operands)
+        return native.either(
+            cls._energy_and_gradient_native, cls._energy_and_gradient_jax, *operands
+        )
 
     def atom_energies(
         self, positions: Positions, species: Species, box: Box | None
-    ) -> Float[Array, " atoms"]:
-        own, operands = type(self), (self, positions, species, box)
+    ) -> AtomEnergies:
+        cls, operands = type(self), (self, positions, species, box)
         if not self.has_kernel(len(positions)):
-            return own._atoms_by_formulas(*operands)
-        return native.either(own._atoms_by_kernel, own._atoms_by_formulas, *operands)
+            return cls._atom_energies_jax(*operands)
+        return native.either(
+            cls._atom_energies_native, cls._atom_energies_jax, *operands
+        )

@@ -1,33 +1,25 @@
-"""Lennard-Jones clusters without cutoff.
+"""Lennard-Jones potential without cutoff.
 
 Jones and Chapman, Proc. R. Soc. A 106, 463 (1924); Learn2Hop, Eq. 1 and 5.
 """
 
 from __future__ import annotations
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hopgym.potentials.base import (
-    Box,
-    Energy,
-    Padded,
-    Positions,
-    Species,
-    central_gradient,
-    centred,
-    check_free_space,
-    padded,
-    row_sums,
-    squared_distances,
-)
-from hopgym.potentials.kernel import Kernel, PotentialWithKernel
+from hopgym._converters import real
+from hopgym.potentials._pair_sums import PaddedPositions, squared_distances
+from hopgym.potentials.base import Box, Species
+from hopgym.potentials.kernel import Kernel
+from hopgym.potentials.pair import AbstractPairPotential
 
 
-class LennardJones(PotentialWithKernel):
+class LennardJones(AbstractPairPotential):
     """sum_{i<j} epsilon [(d0/r)^12 - 2 (d0/r)^6].
 
-    Within `core * d0` a pair's energy is continued linearly in r^2, with the value
+    Within `core * d0` the pair energy is continued linearly in r^2, with the value
     and slope it has there.
 
     **Arguments:**
@@ -37,20 +29,15 @@ class LennardJones(PotentialWithKernel):
     - `core`: core radius in units of d0.
     """
 
-    epsilon: Float[Array, ""]
-    d0: Float[Array, ""]
-    core: Float[Array, ""]
+    epsilon: Float[Array, ""] = eqx.field(converter=real, default=1.0)
+    d0: Float[Array, ""] = eqx.field(converter=real, default=1.0)
+    core: Float[Array, ""] = eqx.field(converter=real, default=0.1)
 
-    def __init__(self, epsilon: float = 1.0, d0: float = 1.0, core: float = 0.1):
-        self.epsilon = jnp.asarray(epsilon, float)
-        self.d0 = jnp.asarray(d0, float)
-        self.core = jnp.asarray(core, float)
+    @property
+    def units(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        return self.epsilon, self.d0
 
-    def check_box(self, box: Box | None) -> None:
-        check_free_space(self, box)
-
-    def _pairs(self, scaled: Padded, atoms: int) -> tuple[Array, Array]:
-        """Pair energies / epsilon, and weights w of the gradient w (r_i - r_j)."""
+    def _pairs(self, scaled: PaddedPositions, atoms: int) -> tuple[Array, Array]:
         squared = squared_distances(scaled, atoms)
         core2 = self.core * self.core
         outside = jnp.maximum(squared, core2)
@@ -66,20 +53,3 @@ class LennardJones(PotentialWithKernel):
 
     def _kernel(self, species: Species, box: Box | None) -> Kernel:
         return Kernel("lennard_jones", (self.epsilon, self.d0, self.core), {})
-
-    def _by_formulas(
-        self, positions: Positions, species: Species, box: Box | None
-    ) -> tuple[Energy, Positions]:
-        atoms = positions.shape[0]
-        scaled = padded(centred(positions) / self.d0)
-        energies, weights = self._pairs(scaled, atoms)
-        gradient = central_gradient(weights, scaled)[:atoms]
-        energy = 0.5 * self.epsilon * jnp.sum(row_sums(energies))
-        return energy, gradient * (self.epsilon / self.d0)
-
-    def _atoms_by_formulas(
-        self, positions: Positions, species: Species, box: Box | None
-    ) -> Float[Array, " atoms"]:
-        atoms = positions.shape[0]
-        energies, _ = self._pairs(padded(centred(positions) / self.d0), atoms)
-        return 0.5 * self.epsilon * row_sums(energies)[:atoms]

@@ -1,32 +1,27 @@
-"""Morse clusters, a classic testbed of global optimisation.
+"""Morse potential, a classic testbed of global optimisation.
 
 Doye and Wales, J. Chem. Soc., Faraday Trans. 93, 4233 (1997).
 """
 
 from __future__ import annotations
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hopgym.potentials.base import (
-    Box,
-    Energy,
-    Padded,
-    Positions,
-    Species,
-    central_gradient,
-    centred,
-    check_free_space,
-    cored_distances,
-    exponential,
-    padded,
-    row_sums,
+from hopgym._converters import real
+from hopgym.potentials._fast_exp import fast_exp
+from hopgym.potentials._pair_sums import (
+    PaddedPositions,
+    soften_distances,
     squared_distances,
 )
-from hopgym.potentials.kernel import Kernel, PotentialWithKernel
+from hopgym.potentials.base import Box, Species
+from hopgym.potentials.kernel import Kernel
+from hopgym.potentials.pair import AbstractPairPotential
 
 
-class Morse(PotentialWithKernel):
+class Morse(AbstractPairPotential):
     """sum_{i<j} epsilon b (b - 2) with b = exp[rho (1 - r/d0)].
 
     **Arguments:**
@@ -37,45 +32,20 @@ class Morse(PotentialWithKernel):
     - `core`: radius in units of d0 within which the distance is softened.
     """
 
-    rho: Float[Array, ""]
-    epsilon: Float[Array, ""]
-    d0: Float[Array, ""]
-    core: Float[Array, ""]
+    rho: Float[Array, ""] = eqx.field(converter=real)
+    epsilon: Float[Array, ""] = eqx.field(converter=real, default=1.0)
+    d0: Float[Array, ""] = eqx.field(converter=real, default=1.0)
+    core: Float[Array, ""] = eqx.field(converter=real, default=0.1)
 
-    def __init__(
-        self, rho: float | int, epsilon: float = 1.0, d0: float = 1.0, core: float = 0.1
-    ):
-        self.rho = jnp.asarray(rho, float)
-        self.epsilon = jnp.asarray(epsilon, float)
-        self.d0 = jnp.asarray(d0, float)
-        self.core = jnp.asarray(core, float)
+    @property
+    def units(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        return self.epsilon, self.d0
 
-    def check_box(self, box: Box | None) -> None:
-        check_free_space(self, box)
-
-    def _pairs(self, scaled: Padded, atoms: int) -> tuple[Array, Array]:
-        """Pair energies / epsilon, and weights w of the gradient w (r_i - r_j)."""
-        distances = cored_distances(squared_distances(scaled, atoms), self.core)
-        bond = exponential(self.rho * (1 - distances))
+    def _pairs(self, scaled: PaddedPositions, atoms: int) -> tuple[Array, Array]:
+        distances = soften_distances(squared_distances(scaled, atoms), self.core)
+        bond = fast_exp(self.rho * (1 - distances))
         slope = -2 * self.rho * bond * (bond - 1)
         return bond * (bond - 2), slope / jnp.maximum(distances, self.core)
 
     def _kernel(self, species: Species, box: Box | None) -> Kernel:
         return Kernel("morse", (self.epsilon, self.d0, self.core, self.rho), {})
-
-    def _by_formulas(
-        self, positions: Positions, species: Species, box: Box | None
-    ) -> tuple[Energy, Positions]:
-        atoms = positions.shape[0]
-        scaled = padded(centred(positions) / self.d0)
-        energies, weights = self._pairs(scaled, atoms)
-        gradient = central_gradient(weights, scaled)[:atoms]
-        energy = 0.5 * self.epsilon * jnp.sum(row_sums(energies))
-        return energy, gradient * (self.epsilon / self.d0)
-
-    def _atoms_by_formulas(
-        self, positions: Positions, species: Species, box: Box | None
-    ) -> Float[Array, " atoms"]:
-        atoms = positions.shape[0]
-        energies, _ = self._pairs(padded(centred(positions) / self.d0), atoms)
-        return 0.5 * self.epsilon * row_sums(energies)[:atoms]

@@ -1,31 +1,33 @@
-"""Soft spheres, which spread random starts (Learn2Hop, Eq. 8).
+"""Soft spheres, which spread the atoms of random starts (Learn2Hop, Eq. 8).
 
-The paper's text says that the pair energy ends at 0.1; it ends at the diameter,
+The paper's text states a cutoff of 0.1; the pair energy is cut off at the diameter,
 where it is continuous.
 """
 
 from __future__ import annotations
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hopgym._converters import real
+from hopgym.potentials._pair_sums import centre, pair_differences, sum_rows
 from hopgym.potentials.base import (
     AbstractPotential,
+    AtomEnergies,
     Box,
     Energy,
     Positions,
     Species,
-    centred,
-    differences,
-    row_sums,
 )
 
 
 class SoftSphere(AbstractPotential):
     """sum_{i<j} (epsilon/alpha) (1 - r/sigma)^alpha for r < sigma, else 0.
 
-    In a box the nearest image counts, so `sigma` must be at most half its edge.
-    The gradient of exactly coincident atoms is zero: there is no direction.
+    In a box each pair interacts through its nearest image, so `sigma` must be at most
+    half the shortest edge. The gradient of exactly coincident atoms is zero, as they
+    define no direction.
 
     **Arguments:**
 
@@ -34,14 +36,9 @@ class SoftSphere(AbstractPotential):
     - `alpha`: exponent, greater than 1.
     """
 
-    sigma: Float[Array, ""]
-    epsilon: Float[Array, ""]
-    alpha: Float[Array, ""]
-
-    def __init__(self, sigma: float = 1.0, epsilon: float = 1.0, alpha: float = 2.0):
-        self.sigma = jnp.asarray(sigma, float)
-        self.epsilon = jnp.asarray(epsilon, float)
-        self.alpha = jnp.asarray(alpha, float)
+    sigma: Float[Array, ""] = eqx.field(converter=real, default=1.0)
+    epsilon: Float[Array, ""] = eqx.field(converter=real, default=1.0)
+    alpha: Float[Array, ""] = eqx.field(converter=real, default=2.0)
 
     def check_box(self, box: Box | None) -> None:
         if box is not None and float(box.min()) < 2 * float(self.sigma):
@@ -51,14 +48,15 @@ class SoftSphere(AbstractPotential):
             )
 
     def _overlaps(self, positions: Positions, box: Box | None):
-        vectors = differences(centred(positions))
+        """Difference vectors, distances and overlaps max(1 - r/sigma, 0) of pairs."""
+        vectors = pair_differences(centre(positions))
         if box is not None:
             vectors = [
                 d - b * jnp.round(d / b) for d, b in zip(vectors, box, strict=True)
             ]
         squared = sum(d * d for d in vectors)
-        # The diagonal (and coincident pairs) have no direction; any distance
-        # greater than zero keeps the division finite.
+        # Any positive distance keeps the division finite on the diagonal and for
+        # coincident atoms.
         tiny = jnp.finfo(positions.dtype).tiny
         distances = jnp.sqrt(jnp.maximum(squared, tiny))
         off = 1 - jnp.eye(positions.shape[0], dtype=positions.dtype)
@@ -70,12 +68,12 @@ class SoftSphere(AbstractPotential):
         vectors, distances, overlaps = self._overlaps(positions, box)
         powers = overlaps ** (self.alpha - 1)
         weights = -self.epsilon / self.sigma * powers / distances
-        gradient = jnp.stack([row_sums(weights * d) for d in vectors], axis=1)
-        energies = row_sums(powers * overlaps)
+        gradient = jnp.stack([sum_rows(weights * d) for d in vectors], axis=1)
+        energies = sum_rows(powers * overlaps)
         return 0.5 * self.epsilon / self.alpha * jnp.sum(energies), gradient
 
     def atom_energies(
         self, positions: Positions, species: Species, box: Box | None
-    ) -> Float[Array, " atoms"]:
+    ) -> AtomEnergies:
         _, _, overlaps = self._overlaps(positions, box)
-        return 0.5 * self.epsilon / self.alpha * row_sums(overlaps**self.alpha)
+        return 0.5 * self.epsilon / self.alpha * sum_rows(overlaps**self.alpha)

@@ -1,6 +1,6 @@
-"""Silicon in a periodic box.
+"""Stillinger-Weber potential of silicon in a periodic box.
 
-Stillinger and Weber, Phys. Rev. B 31, 5262 (1985); Learn2Hop, Eq. 7, which lost the
+Stillinger and Weber, Phys. Rev. B 31, 5262 (1985); Learn2Hop, Eq. 7, which omits the
 factor of the second bond in theta_3.
 """
 
@@ -14,29 +14,34 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from hopgym._converters import real
+from hopgym.potentials._fast_exp import fast_exp
+from hopgym.potentials._pair_sums import (
+    FAR_SQUARED,
+    pair_differences,
+    soften_distances,
+    sum_rows,
+)
 from hopgym.potentials.base import (
-    FAR,
     POSITION_LIMIT,
+    AtomEnergies,
     Box,
     Energy,
     Positions,
     Species,
-    cored_distances,
-    differences,
-    exponential,
-    row_sums,
 )
-from hopgym.potentials.kernel import Kernel, PotentialWithKernel
+from hopgym.potentials.kernel import AbstractKernelPotential, Kernel
 
-# Bonds are cut at this fraction of the cutoff: closer to it every term is
+# Bonds are cut at this fraction of the cutoff: beyond it every term is
 # exp(-1/(1 - r/cutoff)) and smaller than the smallest float64.
-CUT = 0.9995
+CUTOFF_FRACTION = 0.9995
 
-# Of a replica in a box that needs images, for the kernel: a tenth of a gigabyte or two.
-MOST_BONDS = 500_000
+# Largest number of bonds per replica, periodic images included, for which the kernel
+# is used: it stores them in 0.1 to 0.2 GB.
+MAX_KERNEL_BONDS = 500_000
 
 
-class StillingerWeber(PotentialWithKernel):
+class StillingerWeber(AbstractKernelPotential):
     """sum_{i<j} theta_2 + sum_i sum_{j<k} theta_3, within the cutoff a * sigma.
 
     theta_2 = A epsilon [B (sigma/r)^4 - 1] exp[sigma / (r - a sigma)]
@@ -53,45 +58,24 @@ class StillingerWeber(PotentialWithKernel):
 
     so it costs as much as a pair potential.
 
-    **Arguments:** the constants above, for silicon by default (energies in eV,
-    lengths in angstrom), and
+    **Arguments:**
 
-    - `images`: how many periodic images are summed over on each side: 0 if each
-      edge of the box is at least twice the cutoff.
+    - `a`, `big_a`, `big_b`, `epsilon`, `sigma`, `strength` (lambda), `gamma`: the
+      constants above; by default those of silicon, in eV and angstrom.
     - `core`: radius in units of sigma within which distances are softened.
+    - `images`: number of periodic images summed over on each side: 0 if each edge of
+      the box is at least twice the cutoff.
     """
 
-    a: Float[Array, ""]
-    big_a: Float[Array, ""]
-    big_b: Float[Array, ""]
-    epsilon: Float[Array, ""]
-    sigma: Float[Array, ""]
-    strength: Float[Array, ""]
-    gamma: Float[Array, ""]
-    core: Float[Array, ""]
-    images: int = eqx.field(static=True)
-
-    def __init__(
-        self,
-        a: float = 1.8,
-        big_a: float = 7.049556277,
-        big_b: float = 0.6022245584,
-        epsilon: float = 2.16826,
-        sigma: float = 2.0951,
-        strength: float = 21.0,
-        gamma: float = 1.2,
-        core: float = 0.1,
-        images: int = 0,
-    ):
-        self.a = jnp.asarray(a, float)
-        self.big_a = jnp.asarray(big_a, float)
-        self.big_b = jnp.asarray(big_b, float)
-        self.epsilon = jnp.asarray(epsilon, float)
-        self.sigma = jnp.asarray(sigma, float)
-        self.strength = jnp.asarray(strength, float)
-        self.gamma = jnp.asarray(gamma, float)
-        self.core = jnp.asarray(core, float)
-        self.images = images
+    a: Float[Array, ""] = eqx.field(converter=real, default=1.8)
+    big_a: Float[Array, ""] = eqx.field(converter=real, default=7.049556277)
+    big_b: Float[Array, ""] = eqx.field(converter=real, default=0.6022245584)
+    epsilon: Float[Array, ""] = eqx.field(converter=real, default=2.16826)
+    sigma: Float[Array, ""] = eqx.field(converter=real, default=2.0951)
+    strength: Float[Array, ""] = eqx.field(converter=real, default=21.0)
+    gamma: Float[Array, ""] = eqx.field(converter=real, default=1.2)
+    core: Float[Array, ""] = eqx.field(converter=real, default=0.1)
+    images: int = eqx.field(static=True, default=0)
 
     @property
     def cutoff(self) -> Float[Array, ""]:
@@ -112,9 +96,9 @@ class StillingerWeber(PotentialWithKernel):
     def _bonds(
         self, positions: Positions, box: Box | None
     ) -> tuple[list[Array], Array, Array]:
-        """Vectors / r and distances of all bonds, and max(r, core).
+        """Unit vectors and distances r of all bonds, and max(r, core).
 
-        Matrices are `(atoms, images * atoms)`, in units of sigma.
+        Matrices `(atoms, images * atoms)`, in units of sigma.
         """
         assert box is not None, "a System without a box refuses this potential"
         atoms = positions.shape[0]
@@ -124,27 +108,27 @@ class StillingerWeber(PotentialWithKernel):
         span = range(-self.images, self.images + 1)
         shifts = np.array(list(itertools.product(span, repeat=3)))
         vectors = []
-        for axis, d in enumerate(differences(scaled)):
+        for axis, d in enumerate(pair_differences(scaled)):
             d = d - edges[axis] * jnp.round(d * inverse_edges[axis])
             if self.images:
                 moved = d[:, None, :] + (edges[axis] * shifts[:, axis])[:, None]
                 d = moved.reshape(atoms, -1)
             vectors.append(d)
-        to_itself = np.zeros((atoms, len(shifts), atoms))
-        to_itself[:, len(shifts) // 2] = np.eye(atoms) * FAR
+        diagonal = np.zeros((atoms, len(shifts), atoms))
+        diagonal[:, len(shifts) // 2] = np.eye(atoms) * FAR_SQUARED
         squared = sum(d * d for d in vectors) + jnp.asarray(
-            to_itself.reshape(atoms, -1), positions.dtype
+            diagonal.reshape(atoms, -1), positions.dtype
         )
-        inside = jnp.minimum(squared, (CUT * self.a) ** 2)
-        distances = cored_distances(inside, self.core)
+        inside = jnp.minimum(squared, (CUTOFF_FRACTION * self.a) ** 2)
+        distances = soften_distances(inside, self.core)
         outside = jnp.maximum(distances, self.core)
         return [d / outside for d in vectors], distances, outside
 
     def _radial(self, distances: Array) -> tuple[Array, Array, Array, Array]:
-        """Bond function f, pair energy, and their derivatives by the distance."""
+        """Bond function f, df/dr, pair energy, and its derivative."""
         u = 1 / (distances - self.a)
-        f = exponential(self.gamma * u)
-        tail = self.big_a * exponential(u)
+        f = fast_exp(self.gamma * u)
+        tail = self.big_a * fast_exp(u)
         r2 = 1 / (distances * distances)
         r4 = self.big_b * r2 * r2
         pair = (r4 - 1) * tail
@@ -152,25 +136,25 @@ class StillingerWeber(PotentialWithKernel):
         return f, -self.gamma * u * u * f, pair, d_pair
 
     def _moments(self, f: Array, units: list[Array]):
-        first = [row_sums(f * n) for n in units]
+        first = [sum_rows(f * n) for n in units]
         second = {
-            (k, m): row_sums(f * units[k] * units[m])
+            (k, m): sum_rows(f * units[k] * units[m])
             for k in range(3)
             for m in range(k, 3)
         }
-        return row_sums(f), first, second
+        return sum_rows(f), first, second
 
-    def _atoms(self, f, pair, units, zeroth, first, second):
+    def _reduce(self, f, pair, units, zeroth, first, second):
         norm2 = sum((1 if k == m else 2) * value**2 for (k, m), value in second.items())
         norm1 = sum(value**2 for value in first)
         same = f * (sum(n * n for n in units) + 1 / 3)
-        bonds = row_sums(pair - self.strength * same * same)
+        bonds = sum_rows(pair - self.strength * same * same)
         moments = norm2 + 2 / 3 * norm1 + zeroth**2 / 9
         return 0.5 * (bonds + self.strength * moments)
 
     def has_kernel(self, atoms: int) -> bool:
-        # The kernel has room for the bonds of all pairs, by all images.
-        return self.images == 0 or atoms**2 * (2 * self.images + 1) ** 3 <= MOST_BONDS
+        bonds = atoms**2 * (2 * self.images + 1) ** 3
+        return self.images == 0 or bonds <= MAX_KERNEL_BONDS
 
     def _kernel(self, species: Species, box: Box | None) -> Kernel:
         assert box is not None, "a System without a box refuses this potential"
@@ -178,28 +162,32 @@ class StillingerWeber(PotentialWithKernel):
             *(box, self.a, self.big_a, self.big_b, self.epsilon),
             *(self.sigma, self.strength, self.gamma, self.core),
         )
-        return Kernel("stillinger_weber", operands, {"cut": CUT, "images": self.images})
+        return Kernel(
+            "stillinger_weber",
+            operands,
+            {"cut": CUTOFF_FRACTION, "images": self.images},
+        )
 
-    def _by_formulas(
+    def _energy_and_gradient_jax(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
         units, distances, outside = self._bonds(positions, box)
         f, d_f, pair, d_pair = self._radial(distances)
         zeroth, first, second = self._moments(f, units)
-        energies = self._atoms(f, pair, units, zeroth, first, second)
+        energies = self._reduce(f, pair, units, zeroth, first, second)
 
         # A bond is in the sums of both its atoms, in opposite directions: even moments
         # of the two add up and odd ones subtract, and sums over rows suffice.
-        def of_ends(moment: Array, sign: int) -> Array:
+        def combine_ends(moment: Array, sign: int) -> Array:
             other = jnp.tile(moment, f.shape[1] // f.shape[0])
             return moment[:, None] + sign * other
 
-        both = {axes: of_ends(value, 1) for axes, value in second.items()}
+        both = {axes: combine_ends(value, 1) for axes, value in second.items()}
         turned = [
             sum(both[min(k, m), max(k, m)] * units[m] for m in range(3))
             for k in range(3)
         ]
-        shared = [of_ends(value, -1) for value in first]
+        shared = [combine_ends(value, -1) for value in first]
         quadratic = sum(t * n for t, n in zip(turned, units, strict=True))
         linear = sum(v * n for v, n in zip(shared, units, strict=True))
         norms = sum(n * n for n in units)
@@ -207,7 +195,7 @@ class StillingerWeber(PotentialWithKernel):
         by_f = (
             quadratic
             + (2 / 3) * linear
-            + of_ends(zeroth, 1) / 9
+            + combine_ends(zeroth, 1) / 9
             - 2 * same * (norms + 1 / 3)
         )
         # Outside the core a unit vector turns, but keeps its length.
@@ -221,15 +209,15 @@ class StillingerWeber(PotentialWithKernel):
         along = (radial - self.strength * f * (projection + 4 * same)) / outside
         across = self.strength * f / outside
         gradient = [
-            row_sums(along * n + across * (2 * t + (2 / 3) * v))
+            sum_rows(along * n + across * (2 * t + (2 / 3) * v))
             for n, t, v in zip(units, turned, shared, strict=True)
         ]
         scale = self.epsilon / self.sigma
         return self.epsilon * jnp.sum(energies), jnp.stack(gradient, axis=1) * scale
 
-    def _atoms_by_formulas(
+    def _atom_energies_jax(
         self, positions: Positions, species: Species, box: Box | None
-    ) -> Float[Array, " atoms"]:
+    ) -> AtomEnergies:
         units, distances, _ = self._bonds(positions, box)
         f, _, pair, _ = self._radial(distances)
-        return self.epsilon * self._atoms(f, pair, units, *self._moments(f, units))
+        return self.epsilon * self._reduce(f, pair, units, *self._moments(f, units))

@@ -1,1 +1,1 @@
-"""Low minima from the command line: python -m hopgym.search --help."""
+"""Searches for the lowest minima of a system: python -m hopgym.search --help."""

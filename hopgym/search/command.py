@@ -106,11 +106,11 @@ class Command:
 
     def _report(self) -> None:
         # Here and not above: they need packages that not everybody has installed.
-        from hopgym.search.output import refined, write
+        from hopgym.search.output import refine_minima, write_results
 
         search = self.search
-        found = refined(search, self.keep)
-        write(search, found)
+        refined = refine_minima(search, self.keep)
+        write_results(search, refined)
         unit = search.unit
         count = len(search.pool.minima)
         self._say(
@@ -118,7 +118,7 @@ class Command:
             f"search and {search.quench_evaluations:,} quench evaluations, "
             f"{format_duration(search.seconds)}"
         )
-        for rank, entry in enumerate(found.entries, 1):
+        for rank, entry in enumerate(refined.minima, 1):
             print(
                 f"{rank:3}  {entry.energy:14.6f} {unit}  {entry.symmetry:8} "
                 f"{len(entry.starts):6,} of {search.plan.starts:,} starts"

@@ -17,8 +17,9 @@ from hopgym._cli.arguments import (
 )
 from hopgym._suggest import unknown_name
 from hopgym.optimizers import ZOO, AbstractOptimizer, load, make_optimizer
-from hopgym.search.formula import POTENTIALS, system_name
+from hopgym.search.formula import resolve_system_name
 from hopgym.systems import System
+from hopgym.systems.registry import potential_names
 
 MAX_STARTS = 100_000  # all of them are in memory at once
 
@@ -79,7 +80,7 @@ def parser() -> Parser:
     add(
         "--potential",
         metavar="NAME",
-        help=f"{', '.join(POTENTIALS)}, or a set of parameters as gupta-table4; "
+        help=f"{', '.join(potential_names())}, or a parameter set as in gupta-table4; "
         "default: lj for LJ38 and rare gases, sw for silicon, else gupta",
     )
     add(
@@ -125,7 +126,7 @@ def plan(given: dict[str, Any]) -> Plan:
     if optimizer not in ZOO and not optimizer.endswith(".eqx"):
         raise ValueError(unknown_name("optimizer", optimizer, list(ZOO)))
     return Plan(
-        system=system_name(given["target"], given.get("potential")),
+        system=resolve_system_name(given["target"], given.get("potential")),
         optimizer=optimizer,
         starts=given.get("starts", 100),
         steps=steps,

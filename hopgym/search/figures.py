@@ -1,4 +1,4 @@
-"""Charts of a search for Plotly."""
+"""Plotly charts of a search."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import plotly.graph_objects as go
 from hopgym.search.search import Search
 
 INK, BLUE, ORANGE, GREY = "#2e3440", "#3b6ea8", "#d08342", "#9aa3b2"
-SHOWN = 0.95  # of the minima; the highest are far above all others
-BINS = 60
+SHOWN_QUANTILE = 0.95  # of the minima: the highest are far above all others
+HISTOGRAM_BINS = 60
 
 
-def charts(search: Search) -> list[dict[str, Any]]:
-    """Histogram of the minima's energies, and the progress of the search."""
-    figures = [_histogram(search), _progress(search), _growth(search)]
+def make_charts(search: Search) -> list[dict[str, Any]]:
+    """Charts as JSON: energies of the minima, progress, growth of their number."""
+    figures = [_plot_energies(search), _plot_progress(search), _plot_growth(search)]
     return [json.loads(str(figure.to_json())) for figure in figures]
 
 
-def _reference(search: Search) -> float | None:
+def _get_reference(search: Search) -> float | None:
     return float(search.system.reference) if search.system.has_reference else None
 
 
-def _histogram(search: Search) -> go.Figure:
+def _plot_energies(search: Search) -> go.Figure:
     energies = np.array([m.energy for m in search.pool.minima])
-    high = float(np.quantile(energies, SHOWN)) if len(energies) else 0.0
-    counts, edges = np.histogram(energies[energies <= high], bins=BINS)
+    high = float(np.quantile(energies, SHOWN_QUANTILE)) if len(energies) else 0.0
+    counts, edges = np.histogram(energies[energies <= high], bins=HISTOGRAM_BINS)
     figure = go.Figure(
         go.Bar(
             x=(edges[1:] + edges[:-1]) / 2,
@@ -38,14 +38,14 @@ def _histogram(search: Search) -> go.Figure:
             hovertemplate="%{x:.3f}: %{y} minima<extra></extra>",
         )
     )
-    reference = _reference(search)
+    reference = _get_reference(search)
     if reference is not None:
         figure.add_vline(reference, line={"color": INK, "width": 1, "dash": "dash"})
-    _finish(figure, f"energy / {search.unit}", "distinct minima")
+    _style(figure, f"energy / {search.unit}", "distinct minima")
     return figure
 
 
-def _progress(search: Search) -> go.Figure:
+def _plot_progress(search: Search) -> go.Figure:
     rows = np.array(search.curve, float).reshape(-1, 4)
     figure = go.Figure()
     for column, colour, name in (
@@ -56,37 +56,37 @@ def _progress(search: Search) -> go.Figure:
             x=rows[:, 0],
             y=rows[:, column],
             name=name,
-            mode=_mode(rows),
+            mode=_choose_mode(rows),
             line={"color": colour, "width": 2, "shape": "hv"},
             hovertemplate="%{x:,} evaluations: %{y:.4f}<extra></extra>",
         )
-    reference = _reference(search)
+    reference = _get_reference(search)
     if reference is not None:
         figure.add_hline(reference, line={"color": INK, "width": 1, "dash": "dash"})
-    _finish(figure, "search evaluations", f"energy / {search.unit}")
+    _style(figure, "search evaluations", f"energy / {search.unit}")
     return figure
 
 
-def _growth(search: Search) -> go.Figure:
+def _plot_growth(search: Search) -> go.Figure:
     rows = np.array(search.curve, float).reshape(-1, 4)
     figure = go.Figure(
         go.Scatter(
             x=rows[:, 0],
             y=rows[:, 3],
-            mode=_mode(rows),
+            mode=_choose_mode(rows),
             line={"color": BLUE, "width": 2},
             hovertemplate="%{x:,} evaluations: %{y:,} minima<extra></extra>",
         )
     )
-    _finish(figure, "search evaluations", "distinct minima so far")
+    _style(figure, "search evaluations", "distinct minima so far")
     return figure
 
 
-def _mode(rows: np.ndarray) -> str:
+def _choose_mode(rows: np.ndarray) -> str:
     return "lines" if len(rows) > 20 else "lines+markers"
 
 
-def _finish(figure: go.Figure, x: str, y: str) -> None:
+def _style(figure: go.Figure, x: str, y: str) -> None:
     axis = {
         "showgrid": True,
         "gridcolor": "#eceff4",

@@ -1,14 +1,14 @@
-"""Numbers that structures have in common if they differ in nothing that matters."""
+"""Fingerprints: invariants by which equal structures are recognised."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Int
 
-CONTRAST = 0.5  # between the weights of two species
+SPECIES_CONTRAST = 0.5  # difference between the weights of successive species
 
 
-def fingerprints(
+def compute_fingerprints(
     positions: Float[np.ndarray, "structures atoms 3"],
     species: Int[np.ndarray, " atoms"],
     length: float,
@@ -16,24 +16,25 @@ def fingerprints(
 ) -> Float[np.ndarray, "structures atoms"]:
     """Eigenvalues, in descending order, of w_i w_j exp[-(r_ij / length)^2 / 2].
 
-    The overlaps of Gaussians at the atoms, after Sadeghi, Ghasemi, Schaefer, Mohr,
-    Lill and Goedecker, J. Chem. Phys. 139, 184118 (2013). They do not change when a
-    structure is moved, turned or reflected or when atoms of a species change places,
-    and change as little as the positions do. In a box distances are those of nearest
-    images.
+    Overlaps of Gaussians at the atoms, after Sadeghi, Ghasemi, Schaefer, Mohr, Lill and
+    Goedecker, J. Chem. Phys. 139, 184118 (2013). They are invariant under translation,
+    rotation, reflection and permutation of atoms of a species, and continuous in the
+    positions. In a box distances are those of nearest images.
 
     **Arguments:**
 
-    - `positions`: of the structures.
+    - `positions`: `Float[ndarray, "structures atoms 3"]`.
     - `species`: index of each atom's species, which sets its weight w.
     - `length`: a nearest-neighbour distance.
-    - `box`: edges of the periodic box.
+    - `box`: edges of the periodic box, or `None` in free space.
+
+    **Returns:** `Float[ndarray, "structures atoms"]`.
     """
-    apart = np.asarray(positions, float)
-    apart = apart[:, :, None] - apart[:, None]
+    points = np.asarray(positions, float)
+    vectors = points[:, :, None] - points[:, None]
     if box is not None:
-        apart -= box * np.round(apart / box)
-    squared = np.sum(apart**2, axis=-1) / length**2
-    weights = 1 + CONTRAST * np.asarray(species)
+        vectors -= box * np.round(vectors / box)
+    squared = np.sum(vectors**2, axis=-1) / length**2
+    weights = 1 + SPECIES_CONTRAST * np.asarray(species)
     overlaps = weights[:, None] * weights * np.exp(-squared / 2)
     return np.linalg.eigvalsh(overlaps)[:, ::-1]

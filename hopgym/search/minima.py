@@ -1,4 +1,4 @@
-"""The distinct minima of a search."""
+"""Distinct local minima of a search."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import numpy as np
 from jaxtyping import Float
 
 from hopgym.relax import Quenched
-from hopgym.search.fingerprint import fingerprints
+from hopgym.search.fingerprint import compute_fingerprints
 from hopgym.systems import System
 
-# Structures are the same if their fingerprints differ by less than this and their
-# energies by less than this fraction of the energy unit and the rounding of float32.
+# Two structures are equal if no element of their fingerprints differs by more than
+# FINGERPRINT_TOLERANCE, and their energies by no more than ENERGY_TOLERANCE, in energy
+# units, plus the rounding error of float32.
 FINGERPRINT_TOLERANCE = 0.02
 ENERGY_TOLERANCE = 1e-3
-ROUNDING = 16 * float(np.finfo(np.float32).eps)
+ROUNDING_ERROR = 16 * float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,9 @@ class Minimum:
 
     **Attributes:**
 
-    - `energy`, `positions`, `fingerprint`: of the structure that was found first.
-    - `starts`: numbers of the starts that passed it.
-    - `found`: search evaluations of all starts together when it was found.
+    - `energy`, `positions`, `fingerprint`: those of the structure found first.
+    - `starts`: indices of the starts that visited it.
+    - `found`: search evaluations of all starts together when it was first found.
     """
 
     energy: float
@@ -40,13 +41,13 @@ class Minimum:
 
 
 class Pool:
-    """Distinct minima, the lowest first.
+    """Distinct minima in order of energy, the lowest first.
 
-    Mirror images are the same minimum.
+    Mirror images count as the same minimum.
 
     **Arguments:**
 
-    - `system`: what the atoms are.
+    - `system`: system of the structures.
     """
 
     def __init__(self, system: System):
@@ -55,40 +56,44 @@ class Pool:
         self._tolerance = ENERGY_TOLERANCE * float(system.energy_unit)
 
     def add(self, quenched: Quenched, starts: Sequence[set[int]], found: int) -> None:
-        """Add structures that are minima; those that did not converge are left out.
+        """Add a batch of quenched structures, except those that did not converge.
 
         **Arguments:**
 
-        - `quenched`: a batch of structures.
-        - `starts`: for each the starts that passed it.
+        - `quenched`: the structures.
+        - `starts`: indices of the starts that visited each structure.
         - `found`: search evaluations so far.
         """
         positions = np.asarray(quenched.positions)
-        traits = self._fingerprints(positions)
+        fingerprints = self._compute_fingerprints(positions)
         energies = np.asarray(quenched.energy, float)
         for k in np.flatnonzero(np.asarray(quenched.converged)).tolist():
             new = Minimum(
-                float(energies[k]), positions[k], traits[k], set(starts[k]), found
+                energy=float(energies[k]),
+                positions=positions[k],
+                fingerprint=fingerprints[k],
+                starts=set(starts[k]),
+                found=found,
             )
-            known = self._same(new)
+            known = self._find_equal(new)
             if known is None:
-                bisect.insort(self.minima, new, key=_energy)
+                bisect.insort(self.minima, new, key=_get_energy)
             else:
                 known.starts.update(new.starts)
 
-    def _same(self, new: Minimum) -> Minimum | None:
-        margin = self._tolerance + ROUNDING * abs(new.energy)
-        first = bisect.bisect_left(self.minima, new.energy - margin, key=_energy)
-        last = bisect.bisect_right(self.minima, new.energy + margin, key=_energy)
+    def _find_equal(self, new: Minimum) -> Minimum | None:
+        margin = self._tolerance + ROUNDING_ERROR * abs(new.energy)
+        first = bisect.bisect_left(self.minima, new.energy - margin, key=_get_energy)
+        last = bisect.bisect_right(self.minima, new.energy + margin, key=_get_energy)
         for known in self.minima[first:last]:
             difference = np.abs(known.fingerprint - new.fingerprint)
             if np.max(difference) < FINGERPRINT_TOLERANCE:
                 return known
         return None
 
-    def _fingerprints(self, positions: np.ndarray) -> np.ndarray:
+    def _compute_fingerprints(self, positions: np.ndarray) -> np.ndarray:
         box = self.system.box
-        return fingerprints(
+        return compute_fingerprints(
             positions,
             np.asarray(self.system.species),
             float(self.system.length),
@@ -96,7 +101,7 @@ class Pool:
         )
 
     def arrays(self) -> dict[str, Any]:
-        """All of it as arrays, for a file."""
+        """The minima as arrays, for a checkpoint."""
         pairs = [(k, start) for k, m in enumerate(self.minima) for start in m.starts]
         return {
             "energies": np.array([m.energy for m in self.minima], float),
@@ -108,7 +113,13 @@ class Pool:
         }
 
     def blank(self, count: int, pairs: int) -> dict[str, Any]:
-        """Arrays of the shapes and dtypes that `count` minima would give."""
+        """Arrays of the shapes and dtypes of `arrays`.
+
+        **Arguments:**
+
+        - `count`: number of minima.
+        - `pairs`: number of pairs of a minimum and a start that visited it.
+        """
         return {
             "energies": np.zeros(count),
             "positions": np.zeros((count, self.system.atoms, 3), np.float32),
@@ -117,14 +128,14 @@ class Pool:
         }
 
     def restore(self, arrays: dict[str, Any]) -> None:
-        """Become what gave these arrays."""
+        """Replace the minima by those of `arrays`."""
         positions = arrays["positions"]
         self.minima = [
-            Minimum(float(energy), place, trait, set(), int(found))
-            for energy, place, trait, found in zip(
+            Minimum(float(energy), points, fingerprint, set(), int(found))
+            for energy, points, fingerprint, found in zip(
                 arrays["energies"],
                 positions,
-                self._fingerprints(positions),
+                self._compute_fingerprints(positions),
                 arrays["found"],
                 strict=True,
             )
@@ -133,5 +144,5 @@ class Pool:
             self.minima[k].starts.add(start)
 
 
-def _energy(minimum: Minimum) -> float:
+def _get_energy(minimum: Minimum) -> float:
     return minimum.energy

@@ -1,4 +1,4 @@
-"""What a search leaves in its folder: structures, tables, pictures and a report."""
+"""Result files of a search: structures, tables, pictures and a report."""
 
 from __future__ import annotations
 
@@ -18,18 +18,26 @@ from hopgym._atomic_write import atomic_write
 from hopgym.chemistry import write_extxyz
 from hopgym.relax import quench
 from hopgym.rendering import draw, save_png
-from hopgym.search import report
 from hopgym.search.minima import Pool
+from hopgym.search.report import render_report
 from hopgym.search.search import Search
-from hopgym.search.symmetry import symmetry
+from hopgym.search.symmetry import find_symmetry
 from hopgym.systems import get_system
 
-MARGIN = 5  # minima more than asked for that are refined: some may turn out the same
+EXTRA_MINIMA = 5  # refined besides those to report: some may turn out to be equal
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One of the lowest minima, in double precision."""
+class RefinedMinimum:
+    """A minimum in double precision.
+
+    **Attributes:**
+
+    - `energy`, `positions`, `gradient`: in the units of the system's potential.
+    - `force`: largest norm of the force on an atom.
+    - `starts`, `found`: as in `hopgym.search.minima.Minimum`.
+    - `symmetry`: symbol of its point or space group, or empty.
+    """
 
     energy: float
     force: float
@@ -41,53 +49,54 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Found:
-    """The lowest minima, and the evaluations that refining them took."""
+class RefinedMinima:
+    """The lowest minima, and the evaluations spent on refining them."""
 
-    entries: list[Entry]
+    minima: list[RefinedMinimum]
     evaluations: int
 
 
-def refined(search: Search, keep: int) -> Found:
-    """The `keep` lowest minima of a search, quenched in double precision."""
-    candidates = search.pool.minima[: keep + MARGIN]
+def refine_minima(search: Search, keep: int) -> RefinedMinima:
+    """Quench the `keep` lowest minima of a search in double precision."""
+    candidates = search.pool.minima[: keep + EXTRA_MINIMA]
     if not candidates:
-        return Found([], 0)
+        return RefinedMinima([], 0)
     with jax.enable_x64(True):
         system = get_system(search.plan.system)
         start = jnp.asarray([m.positions for m in candidates], float)
         quenched = quench(system, start)
         pool = Pool(system)
         for k, minimum in enumerate(candidates):
-            alone = jax.tree.map(lambda leaf, k=k: leaf[k : k + 1], quenched)
-            pool.add(alone, [minimum.starts], minimum.found)
+            single = jax.tree.map(lambda leaf, k=k: leaf[k : k + 1], quenched)
+            pool.add(single, [minimum.starts], minimum.found)
         lowest = pool.minima[:keep]
         positions = jnp.asarray([m.positions for m in lowest])
         _, gradients = jax.jit(jax.vmap(system.energy_and_gradient))(positions)
-    entries = [
-        Entry(
+    minima = [
+        RefinedMinimum(
             energy=m.energy,
             force=float(np.linalg.norm(gradient, axis=1).max()),
             starts=sorted(m.starts),
             found=m.found,
-            symmetry=symmetry(system, m.positions),
+            symmetry=find_symmetry(system, m.positions),
             positions=m.positions,
             gradient=gradient,
         )
         for m, gradient in zip(lowest, np.asarray(gradients), strict=True)
     ]
     spent = int(np.sum(np.asarray(quenched.evaluations), dtype=np.int64)) + len(lowest)
-    return Found(entries, spent)
+    return RefinedMinima(minima, spent)
 
 
-def write(search: Search, found: Found) -> None:
-    """Write all files but the checkpoint.
+def write_results(search: Search, refined: RefinedMinima) -> None:
+    """Write all files of a search except its checkpoint.
 
     **Raises:** `OSError` if they cannot be written.
     """
     folder = search.folder.path
-    rows = [_row(rank, entry, found) for rank, entry in enumerate(found.entries, 1)]
-    meta = _meta(search, found)
+    minima = refined.minima
+    rows = [_format_row(rank, m, minima[0]) for rank, m in enumerate(minima, 1)]
+    meta = _describe_search(search, refined)
     table = {"meta": meta, "minima": rows, "curve": search.curve}
     atomic_write(folder / "minima.json", json.dumps(table, indent=1))
     text = io.StringIO()
@@ -99,47 +108,47 @@ def write(search: Search, found: Found) -> None:
     write_extxyz(
         folder / "minima.extxyz",
         search.system,
-        np.array([e.positions for e in found.entries]).reshape(
-            -1, search.system.atoms, 3
-        ),
-        np.array([e.energy for e in found.entries]),
-        np.array([e.gradient for e in found.entries]),
+        np.array([m.positions for m in minima]).reshape(-1, search.system.atoms, 3),
+        np.array([m.energy for m in minima]),
+        np.array([m.gradient for m in minima]),
         [{k: v for k, v in row.items() if k != "energy"} for row in rows],
     )
     box = search.system.box
-    pictures = folder / "pictures"
-    pictures.mkdir(exist_ok=True)
-    for old in pictures.glob("minimum-*.png"):
+    picture_folder = folder / "pictures"
+    picture_folder.mkdir(exist_ok=True)
+    for old in picture_folder.glob("minimum-*.png"):
         old.unlink()
-    drawn = []
-    for row, entry in zip(rows, found.entries, strict=True):
+    pictures = []
+    for row, minimum in zip(rows, minima, strict=True):
         picture = draw(
-            entry.positions,
+            minimum.positions,
             search.system.symbols,
             None if box is None else np.asarray(box),
             length=float(search.system.length),
         )
-        path = pictures / f"minimum-{row['rank']:02}.png"
+        path = picture_folder / f"minimum-{row['rank']:02}.png"
         save_png(path, picture)
-        drawn.append(path)
-    positions = [entry.positions for entry in found.entries]
-    page = report.render(search, meta, rows, positions, drawn)
+        pictures.append(path)
+    positions = [minimum.positions for minimum in minima]
+    page = render_report(search, meta, rows, positions, pictures)
     atomic_write(folder / "report.html", page)
 
 
-def _row(rank: int, entry: Entry, found: Found) -> dict[str, Any]:
+def _format_row(
+    rank: int, minimum: RefinedMinimum, lowest: RefinedMinimum
+) -> dict[str, Any]:
     return {
         "rank": rank,
-        "energy": entry.energy,
-        "above": entry.energy - found.entries[0].energy,
-        "symmetry": entry.symmetry,
-        "hits": len(entry.starts),
-        "found": entry.found,
-        "force": entry.force,
+        "energy": minimum.energy,
+        "above": minimum.energy - lowest.energy,
+        "symmetry": minimum.symmetry,
+        "hits": len(minimum.starts),
+        "found": minimum.found,
+        "force": minimum.force,
     }
 
 
-def _meta(search: Search, found: Found) -> dict[str, Any]:
+def _describe_search(search: Search, refined: RefinedMinima) -> dict[str, Any]:
     system = search.system
     return {
         "system": system.name,
@@ -153,7 +162,7 @@ def _meta(search: Search, found: Found) -> dict[str, Any]:
         "distinct": len(search.pool.minima),
         "search_evaluations": search.evaluations,
         "quench_evaluations": search.quench_evaluations,
-        "refine_evaluations": found.evaluations,
+        "refine_evaluations": refined.evaluations,
         "unconverged_quenches": search.unconverged,
         "faults": search.faults,
         "seconds": round(search.seconds, 3),

@@ -1,4 +1,4 @@
-"""The report of a search: one page that needs nothing but a browser."""
+"""The report of a search: a single self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -16,62 +16,62 @@ from plotly.offline import get_plotlyjs
 
 from hopgym._cli.arguments import format_duration
 from hopgym.rendering import COLOURS, RADII
-from hopgym.search.figures import charts
+from hopgym.search.figures import make_charts
 from hopgym.search.search import Search
 
 
-def render(
+def render_report(
     search: Search,
     meta: dict[str, Any],
     rows: list[dict[str, Any]],
     positions: Sequence[np.ndarray],
     pictures: Sequence[Path],
 ) -> str:
-    """The page.
+    """Render the page as HTML.
 
     **Arguments:**
 
-    - `search`: what was done.
-    - `meta`, `rows`: as in `minima.json`.
-    - `positions`, `pictures`: of the structures in `rows`.
+    - `search`: the search.
+    - `meta`, `rows`: contents of `minima.json`.
+    - `positions`, `pictures`: positions and picture files of the structures in `rows`.
     """
     template = importlib.resources.files("hopgym.search") / "report.html"
     page = template.read_text()
     data = {
-        "structures": _structures(search, rows, positions),
-        "charts": charts(search),
+        "structures": _describe_structures(search, rows, positions),
+        "charts": make_charts(search),
     }
     parts = {
         "title": html.escape(search.system.name),
-        "facts": _facts(meta, rows),
-        "rows": _table(rows, pictures),
-        "provenance": _provenance(meta),
+        "facts": _format_facts(meta, rows),
+        "rows": _format_table(rows, pictures),
+        "provenance": _format_provenance(meta),
         "unit": html.escape(meta["unit"]),
-        # A closing tag in the data would end the script that holds it.
+        # A closing tag in the data would end the script element that holds it.
         "data": json.dumps(data).replace("</", "<\\/"),
         "plotly": get_plotlyjs(),
     }
     return re.sub(r"@(\w+)@", lambda match: parts[match[1]], page)
 
 
-def _structures(search, rows, positions) -> dict[str, Any]:
+def _describe_structures(search, rows, positions) -> dict[str, Any]:
     system = search.system
     symbols = system.symbols
     box = None if system.box is None else np.asarray(system.box, float)
     half = float(system.length) / 2
-    places = []
+    shown = []
     for points in positions:
         if box is not None:
             points = points - np.floor(points / box) * box - box / 2
         else:
             points = points - points.mean(axis=0)
-        places.append(np.round(points, 4).tolist())
+        shown.append(np.round(points, 4).tolist())
     return {
         "labels": [
             f"{row['rank']}: {row['energy']:.6f} {search.unit}  {row['symmetry']}"
             for row in rows
         ],
-        "positions": places,
+        "positions": shown,
         "colours": [f"#{COLOURS.get(symbol, COLOURS['X'])}" for symbol in symbols],
         "radii": [RADII.get(symbol, half) for symbol in symbols],
         "symbols": symbols,
@@ -79,13 +79,13 @@ def _structures(search, rows, positions) -> dict[str, Any]:
     }
 
 
-def _facts(meta: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+def _format_facts(meta: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     unit = meta["unit"]
     facts = []
     if rows:
         facts.append((f"{rows[0]['energy']:.6f} {unit}", "lowest energy found"))
         hits = f"{rows[0]['hits']:,} of {meta['plan']['starts']:,}"
-        facts.append((hits, "starts that passed it"))
+        facts.append((hits, "starts that visited it"))
     if rows and meta["reference"] is not None:
         gap = rows[0]["energy"] - meta["reference"]
         equal = abs(gap) < meta["tolerance"]
@@ -103,7 +103,7 @@ def _facts(meta: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     )
 
 
-def _table(rows: list[dict[str, Any]], pictures: Sequence[Path]) -> str:
+def _format_table(rows: list[dict[str, Any]], pictures: Sequence[Path]) -> str:
     lines = []
     for row, picture in zip(rows, pictures, strict=True):
         image = base64.b64encode(picture.read_bytes()).decode()
@@ -121,7 +121,7 @@ def _table(rows: list[dict[str, Any]], pictures: Sequence[Path]) -> str:
     return "\n".join(lines)
 
 
-def _provenance(meta: dict[str, Any]) -> str:
+def _format_provenance(meta: dict[str, Any]) -> str:
     plan = meta["plan"]
     done = f"{meta['steps_done']:,} of {plan['steps']:,}"
     entries = {
@@ -130,17 +130,17 @@ def _provenance(meta: dict[str, Any]) -> str:
         "optimizer": plan["optimizer"],
         "walks": f"{plan['starts']:,} starts, {done} steps each, seed {plan['seed']}",
         "evaluations": f"{meta['search_evaluations']:,} of energy and gradient in the "
-        f"search (its own quenches and the starts included), "
+        "search (its own quenches and initial structures included), "
         f"{meta['quench_evaluations']:,} in quenches, every {plan['chunk']:,} steps, "
-        "of the structure where each start is and of its best since the last time, "
+        "of each start's current structure and its best since the previous time, "
         f"{meta['refine_evaluations']:,} in quenches of the lowest minima in double "
         "precision",
-        "not converged": f"{meta['unconverged_quenches']:,} quenches, left out",
+        "not converged": f"{meta['unconverged_quenches']:,} quenches, discarded",
         "reference": meta["reference_source"] or "none known",
         "software": ", ".join(f"{k} {v}" for k, v in meta["versions"].items()),
         "machine": f"{meta['platform']}, {meta['devices']}, Python {meta['python']}, "
         f"kernels: {meta['kernels'] or 'none'}",
-        "begun": meta["date"],
+        "started": meta["date"],
     }
     return "\n".join(
         f"<dt>{name}</dt><dd>{html.escape(str(text))}</dd>"

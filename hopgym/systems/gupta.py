@@ -1,28 +1,24 @@
-"""Gupta clusters by chemical formula: `Gupta-Au55`, `Gupta-Ag19Au19`.
-
-`Gupta-<formula>` with one metal or one of the pairs Ag-Au, Ag-Pt, Pd-Au, Pd-Pt, any
-number of atoms; an optional suffix chooses the parameter set (`Gupta-Au55-table4`).
-Pure gold has the gold-55 set by default, other metals that of the first pair above
-which contains them.
-"""
+"""Gupta clusters of one or two metals."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.resources
 import json
 import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from hopgym.potentials import Gupta
-from hopgym.systems.lennard_jones import typical_energy
+from hopgym.systems.family import AbstractFamily, Edges
+from hopgym.systems.lennard_jones import estimate_energy
 from hopgym.systems.start import HarmonicStart
 from hopgym.systems.system import System
 
 PAIRS = ("AgAu", "AgPt", "PdAu", "PdPt")
-NAMES = ["Gupta-Au55", "Gupta-Au55-table4"] + [
-    f"Gupta-{pair[:2]}{38 - m}{pair[2:]}{m}" for pair in PAIRS for m in range(39)
-]
-EDGE = 4.0  # angstrom, paper D.2
+START_EDGE = 4.0  # of the cube of random starts, in angstrom: paper D.2
 
 # For each element of a set: energy in eV of the lowest known cluster (38 atoms; 55 for
 # the pure gold sets) divided by that of the Lennard-Jones cluster of the same size, so
@@ -38,22 +34,22 @@ ENERGY_UNITS = {
 
 
 @functools.cache
-def parameter_sets() -> dict[str, dict]:
-    """Parameter sets by name: elements, pair parameters, source."""
+def load_parameter_sets() -> dict[str, dict[str, Any]]:
+    """Parameter sets by name: elements, parameters of pairs, source."""
     table = importlib.resources.files("hopgym") / "data" / "gupta.json"
     return json.loads(table.read_text())["sets"]
 
 
 @functools.cache
-def known_minima() -> dict[str, dict]:
-    """Lowest known energies in eV, their source and tolerance, by system."""
+def load_minima() -> dict[str, dict[str, Any]]:
+    """Lowest known energies in eV by system, with source and tolerance."""
     table = importlib.resources.files("hopgym") / "data" / "gupta_minima.json"
     return json.loads(table.read_text())
 
 
-def potential(parameter_set: str, elements: tuple[str, ...]) -> Gupta:
-    """The potential of a parameter set for some or all of its elements."""
-    pairs = parameter_sets()[parameter_set]["pairs"]
+def build_potential(parameter_set: str, elements: Sequence[str]) -> Gupta:
+    """Potential with a parameter set, for some or all of its elements."""
+    pairs = load_parameter_sets()[parameter_set]["pairs"]
 
     def table(key: str) -> list[list[float]]:
         return [
@@ -69,19 +65,23 @@ def potential(parameter_set: str, elements: tuple[str, ...]) -> Gupta:
     )
 
 
-def _parameter_set(name: str, elements: tuple[str, ...], suffix: str | None) -> str:
-    """Name of the parameter set of these elements, the named one or the first."""
+def _choose_set(name: str, elements: Sequence[str], suffix: str | None) -> str:
+    """Name of the parameter set for elements: `suffix`, or the first that fits.
+
+    **Raises:** `ValueError`, for the system `name`, if there is none.
+    """
     fitting = [
         key
-        for key, entry in parameter_sets().items()
+        for key, entry in load_parameter_sets().items()
         if set(elements) <= set(entry["elements"])
     ]
     if suffix is None and fitting:
         return fitting[0]
     if suffix in fitting:
         return suffix
+    wanted = "parameter set" if suffix is None else f"parameter set {suffix}"
     raise ValueError(
-        f"{name!r}: there is no parameter set {suffix or ''} for {'-'.join(elements)}; "
+        f"{name!r}: there is no {wanted} for {'-'.join(elements)}; "
         + (
             f"choose one of {', '.join(fitting)}"
             if fitting
@@ -90,43 +90,87 @@ def _parameter_set(name: str, elements: tuple[str, ...], suffix: str | None) -> 
     )
 
 
-def build(name: str) -> System | None:
-    """The cluster of that name, or `None` if the name is of another family.
+class GuptaClusters(AbstractFamily):
+    """Gupta clusters by chemical formula: `Gupta-Au55`, `Gupta-Ag19Au19`.
 
-    **Raises:** `ValueError` for metals without parameters or fewer than 2 atoms.
+    `Gupta-<formula>` with one metal or one of the pairs Ag-Au, Ag-Pt, Pd-Au, Pd-Pt, any
+    number of atoms; an optional suffix chooses the parameter set (`Gupta-Au55-table4`).
+    The default is the gold-55 set for pure gold, and for other metals that of the first
+    pair above which contains them.
     """
-    match = re.fullmatch(r"Gupta-((?:[A-Z][a-z]?\d+){1,2})(?:-(\w+))?", name)
-    if match is None:
-        return None
-    formula, suffix = match.groups()
-    counts = {
-        element: int(count)
-        for element, count in re.findall(r"([A-Z][a-z]?)(\d+)", formula)
-    }
-    chosen = _parameter_set(name, tuple(counts), suffix)
-    ordered = parameter_sets()[chosen]["elements"]
-    elements = tuple(element for element in ordered if element in counts)
-    atoms = sum(counts.values())
-    if atoms < 2 or len(re.findall(r"\d+", formula)) != len(counts):
-        raise ValueError(f"{name!r}: a cluster needs at least 2 atoms")
-    units = dict(zip(ordered, ENERGY_UNITS[chosen], strict=True))
-    unit = sum(units[element] * counts[element] for element in elements) / atoms
-    canonical = "Gupta-" + "".join(f"{e}{counts[e]}" for e in elements)
-    if chosen != _parameter_set(name, elements, None):
-        canonical += f"-{chosen}"
-    known = known_minima().get(canonical, {})
-    surface = potential(chosen, elements)
-    length = float(surface.d0.min())
-    return System(
-        name=canonical,
-        potential=surface,
-        species=[k for k, e in enumerate(elements) for _ in range(counts[e])],
-        start=HarmonicStart(edge=EDGE / length),
-        length=length,
-        energy_unit=unit,
-        energy_scale=-known.get("energy", unit * typical_energy(atoms)),
-        reference=known.get("energy"),
-        tolerance=known.get("tolerance", 1e-3 * unit),
-        elements=elements,
-        reference_source=known.get("source", ""),
-    )
+
+    names: ClassVar[Sequence[str]] = [
+        *("Gupta-Au55", "Gupta-Au55-table4"),
+        *(f"Gupta-{p[:2]}{38 - m}{p[2:]}{m}" for p in PAIRS for m in range(39)),
+    ]
+    potentials: ClassVar[Sequence[str]] = ("gupta",)
+    elements: ClassVar[Sequence[str]] = ("Ag", "Au", "Pd", "Pt")
+    is_periodic: ClassVar[bool] = False
+
+    def has_potential(self, potential: str) -> bool:
+        return re.fullmatch(r"gupta(-\w+)?", potential) is not None
+
+    def build(self, name: str) -> System | None:
+        match = re.fullmatch(r"Gupta-((?:[A-Z][a-z]?\d+){1,2})(?:-(\w+))?", name)
+        if match is None:
+            return None
+        formula, suffix = match.groups()
+        parts = re.findall(r"([A-Z][a-z]?)(\d+)", formula)
+        counts = {element: int(count) for element, count in parts}
+        if len(counts) != len(parts):
+            raise ValueError(f"{name!r} has the same element twice")
+        return self._cluster(name, counts, suffix)
+
+    def get_name(self, potential: str, counts: Mapping[str, int]) -> str:
+        if "X" in counts:
+            raise ValueError(
+                f"{potential!r} is for one or two metals: atoms in reduced units have "
+                "no elements"
+            )
+        if len(counts) > 2:
+            raise ValueError(
+                f"{potential!r} is for one or two metals, got {', '.join(counts)}"
+            )
+        formula = "".join(f"{element}{count}" for element, count in counts.items())
+        return f"Gupta-{formula}{potential.removeprefix('gupta')}"
+
+    def build_from_symbols(
+        self, potential: str, symbols: Sequence[str], box: Edges | None
+    ) -> System:
+        counts = Counter(symbols)
+        name = self.get_name(potential, counts)
+        suffix = potential.partition("-")[2]
+        system = self._cluster(name, counts, suffix or None)
+        species = [system.elements.index(symbol) for symbol in symbols]
+        return dataclasses.replace(system, species=species)
+
+    def _cluster(
+        self, name: str, counts: Mapping[str, int], suffix: str | None
+    ) -> System:
+        chosen = _choose_set(name, tuple(counts), suffix)
+        ordered = load_parameter_sets()[chosen]["elements"]
+        elements = tuple(element for element in ordered if element in counts)
+        atoms = sum(counts.values())
+        if atoms < 2:
+            raise ValueError(f"{name!r}: a cluster needs at least 2 atoms")
+        units = dict(zip(ordered, ENERGY_UNITS[chosen], strict=True))
+        unit = sum(units[element] * counts[element] for element in elements) / atoms
+        canonical = "Gupta-" + "".join(f"{e}{counts[e]}" for e in elements)
+        if chosen != _choose_set(name, elements, None):
+            canonical += f"-{chosen}"
+        known = load_minima().get(canonical, {})
+        surface = build_potential(chosen, elements)
+        length = float(surface.d0.min())
+        return System(
+            name=canonical,
+            potential=surface,
+            species=[k for k, e in enumerate(elements) for _ in range(counts[e])],
+            start=HarmonicStart(edge=START_EDGE / length),
+            length=length,
+            energy_unit=unit,
+            energy_scale=-known.get("energy", unit * estimate_energy(atoms)),
+            reference=known.get("energy"),
+            tolerance=known.get("tolerance", 1e-3 * unit),
+            elements=elements,
+            reference_source=known.get("source", ""),
+        )

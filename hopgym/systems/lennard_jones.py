@@ -1,61 +1,88 @@
-"""Lennard-Jones clusters: `LJ-2` to `LJ-150`, in units of epsilon and d0."""
+"""Lennard-Jones clusters."""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import functools
 import importlib.resources
 import re
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from hopgym.potentials import LennardJones
+from hopgym.systems._elements import get_single_element
+from hopgym.systems.family import AbstractFamily, Edges
 from hopgym.systems.start import HarmonicStart
 from hopgym.systems.system import System
 
 SOURCE = "Cambridge Cluster Database"
-LARGEST = 150
-NAMES = [f"LJ-{atoms}" for atoms in range(2, LARGEST + 1)]
+MAX_ATOMS = 150  # of the table of minima
 
 
 @functools.cache
-def minima() -> dict[int, float]:
+def load_minima() -> dict[int, float]:
     """Energy of the lowest known structure by number of atoms, in epsilon."""
     table = importlib.resources.files("hopgym") / "data" / "lj_minima.csv"
     lines = [line for line in table.read_text().splitlines() if line[0] != "#"]
     return {int(row["n_atoms"]): float(row["energy"]) for row in csv.DictReader(lines)}
 
 
-def typical_energy(atoms: int) -> float:
-    """Lowest energy of a cluster of that size, extrapolated above the table.
+def estimate_energy(atoms: int) -> float:
+    """Lowest energy of a cluster in epsilon, extrapolated above the table.
 
-    Above `LARGEST` from the largest entry by its energy per atom, which changes
-    slowly there; it serves as a scale only.
+    Above `MAX_ATOMS` the energy per atom, which varies slowly there, is that of the
+    largest entry: accurate enough for an energy scale.
     """
-    table = minima()
-    nearest = min(atoms, LARGEST)
-    return table[nearest] * atoms / nearest
+    minima = load_minima()
+    nearest = min(atoms, MAX_ATOMS)
+    return minima[nearest] * atoms / nearest
 
 
-def build(name: str) -> System | None:
-    """The cluster of that name, or `None` if the name is of another family.
+class LennardJonesClusters(AbstractFamily):
+    """Lennard-Jones clusters: `LJ-2` to `LJ-150`, in units of epsilon and d0."""
 
-    **Raises:** `ValueError` if there are fewer than 2 or more than 150 atoms.
-    """
-    match = re.fullmatch(r"LJ-(\d+)", name)
-    if match is None:
-        return None
-    atoms = int(match[1])
-    if not 2 <= atoms <= LARGEST:
-        raise ValueError(
-            f"{name!r}: minima are known for LJ-2 to LJ-{LARGEST}; for other sizes "
-            "make a hopgym.System of your own"
+    names: ClassVar[Sequence[str]] = [
+        f"LJ-{atoms}" for atoms in range(2, MAX_ATOMS + 1)
+    ]
+    potentials: ClassVar[Sequence[str]] = ("lj",)
+    elements: ClassVar[Sequence[str]] = ("X", "Ne", "Ar", "Kr", "Xe")
+    is_periodic: ClassVar[bool] = False
+
+    def has_potential(self, potential: str) -> bool:
+        return potential == "lj"
+
+    def build(self, name: str) -> System | None:
+        match = re.fullmatch(r"LJ-(\d+)", name)
+        if match is None:
+            return None
+        atoms = int(match[1])
+        if not 2 <= atoms <= MAX_ATOMS:
+            raise ValueError(
+                f"{name!r}: minima are known for LJ-2 to LJ-{MAX_ATOMS}; for other "
+                "sizes make a hopgym.System of your own"
+            )
+        return self._cluster(name, atoms)
+
+    def get_name(self, potential: str, counts: Mapping[str, int]) -> str:
+        get_single_element(potential, counts)
+        return f"LJ-{sum(counts.values())}"
+
+    def build_from_symbols(
+        self, potential: str, symbols: Sequence[str], box: Edges | None
+    ) -> System:
+        element = get_single_element(potential, symbols)
+        cluster = self._cluster(f"LJ-{len(symbols)}", len(symbols))
+        return dataclasses.replace(cluster, elements=(element,))
+
+    def _cluster(self, name: str, atoms: int) -> System:
+        energy = load_minima().get(atoms)
+        return System(
+            name=name,
+            potential=LennardJones(),
+            species=[0] * atoms,
+            start=HarmonicStart(edge=3.0),
+            energy_scale=-(estimate_energy(atoms) if energy is None else energy),
+            reference=energy,
+            reference_source="" if energy is None else SOURCE,
         )
-    energy = minima()[atoms]
-    return System(
-        name=name,
-        potential=LennardJones(),
-        species=[0] * atoms,
-        start=HarmonicStart(edge=3.0),
-        energy_scale=-energy,
-        reference=energy,
-        reference_source=SOURCE,
-    )

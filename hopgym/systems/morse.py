@@ -1,17 +1,21 @@
-"""Morse clusters `Morse14-38`: range parameter 3, 6, 10 or 14, and number of atoms."""
+"""Morse clusters."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from hopgym.potentials import Morse
-from hopgym.systems.lennard_jones import typical_energy
+from hopgym.systems._elements import get_single_element
+from hopgym.systems.family import AbstractFamily, Edges
+from hopgym.systems.lennard_jones import estimate_energy
 from hopgym.systems.start import HarmonicStart
 from hopgym.systems.system import System
 
 RANGES = (3, 6, 10, 14)
 SIZES = range(2, 81)
-NAMES = [f"Morse{rho}-{atoms}" for rho in RANGES for atoms in SIZES]
 
 # Energies in epsilon: J. P. K. Doye, The Structure of Clusters, PhD thesis, University
 # of Cambridge (1996), table 2.2, by number of atoms, for the ranges above.
@@ -26,30 +30,60 @@ MINIMA = {
 }
 
 
-def build(name: str) -> System | None:
-    """The cluster of that name, or `None` if the name is of another family.
+class MorseClusters(AbstractFamily):
+    """Morse clusters `Morse14-38`: range parameter 3, 6, 10 or 14, number of atoms."""
 
-    **Raises:** `ValueError` for another range or number of atoms.
-    """
-    match = re.fullmatch(r"Morse(\d+)-(\d+)", name)
-    if match is None:
-        return None
-    rho, atoms = int(match[1]), int(match[2])
-    if rho not in RANGES or atoms not in SIZES:
-        raise ValueError(
-            f"{name!r}: the range parameter is one of {RANGES} and the number of atoms "
-            f"lies in {SIZES[0]}..{SIZES[-1]}; for others make a hopgym.System of your "
-            "own"
+    names: ClassVar[Sequence[str]] = [
+        f"Morse{rho}-{atoms}" for rho in RANGES for atoms in SIZES
+    ]
+    potentials: ClassVar[Sequence[str]] = tuple(f"morse{rho}" for rho in RANGES)
+    elements: ClassVar[Sequence[str]] = ()
+    is_periodic: ClassVar[bool] = False
+
+    def has_potential(self, potential: str) -> bool:
+        return re.fullmatch(r"morse\d+", potential) is not None
+
+    def build(self, name: str) -> System | None:
+        match = re.fullmatch(r"Morse(\d+)-(\d+)", name)
+        if match is None:
+            return None
+        rho, atoms = int(match[1]), int(match[2])
+        if rho not in RANGES or atoms not in SIZES:
+            raise ValueError(
+                f"{name!r}: the range parameter is one of {RANGES} and the number of "
+                f"atoms lies in {SIZES[0]}..{SIZES[-1]}; for others make a "
+                "hopgym.System of your own"
+            )
+        return self._cluster(name, rho, atoms)
+
+    def get_name(self, potential: str, counts: Mapping[str, int]) -> str:
+        get_single_element(potential, counts)
+        return f"{potential.capitalize()}-{sum(counts.values())}"
+
+    def build_from_symbols(
+        self, potential: str, symbols: Sequence[str], box: Edges | None
+    ) -> System:
+        element = get_single_element(potential, symbols)
+        rho = int(potential.removeprefix("morse"))
+        if rho not in RANGES:
+            raise ValueError(
+                f"{potential!r}: the range parameter is one of {RANGES}; for others "
+                "make a hopgym.System of your own"
+            )
+        name = f"{potential.capitalize()}-{len(symbols)}"
+        cluster = self._cluster(name, rho, len(symbols))
+        return dataclasses.replace(cluster, elements=(element,))
+
+    def _cluster(self, name: str, rho: int, atoms: int) -> System:
+        reference = None
+        if atoms in MINIMA:
+            reference = MINIMA[atoms][RANGES.index(rho)]
+        return System(
+            name=name,
+            potential=Morse(rho),
+            species=[0] * atoms,
+            start=HarmonicStart(edge=3.0),
+            energy_scale=-(reference or estimate_energy(atoms)),
+            reference=reference,
+            reference_source=SOURCE if reference is not None else "",
         )
-    reference = None
-    if atoms in MINIMA:
-        reference = MINIMA[atoms][RANGES.index(rho)]
-    return System(
-        name=name,
-        potential=Morse(rho),
-        species=[0] * atoms,
-        start=HarmonicStart(edge=3.0),
-        energy_scale=-(reference or typical_energy(atoms)),
-        reference=reference,
-        reference_source=SOURCE if reference is not None else "",
-    )

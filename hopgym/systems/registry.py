@@ -1,26 +1,41 @@
-"""Systems by name.
+"""Systems and potentials by name.
 
-A family knows the names of its systems and how to build one. Adding a family is one
-file with a function `build(name) -> System | None` and a list of the names to
-register with Gymnasium, and one line in `FAMILIES`.
+Adding a family is one file with a subclass of `AbstractFamily`, and one line in
+`FAMILIES`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from hopgym._suggest import unknown_name
-from hopgym.systems import gupta, lennard_jones, morse, silicon
+from hopgym.systems.family import AbstractFamily
+from hopgym.systems.gupta import GuptaClusters
+from hopgym.systems.lennard_jones import LennardJonesClusters
+from hopgym.systems.morse import MorseClusters
+from hopgym.systems.silicon import SiliconCrystals
 from hopgym.systems.system import System
 
-FAMILIES = (lennard_jones, gupta, silicon, morse)
+FAMILIES: tuple[AbstractFamily, ...] = (
+    LennardJonesClusters(),
+    GuptaClusters(),
+    SiliconCrystals(),
+    MorseClusters(),
+)
 
-_own: dict[str, Callable[[], System]] = {}
+FALLBACK_POTENTIAL = "gupta"  # for elements and alloys that no family lists
+
+_registered: dict[str, Callable[[], System]] = {}
 
 
 def system_names() -> list[str]:
-    """Names of all registered systems; families accept more than these."""
-    return [name for family in FAMILIES for name in family.NAMES] + list(_own)
+    """Names of all registered systems; `get_system` accepts more than these."""
+    return [name for family in FAMILIES for name in family.names] + list(_registered)
+
+
+def potential_names() -> list[str]:
+    """Names of potentials on command lines and in `from_ase`."""
+    return [name for family in FAMILIES for name in family.potentials]
 
 
 def register_system(name: str, build: Callable[[], System]) -> None:
@@ -28,21 +43,41 @@ def register_system(name: str, build: Callable[[], System]) -> None:
 
     **Raises:** `ValueError` if the name is taken.
     """
-    if name in _own or any(family.build(name) is not None for family in FAMILIES):
+    taken = any(family.build(name) is not None for family in FAMILIES)
+    if taken or name in _registered:
         raise ValueError(f"there is a system {name!r} already; choose another name")
-    _own[name] = build
+    _registered[name] = build
 
 
 def get_system(name: str) -> System:
-    """The system of that name, such as `"LJ-75"` or `"Gupta-Ag19Au19"`.
+    """Build the system of that name, such as `"LJ-75"` or `"Gupta-Ag19Au19"`.
 
-    **Raises:** `KeyError` for an unknown name, with the nearest known ones;
-    `ValueError` for a name that is understood but makes no sense (`"LJ-1"`).
+    **Raises:** `KeyError` for an unknown name, with the most similar known ones;
+    `ValueError` for a size or composition that is not available (`"LJ-1"`).
     """
-    if name in _own:
-        return _own[name]()
+    if name in _registered:
+        return _registered[name]()
     for family in FAMILIES:
         system = family.build(name)
         if system is not None:
             return system
     raise KeyError(unknown_name("system", name, system_names()))
+
+
+def find_family(potential: str) -> AbstractFamily:
+    """The family of a potential such as `"lj"`, `"morse6"` or `"gupta-table4"`.
+
+    **Raises:** `ValueError` for an unknown name, with the most similar known ones.
+    """
+    for family in FAMILIES:
+        if family.has_potential(potential):
+            return family
+    raise ValueError(unknown_name("potential", potential, potential_names()))
+
+
+def default_potential(elements: Collection[str]) -> str:
+    """Name of the potential that is used for elements unless another is asked for."""
+    for family in FAMILIES:
+        if len(elements) == 1 and set(elements) <= set(family.elements):
+            return family.potentials[0]
+    return FALLBACK_POTENTIAL

@@ -1,4 +1,4 @@
-"""Random starts."""
+"""Random initial positions."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hopgym.potentials.soft_sphere import SoftSphere
+from hopgym._converters import real
+from hopgym.potentials import SoftSphere
 
 
 class AbstractStart(eqx.Module):
-    """Draws the positions a search begins with."""
+    """A distribution of the initial positions of searches."""
 
     @abc.abstractmethod
     def sample(
@@ -23,39 +24,35 @@ class AbstractStart(eqx.Module):
         length: Float[Array, ""],
         box: Float[Array, "3"] | None,
     ) -> Float[Array, "atoms 3"]:
-        """Positions of `atoms` atoms; `length` is the system's unit of length."""
+        """Draw initial positions.
+
+        **Arguments:**
+
+        - `key`: of the random numbers.
+        - `atoms`: number of atoms.
+        - `length`: the system's unit of length.
+        - `box`: edges of the periodic box, or `None` in free space.
+        """
 
 
 class HarmonicStart(AbstractStart):
-    """Harmonic initialisation: uniform in a cube, then soft spheres are relaxed.
+    """Harmonic initialisation: uniform in a cube, then relaxed as soft spheres.
 
     Learn2Hop, appendix D.2. The printed rate of 1e-3 leaves large clusters
     overlapping; 1e-2 reaches the stated energy of about zero.
 
     **Arguments:**
 
-    - `edge`: edge of the cube in units of the system's length; in a periodic
-      system the box itself is filled.
-    - `diameter`: of the soft spheres, in the same unit.
-    - `rate`, `steps`: gradient descent on the soft spheres, in reduced units.
+    - `edge`: edge of the cube in units of the system's length; positions in a periodic
+      system are uniform in its box instead.
+    - `diameter`: diameter of the soft spheres, in the same unit.
+    - `rate`, `steps`: step size and number of gradient-descent steps, in reduced units.
     """
 
-    edge: Float[Array, ""]
-    diameter: Float[Array, ""]
-    rate: Float[Array, ""]
-    steps: int = eqx.field(static=True)
-
-    def __init__(
-        self,
-        edge: float = 3.0,
-        diameter: float = 1.0,
-        rate: float = 1e-2,
-        steps: int = 1000,
-    ):
-        self.edge = jnp.asarray(edge, float)
-        self.diameter = jnp.asarray(diameter, float)
-        self.rate = jnp.asarray(rate, float)
-        self.steps = steps
+    edge: Float[Array, ""] = eqx.field(converter=real, default=3.0)
+    diameter: Float[Array, ""] = eqx.field(converter=real, default=1.0)
+    rate: Float[Array, ""] = eqx.field(converter=real, default=1e-2)
+    steps: int = eqx.field(static=True, default=1000)
 
     def sample(
         self,

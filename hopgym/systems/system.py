@@ -1,4 +1,4 @@
-"""A system: a potential, its atoms, their box, and what is known about it."""
+"""Systems: a potential, atoms, box, random starts, units and reference energy."""
 
 from __future__ import annotations
 
@@ -11,60 +11,53 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from hopgym._converters import integer, real
 from hopgym.potentials import AbstractPotential
 from hopgym.systems.start import AbstractStart
 
 
-def _real(value) -> Array:
-    return jnp.asarray(value, float)
-
-
-def _integers(values) -> Array:
-    return jnp.asarray(values, jnp.int32)
-
-
 class System(eqx.Module):
-    """What an environment is made of. All of it is data: nothing here searches.
+    """A potential-energy surface of given atoms, with units and known minimum.
 
-    A pytree: everything but the names is an array, so that compositions of the same
-    size can be batched (see [`hopgym.stack`][]).
+    A pytree whose fields are arrays, except for names and sources, so that compositions
+    of the same size can be batched (see [`hopgym.stack`][]).
 
     **Attributes:**
 
     - `potential`: the energy surface.
     - `species`: `Int[Array, "atoms"]`, index into `elements`.
     - `box`: `Float[Array, "3"]`, edges of the periodic box, or `None`.
-    - `start`: draws random starts.
+    - `start`: distribution of initial positions.
     - `length`: unit of length, a nearest-neighbour distance.
-    - `energy_unit`: unit of energy in which the energy per atom is like that of a
-      Lennard-Jones cluster of the same size.
-    - `energy_scale`: |lowest energy| as far as known; losses are divided by it.
+    - `energy_unit`: unit of energy in which the energy per atom is similar to that of
+      a Lennard-Jones cluster of the same size.
+    - `energy_scale`: |lowest energy|, or an estimate of it; losses are divided by it.
     - `reference`: lowest known energy; `None` is stored as `nan`.
     - `tolerance`: a quenched structure less than this above `reference` is a hit.
     - `name`, `elements`: readable name; chemical symbols of the species (`"X"` in
       reduced units).
-    - `reference_source`: where `reference` comes from.
+    - `reference_source`: source of `reference`.
 
     **Raises:** `ValueError` for fewer than two atoms, a species without an element,
-    units, scale or box that are not positive and finite, or a box that does not fit
-    the potential.
+    units, scale or box that are not positive and finite, or a box for which the
+    potential is not defined.
     """
 
     name: str = eqx.field(static=True)
     potential: AbstractPotential
-    species: Int[Array, "*stack atoms"] = eqx.field(converter=_integers)
+    species: Int[Array, "*stack atoms"] = eqx.field(converter=integer)
     start: AbstractStart
-    energy_scale: Float[Array, "*stack"] = eqx.field(converter=_real)
+    energy_scale: Float[Array, "*stack"] = eqx.field(converter=real)
     box: Float[Array, "*stack 3"] | None = eqx.field(
-        converter=lambda box: None if box is None else _real(box), default=None
+        converter=lambda box: None if box is None else real(box), default=None
     )
-    length: Float[Array, "*stack"] = eqx.field(converter=_real, default=1.0)
-    energy_unit: Float[Array, "*stack"] = eqx.field(converter=_real, default=1.0)
+    length: Float[Array, "*stack"] = eqx.field(converter=real, default=1.0)
+    energy_unit: Float[Array, "*stack"] = eqx.field(converter=real, default=1.0)
     reference: Float[Array, "*stack"] = eqx.field(
-        converter=lambda energy: _real(math.nan if energy is None else energy),
+        converter=lambda energy: real(math.nan if energy is None else energy),
         default=None,
     )
-    tolerance: Float[Array, "*stack"] = eqx.field(converter=_real, default=1e-3)
+    tolerance: Float[Array, "*stack"] = eqx.field(converter=real, default=1e-3)
     elements: tuple[str, ...] = eqx.field(static=True, default=("X",))
     reference_source: str = eqx.field(static=True, default="")
 
@@ -100,7 +93,7 @@ class System(eqx.Module):
 
     @property
     def symbols(self) -> list[str]:
-        """Chemical symbol of each atom (of a system that is not stacked)."""
+        """Chemical symbol of each atom; not defined for stacked systems."""
         return [self.elements[kind] for kind in self.species.tolist()]
 
     @property
@@ -109,7 +102,7 @@ class System(eqx.Module):
         return not bool(jnp.isnan(self.reference))
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "atoms 3"]:
-        """A random start (by default harmonic initialisation, paper D.2)."""
+        """Draw initial positions (by default harmonic initialisation, paper D.2)."""
         return self.start.sample(key, self.atoms, self.length, self.box)
 
     def energy_and_gradient(
@@ -119,15 +112,15 @@ class System(eqx.Module):
         return self.potential.energy_and_gradient(positions, self.species, self.box)
 
     def is_hit(self, energy: Float[Array, "..."]) -> Array:
-        """Whether quenched energies are the reference minimum (or below it)."""
+        """Whether energies of quenched structures reach the reference minimum."""
         return energy < self.reference + self.tolerance
 
 
 def stack(systems: Sequence[System]) -> System:
-    """Systems of one size as one system with a leading axis, for `jax.vmap`.
+    """Stack systems of the same size along a new leading axis, for `jax.vmap`.
 
-    **Raises:** `ValueError` if there is none, or if they differ in number of atoms,
-    kind of potential or kind of box.
+    **Raises:** `ValueError` for an empty sequence, or if the systems differ in number
+    of atoms, kind of potential or kind of box.
     """
     if not systems:
         raise ValueError("stack needs at least one system")
