@@ -15,13 +15,14 @@ import importlib.metadata
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import ArrayLike
 
 LIBRARY = "libhopgym.so"
 _SOURCES = Path(__file__).parents[1] / "native"
@@ -31,6 +32,8 @@ TARGETS = (
     *("radial_functions", "learned_step", "lbfgs"),
 )
 _SUFFIX = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
+
+Attribute = bool | int | float | str | Sequence[float | int] | np.ndarray
 
 _chosen = os.environ.get("HOPGYM_BACKEND", "auto")
 
@@ -132,37 +135,58 @@ def either(
 
 def call(
     target: str,
-    results: Any,
-    *operands: Any,
-    in_place: dict[int, int] | None = None,
-    **constants: Any,
-) -> Any:
-    """The results of a kernel.
+    results: Mapping[str, jax.ShapeDtypeStruct],
+    operands: Mapping[str, ArrayLike],
+    attributes: Mapping[str, Attribute] | None = None,
+    in_place: Sequence[str] = (),
+) -> dict[str, jax.Array]:
+    """Results of a kernel, which finds everything by name.
 
     **Arguments:**
 
-    - `target`: which one.
-    - `results`: their shapes and dtypes.
-    - `operands`: arrays; all floating-point ones get the dtype of the first result.
-    - `in_place`: numbers of operands that the kernel turns into results, and of these.
-    - `constants`: what is the same in all calls.
+    - `target`: name of the kernel.
+    - `results`: shape and dtype of each result.
+    - `operands`: arrays. Floating-point ones get the dtype of the first result,
+      integers become int32.
+    - `attributes`: what is the same in all calls of a compiled program.
+    - `in_place`: names of operands that the kernel changes into the results of the same
+      names.
+
+    **Raises:** `jax.errors.JaxRuntimeError` when it is run, for anything that the
+    kernel does not know, misses, or cannot use.
     """
-    dtype = jax.tree.leaves(results)[0].dtype
+    dtype = next(iter(results.values())).dtype
+    names, result_names = list(operands), list(results)
     function = jax.ffi.ffi_call(
         f"hopgym_{target}_{_SUFFIX[np.dtype(dtype)]}",
-        results,
+        list(results.values()),
         vmap_method="broadcast_all" if in_place else "expand_dims",
-        input_output_aliases=in_place,
+        input_output_aliases={
+            names.index(name): result_names.index(name) for name in in_place
+        },
     )
-    taken = [_of_kernels(jnp.asarray(x), dtype) for x in operands]
-    return function(*taken, **constants)
+    converted = [_convert_operand(jnp.asarray(x), dtype) for x in operands.values()]
+    known = {name: _convert_attribute(x) for name, x in (attributes or {}).items()}
+    found = function(
+        *converted, operands=",".join(names), results=",".join(result_names), **known
+    )
+    return dict(zip(results, found, strict=True))
 
 
-def _of_kernels(x: jax.Array, real: np.dtype) -> jax.Array:
-    """In the precision of the results, or as the whole numbers that kernels take."""
+def _convert_operand(x: jax.Array, real: np.dtype) -> jax.Array:
+    """An array in the precision of the results, or as the integers of the kernels."""
     if jnp.issubdtype(x.dtype, jnp.floating):
         return x.astype(real)
     return x.astype(jnp.int32) if jnp.issubdtype(x.dtype, jnp.integer) else x
+
+
+def _convert_attribute(value: Attribute) -> Any:
+    """A value with the type that the kernels read."""
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        return np.int64(value)
+    return np.asarray(value, np.float64) if np.ndim(value) else np.float64(value)
 
 
 def _check(name: str) -> None:

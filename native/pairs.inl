@@ -10,12 +10,14 @@ using hopgym::Pairs;
 // What pairs add: to energies, and to the gradient by its weight of the difference vector,
 // in units of `kWeight`. A few pairs at once, since each waits long for its own results.
 //
-// hopgym/potentials/lennard_jones.py. Parameters: epsilon, d0, core.
+// hopgym/potentials/lennard_jones.py.
 template <class T>
 struct LennardJones {
   static constexpr T kWeight = 12;
 
-  explicit LennardJones(const Vec<T>* parameters) : core2(parameters[2] * parameters[2]) {
+  LennardJones(const Pairs<T>& call, int64_t begin, int64_t count) {
+    const Vec<T> core = parameter(call.core, begin, count);
+    core2 = core * core;
     edge = T(1) / core2;
     slope = T(6) * edge * edge * (edge * edge * edge - T(1));
   }
@@ -42,12 +44,13 @@ struct LennardJones {
   Vec<T> core2, edge, slope;
 };
 
-// hopgym/potentials/morse.py. Parameters: epsilon, d0, core, rho.
+// hopgym/potentials/morse.py.
 template <class T>
 struct Morse {
   static constexpr T kWeight = -2;
 
-  explicit Morse(const Vec<T>* parameters) : soft(parameters[2]), rho(parameters[3]) {}
+  Morse(const Pairs<T>& call, int64_t begin, int64_t count)
+      : soft(parameter(call.core, begin, count)), rho(parameter(call.rho, begin, count)) {}
 
   template <int many>
   HOPGYM_INLINE void operator()(const Vec<T> (&squared)[many], Vec<T> (&energy)[many],
@@ -68,20 +71,13 @@ struct Morse {
 // A potential with the parameters of a block, and its units.
 template <class T, template <class> class Pair>
 struct PairsOf {
-  PairsOf(const Pairs<T>& call, int64_t begin, int64_t count) : pair(read(call, begin, count)) {
-    energy_unit = parameters[0];
-    inverse_length = T(1) / parameters[1];
-    gradient_unit = Pair<T>::kWeight * (parameters[0] / parameters[1]);
+  PairsOf(const Pairs<T>& call, int64_t begin, int64_t count) : pair(call, begin, count) {
+    const Vec<T> d0 = parameter(call.d0, begin, count);
+    energy_unit = parameter(call.epsilon, begin, count);
+    inverse_length = T(1) / d0;
+    gradient_unit = Pair<T>::kWeight * (energy_unit / d0);
   }
 
-  const Vec<T>* read(const Pairs<T>& call, int64_t begin, int64_t count) {
-    for (int k = 0; k < hopgym::kMostParameters; ++k)
-      parameters[k] =
-          k < call.count ? parameter(call.parameters[k], begin, count) : all<T>(T(1));
-    return parameters;
-  }
-
-  Vec<T> parameters[hopgym::kMostParameters];
   Pair<T> pair;
   Vec<T> energy_unit, inverse_length, gradient_unit;
 };

@@ -11,17 +11,17 @@ using hopgym::RadialFunctions;
 
 constexpr int kWidest = 64 / sizeof(float);  // rows of scratch are a multiple of this
 
-inline int64_t filled(int64_t n) { return (n + kWidest - 1) / kWidest * kWidest; }
+inline int64_t pad_row(int64_t n) { return (n + kWidest - 1) / kWidest * kWidest; }
 
 // The surroundings of the atoms of a replica.
 template <class T>
 class Radial {
  public:
   // Numbers of `scratch`, which holds what it knows of the atoms.
-  static int64_t room(int64_t atoms) { return 4 * filled(atoms); }
+  static int64_t count_scratch(int64_t atoms) { return 4 * pad_row(atoms); }
 
   Radial(const RadialConstants& constants, int64_t atoms, T* scratch)
-      : c_(constants), atoms_(atoms), stride_(filled(atoms)), place_(scratch) {}
+      : c_(constants), atoms_(atoms), stride_(pad_row(atoms)), place_(scratch) {}
 
   // Where atoms from `at` on are, in units of the length.
   void place(int64_t at, const Space<T>& x) {
@@ -55,7 +55,7 @@ class Radial {
         for (int e = 0; e < c_.etas; ++e) {
           Vec<T> sum{};
           HOPGYM_UNROLL
-          for (int k = 0; k <= kDegree<T>; ++k) sum += T(c_.table[k * c_.etas + e]) * moment[k];
+          for (int k = 0; k <= kDegree<T>; ++k) sum += T(c_.gaussians[k * c_.etas + e]) * moment[k];
           use(kind * c_.etas + e, at, sum);
         }
       }
@@ -85,7 +85,7 @@ class Radial {
   HOPGYM_INLINE void sums_over(int64_t at, int64_t begin, int64_t end, bool unlike,
                                Vec<T> (&moment)[kDegree<T> + 1]) const {
     constexpr int degree = kDegree<T>, cutoff_degree = kCutoffDegree<T>;
-    const T factor = T(2 / (c_.radius * c_.radius));
+    const T factor = T(2 / (c_.cutoff_radius * c_.cutoff_radius));
     const Vec<T> x = load<T>(place_ + at), y = load<T>(place_ + stride_ + at),
                  z = load<T>(place_ + 2 * stride_ + at), own = load<T>(kind() + at);
     const Int<T> number = lane_numbers<T>() + lane<T>(at);
@@ -146,7 +146,7 @@ namespace HOPGYM_ISA {
 
 template <class T>
 int64_t radial_functions_scratch(const RadialFunctions<T>& call) {
-  return Radial<T>::room(call.atoms);
+  return Radial<T>::count_scratch(call.atoms);
 }
 
 template <class T>

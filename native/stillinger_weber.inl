@@ -69,14 +69,14 @@ struct Silicon {
   // `room` is for 3 vectors for every image that is met.
   Silicon(const StillingerWeber<T>& call, int64_t begin, int64_t count, T* room)
       : shifts(room),
-        a(own(call, 0, begin, count)),
-        big_a(own(call, 1, begin, count)),
-        big_b(own(call, 2, begin, count)),
-        epsilon(own(call, 3, begin, count)),
-        sigma(own(call, 4, begin, count)),
-        strength(own(call, 5, begin, count)),
-        gamma(own(call, 6, begin, count)),
-        core(own(call, 7, begin, count)),
+        a(parameter(call.a, begin, count)),
+        big_a(parameter(call.big_a, begin, count)),
+        big_b(parameter(call.big_b, begin, count)),
+        epsilon(parameter(call.epsilon, begin, count)),
+        sigma(parameter(call.sigma, begin, count)),
+        strength(parameter(call.strength, begin, count)),
+        gamma(parameter(call.gamma, begin, count)),
+        core(parameter(call.core, begin, count)),
         cut(T(call.cut) * a),
         cut2(cut * cut),
         core2(core * core),
@@ -91,10 +91,6 @@ struct Silicon {
       for (int64_t y = -most; y <= most; ++y)
         for (int64_t z = -most; z <= most; ++z, room += 3 * lanes<T>)
           store_space(room, Space<T>{T(x) * edge[0], T(y) * edge[1], T(z) * edge[2]});
-  }
-
-  static Vec<T> own(const StillingerWeber<T>& call, int k, int64_t begin, int64_t count) {
-    return parameter(call.parameters[k], begin, count);
   }
 
   // Where an image is, counted through along each axis, from the nearest one.

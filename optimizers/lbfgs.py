@@ -181,14 +181,27 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
 
 def _by_kernel(gradient, positions, last, known, first, keep):
     """By the kernel in C++ (native/lbfgs.inl)."""
-    like = (gradient, *(known[name] for name in HISTORY))
-    results = [jax.ShapeDtypeStruct(x.shape, positions.dtype) for x in like]
-    history = [known[name] for name in HISTORY]
-    keep = keep.astype(jnp.int32)
-    operands = (gradient, positions, *last, *history, first, keep)
-    in_place = {4 + k: 1 + k for k in range(len(history))}
-    step, *history = native.call("lbfgs", results, *operands, in_place=in_place)
-    return step, dict(zip(HISTORY, history, strict=True))
+    last_gradient, last_positions = last
+    like = {"step": gradient, **known}
+    found = native.call(
+        "lbfgs",
+        {
+            name: jax.ShapeDtypeStruct(x.shape, positions.dtype)
+            for name, x in like.items()
+        },
+        operands={
+            "gradient": gradient,
+            "positions": positions,
+            "last_gradient": last_gradient,
+            "last_positions": last_positions,
+            **known,
+            "first": first,
+            "keep": keep.astype(jnp.int32),
+        },
+        attributes={"memory": known["inverse"].shape[0]},
+        in_place=HISTORY,
+    )
+    return found["step"], {name: found[name] for name in HISTORY}
 
 
 def _by_formulas(gradient, positions, last, known, first, keep):

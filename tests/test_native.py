@@ -2,39 +2,10 @@
 
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
 from kernel_cases import needs_kernels
 
 from hopgym import native
-
-
-@needs_kernels
-def test_operands_that_do_not_fit(backend):
-    backend("native")
-    energy = jax.ShapeDtypeStruct((), jnp.float32)
-    gradient = jax.ShapeDtypeStruct((4, 3), jnp.float32)
-    one = jnp.ones(())
-
-    def call(positions, *parameters):
-        return native.call(
-            "lennard_jones",
-            (energy, gradient),
-            positions,
-            *parameters,
-            position_limit=np.float64(1e15),
-        )
-
-    for arguments, message in (
-        ((jnp.zeros((5, 3)), one, one, one), "operand positions has another shape"),
-        ((jnp.zeros((4, 3), int), one, one, one), "positions has another dtype"),
-        ((jnp.zeros((4, 3)), one, one), "parameter of the potential is missing"),
-        ((jnp.zeros((4, 3)), one, one, jnp.ones(2)), "parameter of the potential has"),
-    ):
-        with pytest.raises(jax.errors.JaxRuntimeError, match=message):
-            jax.block_until_ready(call(*arguments))
 
 
 def test_the_switch(backend, monkeypatch):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import numpy as np
 from jaxtyping import Array, Float
 
 from hopgym import native
@@ -26,22 +25,21 @@ class Kernel(NamedTuple):
     **Arguments:**
 
     - `target`: its name.
-    - `operands`: the arrays that it takes after the positions, in its order.
-    - `constants`: the numbers that it takes, by name: whole ones as `int`.
+    - `operands`: the arrays that it takes beside the positions, by name.
+    - `attributes`: the numbers that it takes beside the position limit, by name.
     """
 
     target: str
-    operands: tuple[Array, ...]
-    constants: dict[str, float | int]
+    operands: dict[str, Array]
+    attributes: dict[str, float | int]
 
-    def __call__(self, results: Any, positions: Positions) -> Any:
-        """Its results, whose shapes and dtypes say what it computes."""
-        constants: dict[str, Any] = {
-            name: np.int64(value) if isinstance(value, int) else np.float64(value)
-            for name, value in self.constants.items()
-        }
-        constants["position_limit"] = np.float64(POSITION_LIMIT)
-        return native.call(self.target, results, positions, *self.operands, **constants)
+    def __call__(
+        self, results: dict[str, jax.ShapeDtypeStruct], positions: Positions
+    ) -> dict[str, Array]:
+        """The results asked for: energy and gradient, or energies of atoms."""
+        operands = {"positions": positions, **self.operands}
+        attributes = {"position_limit": POSITION_LIMIT, **self.attributes}
+        return native.call(self.target, results, operands, attributes)
 
 
 class PotentialWithKernel(AbstractPotential):
@@ -73,16 +71,16 @@ class PotentialWithKernel(AbstractPotential):
         dtype = positions.dtype
         energy = jax.ShapeDtypeStruct((), dtype)
         gradient = jax.ShapeDtypeStruct(positions.shape, dtype)
-        of_energy, of_gradient = self._kernel(species, box)(
-            (energy, gradient), positions
-        )
-        return of_energy, of_gradient
+        results = {"energy": energy, "gradient": gradient}
+        found = self._kernel(species, box)(results, positions)
+        return found["energy"], found["gradient"]
 
     def _atoms_by_kernel(
         self, positions: Positions, species: Species, box: Box | None
     ) -> Float[Array, " atoms"]:
         energies = jax.ShapeDtypeStruct(positions.shape[:1], positions.dtype)
-        return self._kernel(species, box)(energies, positions)
+        found = self._kernel(species, box)({"atom_energies": energies}, positions)
+        return found["atom_energies"]
 
     def energy_and_gradient(
         self, positions: Positions, species: Species, box: Box | None

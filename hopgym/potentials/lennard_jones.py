@@ -65,7 +65,8 @@ class LennardJones(PotentialWithKernel):
         return energies, 12 * (r6 - r6 * r6) * r2
 
     def _kernel(self, species: Species, box: Box | None) -> Kernel:
-        return Kernel("lennard_jones", (self.epsilon, self.d0, self.core), {})
+        operands = {"epsilon": self.epsilon, "d0": self.d0, "core": self.core}
+        return Kernel("lennard_jones", operands, {})
 
     def _by_formulas(
         self, positions: Positions, species: Species, box: Box | None

@@ -80,22 +80,30 @@ def _by_kernel(
     positions: Float[Array, "atoms 3"], context: Context, *, unlike: bool
 ) -> Float[Array, "atoms functions"]:
     dtype = positions.dtype
-    cutoff, table = polynomials(dtype)
     kinds = 2 if unlike else 1
     shape = positions.shape[0], kinds * len(ETAS)
     box = jnp.zeros(3) if context.box is None else context.box / context.length
-    return native.call(
+    found = native.call(
         "radial_functions",
-        jax.ShapeDtypeStruct(shape, dtype),
-        positions,
-        context.species,
-        box,
-        kinds=np.int64(kinds),
-        periodic=np.int64(context.box is not None),
-        cutoff=cutoff,
-        table=table.ravel(),
-        radius=np.float64(CUTOFF),
+        {"functions": jax.ShapeDtypeStruct(shape, dtype)},
+        {"positions": positions, "species": context.species, "box": box},
+        kernel_constants(dtype, kinds, context),
     )
+    return found["functions"]
+
+
+def kernel_constants(
+    dtype: np.dtype, kinds: int, context: Context
+) -> dict[str, native.Attribute]:
+    """Constants of the symmetry functions, by the names that kernels have for them."""
+    cutoff, gaussians = polynomials(dtype)
+    return {
+        "kinds": kinds,
+        "periodic": context.box is not None,
+        "cutoff": cutoff,
+        "gaussians": gaussians.ravel(),
+        "cutoff_radius": CUTOFF,
+    }
 
 
 def _by_formulas(

@@ -1,4 +1,4 @@
-// Work shared out over the threads of XLA.
+// A loop shared over the threads of XLA.
 
 #pragma once
 
@@ -20,7 +20,7 @@ inline std::atomic<int64_t> threads{1};
 // part and waits only for pieces that other threads have begun, so that it does not
 // matter whether these ever come.
 template <class Work>
-void share(xla::ffi::ThreadPool& pool, int64_t count, int64_t piece, const Work& work) {
+void parallel_for(xla::ffi::ThreadPool& pool, int64_t count, int64_t piece, const Work& work) {
   const int64_t pieces = (count + piece - 1) / piece;
   const int64_t wanted = std::min<int64_t>(threads, pieces) - 1;
   const int64_t helpers = wanted < 1 ? 0 : std::min<int64_t>(pool.num_threads(), wanted);
