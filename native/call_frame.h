@@ -41,7 +41,7 @@ class Names {
     return -1;
   }
 
-  // A name that was never found, or nothing.
+  // A name that was never looked up, or an empty one.
   std::string_view find_unused() {
     if (size_t(__builtin_popcountll(found_)) == size_) return {};
     begin_ = position_ = 0;
@@ -67,8 +67,8 @@ class Names {
   uint64_t found_ = 0;
 };
 
-// What a handler reads one by one. The first thing that is missing or does not fit is
-// remembered, so that one check of `error` at the end is enough.
+// A call as a handler reads it, one item after the other. The first item that is missing or
+// does not fit is remembered: one check of `error` at the end is enough.
 class CallFrame {
  public:
   CallFrame(const char* kernel, const ffi::RemainingArgs& operands,
@@ -176,11 +176,11 @@ class CallFrame {
 
   void refuse(std::string_view what, std::string_view why) {
     if (problem_.empty())
-      problem_ = "hopgym: " + std::string(kernel_) + ": " + std::string(what) + " " +
-                 std::string(why);
+      problem_ =
+          "hopgym: " + std::string(kernel_) + ": " + std::string(what) + " " + std::string(why);
   }
 
-  // What does not fit, when everything that the kernel knows has been read.
+  // The first problem, once everything that the kernel knows has been read.
   ffi::Error error() {
     for (auto* names : {&operand_names_, &result_names_})
       if (const std::string_view unused = names->find_unused(); !unused.empty())
@@ -212,7 +212,7 @@ class CallFrame {
     return std::nullopt;
   }
 
-  // Where the data of each replica begin, for an operand of which some dimensions are 1.
+  // Offsets of the data of each replica, for an operand whose batch is 1 in some dimensions.
   const int64_t* list_offsets(const int64_t* dims, int64_t size) {
     std::vector<int64_t>& offsets = offsets_.emplace_back(replicas_);
     for (int64_t r = 0; r < replicas_; ++r) {

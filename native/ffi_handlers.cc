@@ -14,7 +14,7 @@ namespace {
 
 using Numbers = ffi::Span<const double>;
 
-// Takes the batch and the results that all potentials have. Returns the number of atoms.
+// Reads the batch and the results that all potentials have. Returns the number of atoms.
 template <class T>
 int64_t read_results(CallFrame& frame, PotentialResults<T>& results) {
   if (frame.has_result("atom_energies")) {
@@ -234,18 +234,18 @@ auto bind() {
 }  // namespace
 }  // namespace hopgym
 
-#define HOPGYM_HANDLER(symbol, kernel, T)                                                 \
-  XLA_FFI_DEFINE_HANDLER_SYMBOL(                                                          \
-      symbol,                                                                             \
-      [](hopgym::ffi::ThreadPool pool, hopgym::ffi::RemainingArgs operands,                \
-         hopgym::ffi::RemainingRets results, hopgym::ffi::Dictionary attributes) {         \
-        hopgym::CallFrame frame(#kernel, operands, results, attributes);                   \
-        return hopgym::compute_##kernel<T>(frame, pool);                                   \
-      },                                                                                   \
+#define HOPGYM_HANDLER(symbol, kernel, T)                                          \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(                                                   \
+      symbol,                                                                      \
+      [](hopgym::ffi::ThreadPool pool, hopgym::ffi::RemainingArgs operands,        \
+         hopgym::ffi::RemainingRets results, hopgym::ffi::Dictionary attributes) { \
+        hopgym::CallFrame frame(#kernel, operands, results, attributes);           \
+        return hopgym::compute_##kernel<T>(frame, pool);                           \
+      },                                                                           \
       hopgym::bind())
 
 #define HOPGYM_HANDLERS(kernel)                         \
-  HOPGYM_HANDLER(hopgym_##kernel##_f32, kernel, float);  \
+  HOPGYM_HANDLER(hopgym_##kernel##_f32, kernel, float); \
   HOPGYM_HANDLER(hopgym_##kernel##_f64, kernel, double)
 
 #pragma GCC visibility push(default)

@@ -22,11 +22,11 @@ inline Isa isa = find_best_isa();
 
 }  // namespace hopgym
 
-// A function template as compiled for the instruction set in use.
+// The instance of a function template for the instruction set in use.
 #if defined(__x86_64__)
-#define HOPGYM_SELECT(function)                            \
-  (hopgym::isa == hopgym::Isa::avx512 ? avx512::function   \
-   : hopgym::isa == hopgym::Isa::avx2 ? avx2::function     \
+#define HOPGYM_SELECT(function)                          \
+  (hopgym::isa == hopgym::Isa::avx512 ? avx512::function \
+   : hopgym::isa == hopgym::Isa::avx2 ? avx2::function   \
                                       : baseline::function)
 #else
 #define HOPGYM_SELECT(function) baseline::function

@@ -7,7 +7,7 @@
 
 namespace hopgym {
 
-constexpr int kMostInputs = 256;  // of a component or an atom, and hidden units
+constexpr int kMostInputs = 256;  // of a component or an atom; also of hidden units
 constexpr int kMostPeriods = 16;  // sines of the step
 constexpr int kLog2Degree = 8;    // of the polynomial for the logarithm
 
@@ -20,8 +20,8 @@ constexpr int kCutoffDegree = sizeof(T) == 4 ? 7 : 18;
 template <class T>
 struct Operand {
   const T* data;
-  int64_t stride;          // from one replica to the next, 0 if all share it
-  const int64_t* offsets;  // of every replica, where no stride gives them, or nullptr
+  int64_t stride;          // from one replica to the next, 0 if all share the data
+  const int64_t* offsets;  // of each replica, where there is no common stride, or nullptr
 
   bool shared() const { return stride == 0 && !offsets; }
 
@@ -171,7 +171,7 @@ struct StillingerWeber : PotentialResults<T> {
   int64_t atoms;
   double position_limit;
   double cut;      // fraction of the cutoff at which bonds are cut
-  int64_t images;  // that are met on each side of the nearest one
+  int64_t images;  // that interact on each side of the nearest one
   Operand<T> positions, box;
   Operand<T> a, big_a, big_b, epsilon, sigma, strength, gamma, core;
 };
@@ -182,28 +182,28 @@ struct Lbfgs {
   int64_t coordinates, memory;
   Operand<T> gradient, positions, last_gradient, last_positions;
   Operand<T> first;       // H before there is a history
-  Operand<int32_t> keep;  // whether the last step may be remembered
+  Operand<int32_t> keep;  // whether the last step may enter the history
   T* step;
   T* pairs;  // (2 memory, coordinates): steps, then changes of the gradient
   T *sy, *yy, *inverse;
 };
 
-// Defined once for each instruction set: room for temporary numbers, and replicas from
-// `begin` to `end`.
-#define HOPGYM_KERNEL(name, Call)                                                      \
-  template <class T>                                                                   \
-  int64_t name##_scratch(const Call<T>& call);                                         \
-  template <class T>                                                                   \
+// Defined once for each instruction set: the size of the scratch memory, and the kernel
+// itself, for the replicas from `begin` to `end`.
+#define HOPGYM_KERNEL(name, Call)              \
+  template <class T>                           \
+  int64_t name##_scratch(const Call<T>& call); \
+  template <class T>                           \
   void name(const Call<T>& call, T* scratch, int64_t begin, int64_t end);
 
-#define HOPGYM_DECLARE(isa)                                                            \
-  namespace isa {                                                                      \
-  HOPGYM_KERNEL(pairs, Pairs)                                                          \
-  HOPGYM_KERNEL(gupta, Gupta)                                                          \
-  HOPGYM_KERNEL(stillinger_weber, StillingerWeber)                                     \
-  HOPGYM_KERNEL(radial_functions, RadialFunctions)                                     \
-  HOPGYM_KERNEL(learned_step, LearnedStep)                                             \
-  HOPGYM_KERNEL(lbfgs, Lbfgs)                                                          \
+#define HOPGYM_DECLARE(isa)                        \
+  namespace isa {                                  \
+  HOPGYM_KERNEL(pairs, Pairs)                      \
+  HOPGYM_KERNEL(gupta, Gupta)                      \
+  HOPGYM_KERNEL(stillinger_weber, StillingerWeber) \
+  HOPGYM_KERNEL(radial_functions, RadialFunctions) \
+  HOPGYM_KERNEL(learned_step, LearnedStep)         \
+  HOPGYM_KERNEL(lbfgs, Lbfgs)                      \
   }
 
 HOPGYM_DECLARE(baseline)

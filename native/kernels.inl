@@ -1,12 +1,18 @@
-// All kernels, for the instruction set that HOPGYM_ISA and HOPGYM_BYTES say.
+// All kernels, for the instruction set HOPGYM_ISA, whose vectors have HOPGYM_BYTES bytes.
 
 #include "simd.inl"
+#include "simd_math.inl"
+#include "simd_rows.inl"
+#include "geometry.inl"
 #include "replica_lanes.inl"
+#include "atom_lanes.inl"
+#include "pairs.inl"
+#include "gupta_terms.inl"
 #include "gupta.inl"
-#include "lbfgs.inl"
+#include "silicon_bonds.inl"
+#include "stillinger_weber.inl"
 #include "radial.inl"
 #include "learned_inputs.inl"
 #include "learned_network.inl"
 #include "learned_step.inl"
-#include "pairs.inl"
-#include "stillinger_weber.inl"
+#include "lbfgs.inl"

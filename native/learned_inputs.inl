@@ -7,10 +7,10 @@
 namespace {
 
 using hopgym::Feature;
-using hopgym::LearnedConstants;
-using hopgym::LearnedStep;
 using hopgym::kMostInputs;
 using hopgym::kMostPeriods;
+using hopgym::LearnedConstants;
+using hopgym::LearnedStep;
 using hopgym::RadialConstants;
 
 // Hands out pieces of scratch memory, or only adds up their sizes where there is none.
@@ -49,7 +49,7 @@ class LearnedInputs {
         c_(*call.constants),
         atoms_(call.atoms),
         hidden_(call.hidden),
-        end_(whole_vectors<T>(3 * call.atoms)),
+        end_(round_up_to_vectors<T>(3 * call.atoms)),
         raw_(int(c_.count_component_inputs() / 2)),
         smallest_(std::exp(-T(c_.log_scale))),
         largest_(std::exp(T(c_.log_scale))),
@@ -86,11 +86,11 @@ class LearnedInputs {
 
   // log|x| / p, at least -1.
   Vec<T> log_magnitude(Vec<T> x) const {
-    return log_(larger<T>(magnitude<T>(x), all<T>(smallest_)));
+    return log_(max<T>(abs<T>(x), broadcast<T>(smallest_)));
   }
 
   // The sign of x, or x e^p where that is smaller.
-  Vec<T> direction(Vec<T> x) const { return bounded<T>(x * largest_, T(1)); }
+  Vec<T> direction(Vec<T> x) const { return clamp<T>(x * largest_, T(1)); }
 
   // Within half an edge of the middle of a box that begins at zero.
   static Vec<T> wrap(Vec<T> x, T edge) {
@@ -112,23 +112,23 @@ class LearnedInputs {
     if (!c_.radial.periodic) {
       Space<T> sum{};
       for (int64_t at = 0; at < atoms_; at += lanes<T>)
-        sum = sum + coordinates(positions, at, atoms_);
+        sum = sum + load_coordinates(positions, at, atoms_);
       for (int l = 1; l < lanes<T>; ++l)
         sum.x[0] += sum.x[l], sum.y[0] += sum.y[l], sum.z[0] += sum.z[l];
-      mean = {all<T>(sum.x[0] / atoms_), all<T>(sum.y[0] / atoms_), all<T>(sum.z[0] / atoms_)};
+      mean = {broadcast<T>(sum.x[0] / atoms_), broadcast<T>(sum.y[0] / atoms_),
+              broadcast<T>(sum.z[0] / atoms_)};
     }
     // From the last atoms to the first: the next axis overwrites what is beyond the last.
     Radial<T> near = radial();
-    for (int64_t at = whole_vectors<T>(atoms_) - lanes<T>; at >= 0; at -= lanes<T>) {
-      const Space<T> slope = coordinates(gradient, at, atoms_);
-      Space<T> x = coordinates(positions, at, atoms_);
-      if (c_.radial.periodic)
-        x = {wrap(x.x, box[0]), wrap(x.y, box[1]), wrap(x.z, box[2])};
-      x = all<T>(inverse) * (x - mean);
-      near.place(at, x);
+    for (int64_t at = round_up_to_vectors<T>(atoms_) - lanes<T>; at >= 0; at -= lanes<T>) {
+      const Space<T> slope = load_coordinates(gradient, at, atoms_);
+      Space<T> x = load_coordinates(positions, at, atoms_);
+      if (c_.radial.periodic) x = {wrap(x.x, box[0]), wrap(x.y, box[1]), wrap(x.z, box[2])};
+      x = broadcast<T>(inverse) * (x - mean);
+      near.set_positions(at, x);
       const Vec<T> slopes[] = {slope.x, slope.y, slope.z}, places[] = {x.x, x.y, x.z};
       for (int a = 0; a < 3; ++a) {
-        store<T>(gradient_ + a * atoms_ + at, bounded<T>(unit * slopes[a], limit));
+        store<T>(gradient_ + a * atoms_ + at, clamp<T>(unit * slopes[a], limit));
         store<T>(positions_ + a * atoms_ + at, places[a]);
       }
     }
@@ -194,8 +194,8 @@ class LearnedInputs {
       const bool ordinary = update_averages(r, d);
       if (!has_decays && !has_adam) continue;
       if (ordinary && has_decays && has_adam) {
-        merge_inputs(row(m), row(v), row(inverse), row(quotient), row(raw_ + m),
-                     row(raw_ + v), row(raw_ + inverse), row(raw_ + quotient),
+        merge_inputs(row(m), row(v), row(inverse), row(quotient), row(raw_ + m), row(raw_ + v),
+                     row(raw_ + inverse), row(raw_ + quotient),
                      merged_ + 3 * d * pad_row(hidden_));
         continue;
       }
@@ -226,26 +226,27 @@ class LearnedInputs {
     T *log_m = component.values + component.count * component.stride,
       *log_v = log_m + component.stride, *sign = log_v + component.stride;
     const T rate = T(c_.decay[d]), rest = T(1) - rate;
-    const Vec<T> tiny = all<T>(sizeof(T) == 4 ? T(1e-37) : T(1e-300));
-    Vec<T> least = all<T>(T(0));
-    const Int<T> filled_lanes = lane_numbers<T>() < lane<T>(3 * atoms_ - (end_ - lanes<T>));
+    const Vec<T> tiny = broadcast<T>(sizeof(T) == 4 ? T(1e-37) : T(1e-300));
+    Vec<T> least = broadcast<T>(T(0));
+    const Int<T> filled_lanes =
+        get_lane_numbers<T>() < to_lane<T>(3 * atoms_ - (end_ - lanes<T>));
     // Rows of states are as wide as the arrays of JAX, which may end within a vector.
     for (int64_t at = 0; at < end_; at += lanes<T>) {
       const Vec<T> g = load<T>(gradient_ + at);
-      const Vec<T> m = rate * part(first, at, width) + rest * g;
-      const Vec<T> v = rate * part(second, at, width) + rest * (g * g);
-      keep(next_first, at, width, m);
-      keep(next_second, at, width, v);
-      const Vec<T> of_m = log_(larger<T>(magnitude<T>(m), tiny));
+      const Vec<T> m = rate * load_part(first, at, width) + rest * g;
+      const Vec<T> v = rate * load_part(second, at, width) + rest * (g * g);
+      store_part(next_first, at, width, m);
+      store_part(next_second, at, width, v);
+      const Vec<T> of_m = log_(max<T>(abs<T>(m), tiny));
       const Vec<T> of_v = log_(v + T(c_.epsilon));
       store<T>(log_m + at, of_m);
       store<T>(log_v + at, of_v);
       store<T>(sign + at, direction(m));
-      const Vec<T> lowest = smaller<T>(smaller<T>(of_m, of_v), of_m - T(0.5) * of_v);
+      const Vec<T> lowest = min<T>(min<T>(of_m, of_v), of_m - T(0.5) * of_v);
       if (at + lanes<T> <= 3 * atoms_)
-        least = smaller<T>(least, lowest);
+        least = min<T>(least, lowest);
       else
-        least = smaller<T>(least, choose<T>(filled_lanes, lowest, least));
+        least = min<T>(least, select<T>(filled_lanes, lowest, least));
     }
     // Rows of states may be longer than the vectors that hold components.
     for (int64_t k = end_; k < width; ++k) {
@@ -287,20 +288,20 @@ class LearnedInputs {
     const T *first = call_.next_first + row, *second = call_.next_second + row;
     const T* log_m = decays[0] ? decays[0] : adam[0];
     const T* log_v = log_m + component.stride;
-    const Vec<T> lowest = all<T>(T(-1));
+    const Vec<T> lowest = broadcast<T>(T(-1));
     for (int64_t at = 0; at < end_; at += lanes<T>) {
       const Vec<T> of_m = load<T>(log_m + at), of_v = load<T>(log_v + at);
-      const Vec<T> m = part(first, at, width), v = part(second, at, width);
+      const Vec<T> m = load_part(first, at, width), v = load_part(second, at, width);
       if (decays[0]) {
-        store<T>(decays[0] + at, larger<T>(of_m, lowest));
+        store<T>(decays[0] + at, max<T>(of_m, lowest));
         store<T>(decays[1] + at, log_magnitude(v));
         store<T>(decays[2] + at, direction(m));
         store<T>(decays[3] + at, direction(v));
       }
       if (adam[0]) {
         store<T>(adam[0] + at, T(-0.5) * of_v);
-        store<T>(adam[1] + at, larger<T>(of_m - T(0.5) * of_v, lowest));
-        store<T>(adam[2] + at, direction(m / root(v + T(c_.epsilon))));
+        store<T>(adam[1] + at, max<T>(of_m - T(0.5) * of_v, lowest));
+        store<T>(adam[2] + at, direction(m / sqrt(v + T(c_.epsilon))));
       }
     }
   }
@@ -316,8 +317,8 @@ class LearnedInputs {
       T* const sizes = atom.values + rows * atom.stride;
       T* const signs = sizes + count * atom.stride;
       Radial<T> near = radial();
-      near.meet(species, call_.box.at(r), length);
-      near.functions([&](int k, int64_t at, Vec<T> x) {
+      near.set_species(species, call_.box.at(r), length);
+      near.compute_functions([&](int k, int64_t at, Vec<T> x) {
         store<T>(sizes + k * atom.stride + at, log_magnitude(x));
         store<T>(signs + k * atom.stride + at, direction(x));
       });

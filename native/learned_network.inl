@@ -36,7 +36,7 @@ class LearnedNetwork {
         atoms_(call.atoms),
         stride_(pad_row(3 * call.atoms + kWidest)),
         hidden_(call.hidden),
-        end_(whole_vectors<T>(3 * call.atoms)) {
+        end_(round_up_to_vectors<T>(3 * call.atoms)) {
     values_ = scratch.take(hidden_ * stride_);
     more_ = scratch.take(hidden_ * stride_);
     outputs_ = scratch.take(2 * stride_);
@@ -65,7 +65,8 @@ class LearnedNetwork {
   template <int units>
   void sum_for_units(const LearnedInputs<T>& inputs, int64_t h) {
     int64_t at = (atoms_ - 1) / lanes<T> * lanes<T>;
-    for (; at >= lanes<T>; at -= 2 * lanes<T>) sum_for_atoms<units, 2>(inputs, h, at - lanes<T>);
+    for (; at >= lanes<T>; at -= 2 * lanes<T>)
+      sum_for_atoms<units, 2>(inputs, h, at - lanes<T>);
     if (at == 0) sum_for_atoms<units, 1>(inputs, h, 0);
   }
 
@@ -76,8 +77,9 @@ class LearnedNetwork {
     HOPGYM_UNROLL
     for (int u = 0; u < units; ++u)
       HOPGYM_UNROLL
-      for (int v = 0; v < vectors; ++v) sum[u][v] = all<T>(inputs.bias[h + u]);
-    multiply<T, units, vectors>(rows.weights, rows.count, h, rows.values + at, rows.stride, sum);
+      for (int v = 0; v < vectors; ++v) sum[u][v] = broadcast<T>(inputs.bias[h + u]);
+    multiply<T, units, vectors>(rows.weights, rows.count, h, rows.values + at, rows.stride,
+                                sum);
     HOPGYM_UNROLL
     for (int u = 0; u < units; ++u)
       HOPGYM_UNROLL
@@ -130,7 +132,7 @@ class LearnedNetwork {
       HOPGYM_UNROLL
       for (int o = 0; o < 2; ++o)
         HOPGYM_UNROLL
-        for (int v = 0; v < vectors; ++v) result[o][v] = all<T>(output_bias[o]);
+        for (int v = 0; v < vectors; ++v) result[o][v] = broadcast<T>(output_bias[o]);
     int64_t h = 0;
     for (; h + kUnits <= hidden_; h += kUnits)
       apply_units<kUnits, vectors>(weights, rows, inputs, start, to, output, at, h, result);
@@ -159,7 +161,7 @@ class LearnedNetwork {
     for (int u = 0; u < many; ++u)
       HOPGYM_UNROLL
       for (int v = 0; v < vectors; ++v) {
-        const Vec<T> value = larger<T>(sum[u][v], Vec<T>{});
+        const Vec<T> value = max<T>(sum[u][v], Vec<T>{});
         if (output)
           HOPGYM_UNROLL
           for (int o = 0; o < 2; ++o) result[o][v] += output[(h + u) * 2 + o] * value;

@@ -28,15 +28,15 @@ class Learned {
     const T beta = *call_.beta.at(r), gamma = *call_.gamma.at(r);
     for (int64_t at = 0; at < 3 * atoms; at += lanes<T>) {
       const Vec<T> m = load<T>(outputs + at);
-      const Vec<T> d = bounded<T>(load<T>(directions + at), limit);
-      const Vec<T> sigmoid = T(1) / (T(1) + exponential<T>(-(beta * m + gamma)));
+      const Vec<T> d = clamp<T>(load<T>(directions + at), limit);
+      const Vec<T> sigmoid = T(1) / (T(1) + exp<T>(-(beta * m + gamma)));
       store<T>(outputs + at, size * d * sigmoid);
     }
     T* displacement = call_.displacement + r * 3 * atoms;
     for (int64_t at = 0; at < atoms; at += lanes<T>)
-      keep_coordinates(displacement, at, atoms,
-                       {load<T>(outputs + at), load<T>(outputs + atoms + at),
-                        load<T>(outputs + 2 * atoms + at)});
+      store_coordinates(displacement, at, atoms,
+                        {load<T>(outputs + at), load<T>(outputs + atoms + at),
+                         load<T>(outputs + 2 * atoms + at)});
   }
 
   const LearnedStep<T>& call_;

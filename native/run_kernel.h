@@ -59,6 +59,6 @@ ffi::Error run_kernel(ffi::ThreadPool& pool, const Call& call, int64_t replicas,
 
 }  // namespace hopgym
 
-#define HOPGYM_RUN(T, kernel, call, pool, replicas, piece)                              \
+#define HOPGYM_RUN(T, kernel, call, pool, replicas, piece)                               \
   hopgym::run_kernel<T>(pool, call, replicas, piece, HOPGYM_SELECT(kernel##_scratch<T>), \
                         HOPGYM_SELECT(kernel<T>))

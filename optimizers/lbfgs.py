@@ -170,7 +170,7 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
         known = {name: getattr(state, name) for name in HISTORY}
         last = (state.gradient, state.positions)
         operands = (gradient, positions, last, known, first, accept & ~state.fresh)
-        return native.either(_by_kernel, _by_formulas, *operands)
+        return native.dispatch(_by_kernel, _by_formulas, *operands)
 
     def _bounded(self, step, context) -> Array:
         """The step scaled so that no atom moves further than `max_step`."""

@@ -88,7 +88,7 @@ class PotentialWithKernel(AbstractPotential):
         own, operands = type(self), (self, positions, species, box)
         if not self.has_kernel(len(positions)):
             return own._by_formulas(*operands)
-        return native.either(own._by_kernel, own._by_formulas, *operands)
+        return native.dispatch(own._by_kernel, own._by_formulas, *operands)
 
     def atom_energies(
         self, positions: Positions, species: Species, box: Box | None
@@ -96,4 +96,4 @@ class PotentialWithKernel(AbstractPotential):
         own, operands = type(self), (self, positions, species, box)
         if not self.has_kernel(len(positions)):
             return own._atoms_by_formulas(*operands)
-        return native.either(own._atoms_by_kernel, own._atoms_by_formulas, *operands)
+        return native.dispatch(own._atoms_by_kernel, own._atoms_by_formulas, *operands)

@@ -154,7 +154,7 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
         value: Float[Array, ""],
         context: Context,
     ) -> tuple[Float[Array, "atoms 3"], Learn2HopState]:
-        return native.either(
+        return native.dispatch(
             Learn2Hop._by_kernel,
             Learn2Hop._by_formulas,
             self,

@@ -73,7 +73,7 @@ def radial_functions(
     """
     kernel = functools.partial(_by_kernel, unlike=unlike)
     formulas = functools.partial(_by_formulas, unlike=unlike)
-    return native.either(kernel, formulas, positions, context)
+    return native.dispatch(kernel, formulas, positions, context)
 
 
 def _by_kernel(
