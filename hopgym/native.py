@@ -1,8 +1,8 @@
-"""Kernels in C++ for CPUs, where they are installed: loading them, and the switch.
+"""Kernels in C++ for CPUs: choosing between them and JAX, loading and calling them.
 
-The formulas in JAX are the reference; kernels compute the same, faster.
-They are built with the package where there is a C++ compiler. Everywhere else, and on
-GPUs, everything is done by JAX.
+The formulas in JAX are the reference; kernels compute the same results faster. They
+are built when the package is installed, if there is a C++ compiler. Without them, and
+on GPUs, JAX computes everything.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import importlib.metadata
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import ArrayLike
 
 LIBRARY = "libhopgym.so"
 _SOURCES = Path(__file__).parents[1] / "native"
@@ -32,39 +33,42 @@ TARGETS = (
 )
 _SUFFIX = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 
+Attribute = bool | int | float | str | Sequence[float | int] | np.ndarray
+
 _chosen = os.environ.get("HOPGYM_BACKEND", "auto")
 
 
 def use_backend(name: str) -> None:
-    """Choose who computes, from now on.
+    """Choose the backend for all computations from now on.
 
-    The environment variable `HOPGYM_BACKEND` is the choice to begin with.
+    The initial choice is the environment variable `HOPGYM_BACKEND`, `"auto"` by
+    default.
 
     **Arguments:**
 
-    - `name`: `"auto"`: kernels in C++ on CPUs where they are installed, else JAX.
+    - `name`: `"auto"`: kernels in C++ on CPUs if they are installed, otherwise JAX.
       `"native"`: kernels, or an error. `"xla"`: JAX only.
 
-    **Raises:** `ValueError` for another name; `RuntimeError` for `"native"` where the
+    **Raises:** `ValueError` for any other name; `RuntimeError` for `"native"` if the
     kernels cannot be used.
     """
     global _chosen
-    _check(name)
+    _check_backend(name)
     if name != _chosen:
-        jax.clear_caches()  # what is compiled was made for the backend before
+        jax.clear_caches()  # compiled functions call the previous backend
     _chosen = name
 
 
 @contextlib.contextmanager
 def using(name: str) -> Iterator[None]:
-    """A backend for what JAX traces within a `with` block.
+    """Use a backend for functions that JAX traces within a `with` block.
 
-    What was compiled before stays what it is.
+    Functions that are compiled already keep their backend.
 
     **Raises:** as [`hopgym.native.use_backend`][].
     """
     global _chosen
-    _check(name)
+    _check_backend(name)
     before, _chosen = _chosen, name
     try:
         yield
@@ -73,7 +77,7 @@ def using(name: str) -> Iterator[None]:
 
 
 def backend() -> str:
-    """Who computes: `"native"` or `"xla"`."""
+    """The backend in use: `"native"` or `"xla"`."""
     if _chosen not in BACKENDS:
         raise ValueError(
             f"HOPGYM_BACKEND must be one of {BACKENDS}, but is {_chosen!r}"
@@ -81,27 +85,30 @@ def backend() -> str:
     if _chosen == "xla" or jax.default_backend() != "cpu":
         return "xla"
     if _chosen == "native":
-        _require()
-    return "xla" if _library()[0] is None else "native"
+        _require_library()
+    return "xla" if _load_library()[0] is None else "native"
 
 
 def instruction_set() -> str | None:
-    """`"baseline"`, `"avx2"` or `"avx512"`; `None` without kernels."""
-    library, _ = _library()
+    """The kernels' instruction set: `"baseline"`, `"avx2"` or `"avx512"`.
+
+    `None` without kernels.
+    """
+    library, _ = _load_library()
     return None if library is None else library.hopgym_isa(None).decode()
 
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Within it a call of a kernel uses at most so many threads of XLA's.
+    """Limit the threads that a kernel uses, within a `with` block.
 
-    By default it may use as many as the process has cores.
+    By default a kernel may use as many of XLA's threads as the process has cores.
 
-    **Raises:** `ValueError` for a number below 1.
+    **Raises:** `ValueError` for a `count` below 1.
     """
     if count < 1:
         raise ValueError(f"a kernel needs at least one thread, got {count}")
-    library, _ = _library()
+    library, _ = _load_library()
     if library is None:
         yield
         return
@@ -112,16 +119,17 @@ def threads(count: int) -> Iterator[None]:
         library.hopgym_use_threads(cores())
 
 
-def either(
+def dispatch(
     kernel: Callable[..., Any], formulas: Callable[..., Any], *operands: Any
 ) -> Any:
-    """`kernel(*operands)` where kernels are in use, else `formulas(*operands)`.
+    """`kernel(*operands)` if kernels are in use, otherwise `formulas(*operands)`.
 
     Derivatives are those of the formulas.
 
     **Arguments:**
 
-    - `kernel`, `formulas`: compute the same, of pytrees of arrays.
+    - `kernel`, `formulas`: two implementations of one function of pytrees.
+    - `operands`: its arguments.
     """
     if backend() == "xla":
         return formulas(*operands)
@@ -132,77 +140,99 @@ def either(
 
 def call(
     target: str,
-    results: Any,
-    *operands: Any,
-    in_place: dict[int, int] | None = None,
-    **constants: Any,
-) -> Any:
-    """The results of a kernel.
+    results: Mapping[str, jax.ShapeDtypeStruct],
+    operands: Mapping[str, ArrayLike],
+    attributes: Mapping[str, Attribute] | None = None,
+    in_place: Sequence[str] = (),
+) -> dict[str, jax.Array]:
+    """Call a kernel, which finds operands, results and attributes by their names.
 
     **Arguments:**
 
-    - `target`: which one.
-    - `results`: their shapes and dtypes.
-    - `operands`: arrays; all floating-point ones get the dtype of the first result.
-    - `in_place`: numbers of operands that the kernel turns into results, and of these.
-    - `constants`: what is the same in all calls.
+    - `target`: name of the kernel.
+    - `results`: shape and dtype of each result.
+    - `operands`: arrays. Floating-point ones get the dtype of the first result,
+      integers become int32.
+    - `attributes`: constants of a compiled program.
+    - `in_place`: names of operands whose memory the results of the same names reuse.
+
+    **Returns:** the results by name.
+
+    **Raises:** `jax.errors.JaxRuntimeError` when it runs, for an operand, result or
+    attribute that is missing or unknown to the kernel, or has another shape or type.
     """
-    dtype = jax.tree.leaves(results)[0].dtype
+    dtype = next(iter(results.values())).dtype
+    names, result_names = list(operands), list(results)
     function = jax.ffi.ffi_call(
         f"hopgym_{target}_{_SUFFIX[np.dtype(dtype)]}",
-        results,
+        list(results.values()),
         vmap_method="broadcast_all" if in_place else "expand_dims",
-        input_output_aliases=in_place,
+        input_output_aliases={
+            names.index(name): result_names.index(name) for name in in_place
+        },
     )
-    taken = [_of_kernels(jnp.asarray(x), dtype) for x in operands]
-    return function(*taken, **constants)
+    converted = [_convert_operand(jnp.asarray(x), dtype) for x in operands.values()]
+    known = {name: _convert_attribute(x) for name, x in (attributes or {}).items()}
+    found = function(
+        *converted, operands=",".join(names), results=",".join(result_names), **known
+    )
+    return dict(zip(results, found, strict=True))
 
 
-def _of_kernels(x: jax.Array, real: np.dtype) -> jax.Array:
-    """In the precision of the results, or as the whole numbers that kernels take."""
+def _convert_operand(x: jax.Array, real: np.dtype) -> jax.Array:
+    """An array in the precision of the results, or as the integers of the kernels."""
     if jnp.issubdtype(x.dtype, jnp.floating):
         return x.astype(real)
     return x.astype(jnp.int32) if jnp.issubdtype(x.dtype, jnp.integer) else x
 
 
-def _check(name: str) -> None:
+def _convert_attribute(value: Attribute) -> Any:
+    """A value with the type that the kernels read."""
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        return np.int64(value)
+    if isinstance(value, float):
+        return np.float64(value)
+    return np.asarray(value, np.float64)
+
+
+def _check_backend(name: str) -> None:
     if name not in BACKENDS:
         raise ValueError(f"a backend is one of {BACKENDS}, got {name!r}")
     if name == "native":
-        _require()
+        _require_library()
 
 
-def _require() -> None:
-    library, why = _library()
+def _require_library() -> None:
+    library, why = _load_library()
     if library is None:
         raise RuntimeError(f"backend 'native' cannot be used: {why}")
 
 
 @functools.cache
-def _library() -> tuple[Any, str]:
-    """The library with its targets registered, or `None` and why."""
-    path = _path()
+def _load_library() -> tuple[Any, str]:
+    """The library, whose targets it registers, or `None` and the reason."""
+    path = _find_library()
     if path is None:
-        return None, _noticed(
-            "hopgym was installed without them, as where there is no C++ compiler. "
-            "HOPGYM_BACKEND=xla says that this is meant"
+        return None, _warn(
+            "hopgym was installed without them, for example because there was no C++ "
+            "compiler. HOPGYM_BACKEND=xla silences this warning"
         )
     try:
         library = ctypes.CDLL(str(path))
         built = library.hopgym_ffi_major(), library.hopgym_ffi_minor()
         library.hopgym_sources.restype = ctypes.c_char_p
     except (OSError, AttributeError) as error:
-        return None, _noticed(
-            f"{path} cannot be loaded ({error}): install hopgym again"
-        )
-    running = _running_version()
+        return None, _warn(f"{path} cannot be loaded ({error}): install hopgym again")
+    running = _read_running_version()
     if running is None or built[0] != running[0] or built[1] > running[1]:
-        return None, _noticed(
+        return None, _warn(
             f"they were built for XLA's interface {built}, and this jaxlib has "
             f"{running}: install hopgym again"
         )
-    if _digest(_SOURCES) not in (None, library.hopgym_sources().decode()):
-        return None, _noticed(
+    if _digest_sources(_SOURCES) not in (None, library.hopgym_sources().decode()):
+        return None, _warn(
             f"they were built from other sources than those in {_SOURCES}: "
             "install hopgym again"
         )
@@ -219,25 +249,26 @@ def _library() -> tuple[Any, str]:
 
 
 def available_cores() -> int:
-    """Number of cores that this process may use."""
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def cores() -> int:
-    """Number of cores that this process may use for each of its devices."""
+    """The number of cores that this process may use for each of its devices."""
     return max(1, available_cores() // jax.local_device_count())
 
 
-def _noticed(why: str) -> str:
+def _warn(why: str) -> str:
+    """Warn that there are no kernels, and return the reason."""
     warnings.warn(
         f"hopgym's kernels for CPUs are not used: {why}", RuntimeWarning, stacklevel=4
     )
     return why
 
 
-def _path() -> Path | None:
+def _find_library() -> Path | None:
     beside = Path(__file__).with_name(LIBRARY)
     if beside.exists():
         return beside
@@ -252,10 +283,10 @@ def _path() -> Path | None:
     return None
 
 
-def _digest(sources: Path) -> str | None:
-    """Of the kernels' sources, as `CMakeLists.txt` there forms it.
+def _digest_sources(sources: Path) -> str | None:
+    """SHA-256 of the kernels' sources, computed as in their `CMakeLists.txt`.
 
-    `None` without sources: an installation that is not editable has only the library.
+    `None` without sources: only editable installations have them.
     """
     patterns = ("*.cc", "*.h", "*.inl", "CMakeLists.txt")
     files = sorted(path for pattern in patterns for path in sources.glob(pattern))
@@ -265,8 +296,8 @@ def _digest(sources: Path) -> str | None:
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def _running_version() -> tuple[int, int] | None:
-    """Of XLA's foreign function interface in the jaxlib that is installed."""
+def _read_running_version() -> tuple[int, int] | None:
+    """Version of XLA's foreign function interface in the installed jaxlib."""
     header = Path(jax.ffi.include_dir()) / "xla" / "ffi" / "api" / "c_api.h"
     try:
         text = header.read_text()

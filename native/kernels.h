@@ -1,12 +1,13 @@
-// What the kernels are called with. One replica is one structure with its own state.
+// Arguments of the kernels. One replica is one structure with its own state.
 
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 namespace hopgym {
 
-constexpr int kMostInputs = 256;  // of a component or an atom, and hidden units
+constexpr int kMostInputs = 256;  // of a component or an atom; also of hidden units
 constexpr int kMostPeriods = 16;  // sines of the step
 constexpr int kLog2Degree = 8;    // of the polynomial for the logarithm
 
@@ -19,8 +20,8 @@ constexpr int kCutoffDegree = sizeof(T) == 4 ? 7 : 18;
 template <class T>
 struct Operand {
   const T* data;
-  int64_t stride;          // from one replica to the next, 0 if all share it
-  const int64_t* offsets;  // of every replica, where no stride gives them, or nullptr
+  int64_t stride;          // from one replica to the next, 0 if all share the data
+  const int64_t* offsets;  // of each replica, where there is no common stride, or nullptr
 
   bool shared() const { return stride == 0 && !offsets; }
 
@@ -29,13 +30,13 @@ struct Operand {
   }
 };
 
-// Constants of radial symmetry functions: the same in all calls.
+// Constants of the radial symmetry functions: the same in all calls.
 struct RadialConstants {
   int kinds, etas;
   bool periodic;
-  const double* cutoff;  // coefficients of the cutoff function, lowest first
-  const double* table;   // (degree + 1, etas): functions from moments
-  double radius;         // of the cutoff
+  const double* cutoff;     // polynomial for the cutoff function, lowest power first
+  const double* gaussians;  // (degree + 1, etas): polynomials for the Gaussians
+  double cutoff_radius;
 };
 
 template <class T>
@@ -47,58 +48,114 @@ struct RadialFunctions {
   T* functions;  // (replicas, atoms, kinds * etas)
 };
 
+// Groups of inputs of the learned optimizer (Table 1 of the paper), and their names in
+// Python.
+enum class Feature { gradients, positions, decays, adam, singular, species, step, radial };
+
+constexpr struct {
+  std::string_view name;
+  Feature feature;
+} kFeatures[] = {
+    {"gradients", Feature::gradients}, {"positions", Feature::positions},
+    {"decays", Feature::decays},       {"adam", Feature::adam},
+    {"singular", Feature::singular},   {"species", Feature::species},
+    {"step", Feature::step},           {"radial", Feature::radial},
+};
+
 // Constants of the learned optimizer: the same in all calls.
 struct LearnedConstants {
   RadialConstants radial;
-  int features;  // bits, in the order of Table 1
+  uint32_t features;  // a bit for each group of inputs
   int decays;
   int periods;
   const double* decay;
   const double* period;
-  const double* log2;  // coefficients of the logarithm
+  const double* log2;  // polynomial for the logarithm, lowest power first
   double epsilon;
   double gradient_limit;
   double direction_limit;
   double atoms_unit;
-  double logarithms;  // p: log|x| / p
+  double log_scale;  // p: inputs are log|x| / p
+
+  bool has(Feature feature) const { return features >> int(feature) & 1; }
+  void add(Feature feature) { features |= uint32_t(1) << int(feature); }
+
+  // The number of inputs in a group: rows of the first layer's weights. A number of any
+  // magnitude takes two, its logarithm and its sign.
+  int64_t count_inputs(Feature feature) const {
+    if (!has(feature)) return 0;
+    switch (feature) {
+      case Feature::gradients:
+      case Feature::positions:
+        return 2;
+      case Feature::decays:
+      case Feature::adam:
+        return 4 * decays;
+      case Feature::singular:
+        return 1;
+      case Feature::species:
+        return radial.kinds == 2 ? 2 : 0;
+      case Feature::step:
+        return periods;
+      case Feature::radial:
+        return 2 * radial.kinds * radial.etas;
+    }
+    return 0;
+  }
+
+  // Inputs of each component, of each atom and of the whole step.
+  int64_t count_component_inputs() const {
+    return count_inputs(Feature::gradients) + count_inputs(Feature::positions) +
+           count_inputs(Feature::decays) + count_inputs(Feature::adam);
+  }
+  int64_t count_atom_inputs() const {
+    return count_inputs(Feature::species) + count_inputs(Feature::radial);
+  }
+  int64_t count_step_inputs() const {
+    return count_inputs(Feature::singular) + count_inputs(Feature::step);
+  }
 };
 
 template <class T>
 struct LearnedStep {
   const LearnedConstants* constants;
   int64_t atoms;
-  int64_t components;  // 3 atoms, filled up
+  int64_t components;  // 3 atoms, padded
   int64_t hidden;
   int64_t inner_layers;
   Operand<T> gradient, positions, first, second;
   Operand<int32_t> step, species;
-  Operand<T> box, length, energy;
+  Operand<T> box, length, energy_unit;
   Operand<T> log_alpha, beta, gamma;
-  Operand<T> of_component, of_atom, of_step, bias, inner, inner_bias, output, output_bias;
-  T* moved;       // (replicas, atoms, 3)
-  T* next_first;  // (replicas, decays, components)
+  Operand<T> component_weights, atom_weights, step_weights, bias;  // of the first layer
+  Operand<T> inner_weights, inner_bias, output_weights, output_bias;
+  T* displacement;  // (replicas, atoms, 3)
+  T* next_first;    // (replicas, decays, components)
   T* next_second;
+};
+
+// Results of all potentials: energy and gradient, or the energies of atoms.
+template <class T>
+struct PotentialResults {
+  T* energy;
+  T* gradient;
+  T* atom_energies;  // nullptr where energy and gradient are asked for
 };
 
 enum class PairKind { lennard_jones, morse };
 
-constexpr int kMostParameters = 4;
-
 template <class T>
-struct Pairs {
+struct Pairs : PotentialResults<T> {
   PairKind kind;
   int64_t atoms;
   double position_limit;
-  int count;
   Operand<T> positions;
-  Operand<T> parameters[kMostParameters];  // epsilon, d0, core, and the kind's own
-  T* energy;
-  T* gradient;
-  T* atom_energies;  // alone where it is given
+  Operand<T> epsilon, d0, core;
+  Operand<T> rho;  // of Morse only
 };
 
 template <class T>
-struct Gupta {
+struct Gupta : PotentialResults<T> {
   int64_t atoms;
   int kinds;  // of species, 1 or 2
   double position_limit;
@@ -107,24 +164,16 @@ struct Gupta {
   Operand<int32_t> species;
   Operand<T> log_a, p, log_xi, q;  // (kinds, kinds): exponents log_a - p r, log_xi - q r
   Operand<T> core;
-  T* energy;
-  T* gradient;
-  T* atom_energies;  // alone where it is given
 };
 
-constexpr int kSiliconParameters = 8;
-
 template <class T>
-struct StillingerWeber {
+struct StillingerWeber : PotentialResults<T> {
   int64_t atoms;
   double position_limit;
   double cut;      // fraction of the cutoff at which bonds are cut
-  int64_t images;  // that are met on each side of the nearest one
+  int64_t images;  // that interact on each side of the nearest one
   Operand<T> positions, box;
-  Operand<T> parameters[kSiliconParameters];  // in the order of the class in Python
-  T* energy;
-  T* gradient;
-  T* atom_energies;  // alone where it is given
+  Operand<T> a, big_a, big_b, epsilon, sigma, strength, gamma, core;
 };
 
 // History and direction of L-BFGS.
@@ -133,28 +182,28 @@ struct Lbfgs {
   int64_t coordinates, memory;
   Operand<T> gradient, positions, last_gradient, last_positions;
   Operand<T> first;       // H before there is a history
-  Operand<int32_t> keep;  // whether the last step may be remembered
+  Operand<int32_t> keep;  // whether the last step may enter the history
   T* step;
   T* pairs;  // (2 memory, coordinates): steps, then changes of the gradient
   T *sy, *yy, *inverse;
 };
 
-// Defined once for each instruction set: room for temporary numbers, and replicas from
-// `begin` to `end`.
-#define HOPGYM_KERNEL(name, Call)                                                      \
-  template <class T>                                                                   \
-  int64_t name##_scratch(const Call<T>& call);                                         \
-  template <class T>                                                                   \
+// Defined once for each instruction set: the size of the scratch memory, and the kernel
+// itself, for the replicas from `begin` to `end`.
+#define HOPGYM_KERNEL(name, Call)              \
+  template <class T>                           \
+  int64_t name##_scratch(const Call<T>& call); \
+  template <class T>                           \
   void name(const Call<T>& call, T* scratch, int64_t begin, int64_t end);
 
-#define HOPGYM_DECLARE(isa)                                                            \
-  namespace isa {                                                                      \
-  HOPGYM_KERNEL(pairs, Pairs)                                                          \
-  HOPGYM_KERNEL(gupta, Gupta)                                                          \
-  HOPGYM_KERNEL(stillinger_weber, StillingerWeber)                                     \
-  HOPGYM_KERNEL(radial_functions, RadialFunctions)                                     \
-  HOPGYM_KERNEL(learned_step, LearnedStep)                                             \
-  HOPGYM_KERNEL(lbfgs, Lbfgs)                                                          \
+#define HOPGYM_DECLARE(isa)                        \
+  namespace isa {                                  \
+  HOPGYM_KERNEL(pairs, Pairs)                      \
+  HOPGYM_KERNEL(gupta, Gupta)                      \
+  HOPGYM_KERNEL(stillinger_weber, StillingerWeber) \
+  HOPGYM_KERNEL(radial_functions, RadialFunctions) \
+  HOPGYM_KERNEL(learned_step, LearnedStep)         \
+  HOPGYM_KERNEL(lbfgs, Lbfgs)                      \
   }
 
 HOPGYM_DECLARE(baseline)

@@ -1,5 +1,5 @@
-// History and direction of L-BFGS (hopgym/optimizers/lbfgs.py). A replica's coordinates
-// are in lanes; its history is read once.
+// History and direction of L-BFGS (hopgym/optimizers/lbfgs.py). Lanes hold the coordinates
+// of one replica, whose history is read once.
 
 #include "kernels.h"
 
@@ -7,17 +7,18 @@ namespace {
 
 using hopgym::Lbfgs;
 
-// The sum of all lanes.
+// Sums all lanes.
 template <class T>
-T total(Vec<T> x) {
+T sum_lanes(Vec<T> x) {
   T sum = 0;
   for (int l = 0; l < lanes<T>; ++l) sum += x[l];
   return sum;
 }
 
-// `total` of so many vectors, one after the other in memory up to a multiple of lanes.
+// Sums the lanes of each of `count` vectors, which are stored one after the other, filled up
+// to a multiple of lanes.
 template <class T>
-void totals(const T* vectors, int64_t count, T* sums) {
+void sum_lanes_of(const T* vectors, int64_t count, T* sums) {
   for (int64_t k = 0; k < count; k += lanes<T>) {
     Vec<T> part[lanes<T>], sum{};
     for (int l = 0; l < lanes<T>; ++l) part[l] = load<T>(vectors + (k + l) * lanes<T>);
@@ -32,54 +33,55 @@ class History {
  public:
   History(const Lbfgs<T>& call, T* scratch)
       : call_(call), size_(call.coordinates), m_(call.memory) {
-    const int64_t width = whole_vectors<T>(size_), products = whole_vectors<T>(6 * m_);
+    const int64_t width = round_up_to_vectors<T>(size_),
+                  products = round_up_to_vectors<T>(6 * m_);
     s_ = scratch, y_ = s_ + width, g_ = y_ + width;
     parts_ = g_ + width, with_s_ = parts_ + products * lanes<T>;
     with_y_ = with_s_ + 2 * m_, with_g_ = with_y_ + 2 * m_;
     alpha_ = with_s_ + products, c_ = alpha_ + m_;
   }
 
-  static int64_t scratch(const Lbfgs<T>& call) {
-    return 3 * whole_vectors<T>(call.coordinates) +
-           whole_vectors<T>(6 * call.memory) * (lanes<T> + 1) + 2 * call.memory;
+  static int64_t count_scratch(const Lbfgs<T>& call) {
+    return 3 * round_up_to_vectors<T>(call.coordinates) +
+           round_up_to_vectors<T>(6 * call.memory) * (lanes<T> + 1) + 2 * call.memory;
   }
 
-  void replica(int64_t r) {
+  void compute(int64_t r) {
     remember(r);
-    two_loops(r);
+    apply_two_loops(r);
   }
 
  private:
-  // Row `k` of the history becomes what is at `from`, and is multiplied with s, y and the
-  // gradient; what is left to do is the sum over lanes.
-  void become(T* row, const T* from, int64_t k) {
+  // Replaces row `k` of the history by the one at `from`, and multiplies it with s, y and the
+  // gradient; the sums over lanes follow in `sum_lanes_of`.
+  void replace_row(T* row, const T* from, int64_t k) {
     Vec<T> s{}, y{}, g{};
     for (int64_t at = 0; at < size_; at += lanes<T>) {
-      const Vec<T> x = part(from, at, size_);
+      const Vec<T> x = load_part(from, at, size_);
       s += x * load<T>(s_ + at);
       y += x * load<T>(y_ + at);
       g += x * load<T>(g_ + at);
-      keep(row, at, size_, x);
+      store_part(row, at, size_, x);
     }
     store<T>(parts_ + k * lanes<T>, s);
     store<T>(parts_ + (2 * m_ + k) * lanes<T>, y);
     store<T>(parts_ + (4 * m_ + k) * lanes<T>, g);
   }
 
-  // A table moved down and right by one.
-  void shift(T* table) const {
+  // Moves a table down and right by one.
+  void shift_table(T* table) const {
     for (int64_t k = m_ * m_ - 1; k > m_; --k) table[k] = table[k - m_ - 1];
   }
 
-  // The last step in front of the history, where it was accepted and is of use.
+  // Puts the last step in front of the history, if it was accepted and has curvature.
   void remember(int64_t r) {
     const T *x = call_.positions.at(r), *x0 = call_.last_positions.at(r),
             *g = call_.gradient.at(r), *g0 = call_.last_gradient.at(r);
     Vec<T> ss{}, sy{}, yy{};
     for (int64_t at = 0; at < size_; at += lanes<T>) {
-      const Vec<T> slope = part(g, at, size_);
-      const Vec<T> s = part(x, at, size_) - part(x0, at, size_);
-      const Vec<T> y = slope - part(g0, at, size_);
+      const Vec<T> slope = load_part(g, at, size_);
+      const Vec<T> s = load_part(x, at, size_) - load_part(x0, at, size_);
+      const Vec<T> y = slope - load_part(g0, at, size_);
       store<T>(s_ + at, s);
       store<T>(y_ + at, y);
       store<T>(g_ + at, slope);
@@ -87,23 +89,23 @@ class History {
       sy += s * y;
       yy += y * y;
     }
-    const T curvature = total<T>(sy), stiffness = total<T>(yy);
-    const bool useful = *call_.keep.at(r) != 0 &&
-                        curvature > T(1e-8) * std::sqrt(stiffness * total<T>(ss));
+    const T curvature = sum_lanes<T>(sy), stiffness = sum_lanes<T>(yy);
+    const bool useful =
+        *call_.keep.at(r) != 0 && curvature > T(1e-8) * std::sqrt(stiffness * sum_lanes<T>(ss));
 
-    // From the oldest to the newest: a row takes the place of the one before it.
+    // From the oldest to the newest: each row is overwritten by the next newer one.
     T* pairs = call_.pairs + r * 2 * m_ * size_;
     for (int64_t k = 2 * m_ - 1; k >= 0; --k) {
       T* row = pairs + k * size_;
-      become(row, !useful ? row : k == 0 ? s_ : k == m_ ? y_ : row - size_, k);
+      replace_row(row, !useful ? row : k == 0 ? s_ : k == m_ ? y_ : row - size_, k);
     }
-    totals(parts_, 6 * m_, with_s_);
+    sum_lanes_of(parts_, 6 * m_, with_s_);
     if (!useful) return;
 
     T *table_sy = call_.sy + r * m_ * m_, *table_yy = call_.yy + r * m_ * m_;
     T* inverse = call_.inverse + r * m_;
-    shift(table_sy);
-    shift(table_yy);
+    shift_table(table_sy);
+    shift_table(table_yy);
     for (int64_t i = 0; i < m_; ++i) {
       table_sy[i * m_] = with_y_[i];
       table_sy[i] = with_s_[m_ + i];
@@ -113,8 +115,8 @@ class History {
     inverse[0] = 1 / curvature;
   }
 
-  // -H g by the two-loop recursion on inner products.
-  void two_loops(int64_t r) {
+  // Computes -H g by the two-loop recursion on inner products.
+  void apply_two_loops(int64_t r) {
     const T* pairs = call_.pairs + r * 2 * m_ * size_;
     const T *sy = call_.sy + r * m_ * m_, *yy = call_.yy + r * m_ * m_,
             *inverse = call_.inverse + r * m_;
@@ -134,16 +136,16 @@ class History {
     for (int64_t at = 0; at < size_; at += lanes<T>) {
       Vec<T> step = scale * load<T>(g_ + at);
       for (int64_t i = 0; i < m_; ++i) {
-        step += c_[i] * part(pairs + i * size_, at, size_);
-        step -= scale * alpha_[i] * part(pairs + (m_ + i) * size_, at, size_);
+        step += c_[i] * load_part(pairs + i * size_, at, size_);
+        step -= scale * alpha_[i] * load_part(pairs + (m_ + i) * size_, at, size_);
       }
       store<T>(s_ + at, step);
       slope += step * load<T>(g_ + at);
     }
-    const Vec<T> sign = all<T>(total<T>(slope) < 0 ? T(1) : T(-1));
+    const Vec<T> sign = broadcast<T>(sum_lanes<T>(slope) < 0 ? T(1) : T(-1));
     T* moved = call_.step + r * size_;
     for (int64_t at = 0; at < size_; at += lanes<T>)
-      keep(moved, at, size_, sign * load<T>(s_ + at));
+      store_part(moved, at, size_, sign * load<T>(s_ + at));
   }
 
   const Lbfgs<T>& call_;
@@ -160,13 +162,13 @@ namespace HOPGYM_ISA {
 
 template <class T>
 int64_t lbfgs_scratch(const Lbfgs<T>& call) {
-  return History<T>::scratch(call);
+  return History<T>::count_scratch(call);
 }
 
 template <class T>
 void lbfgs(const Lbfgs<T>& call, T* scratch, int64_t begin, int64_t end) {
   History<T> history(call, scratch);
-  for (int64_t r = begin; r < end; ++r) history.replica(r);
+  for (int64_t r = begin; r < end; ++r) history.compute(r);
 }
 
 template int64_t lbfgs_scratch(const Lbfgs<float>&);

@@ -1,5 +1,5 @@
-// Energy and gradient of pair potentials. Replicas are in lanes, so that each pair is
-// computed once and nothing is summed across lanes; of few replicas, atoms.
+// Energy and gradient of pair potentials. Lanes hold replicas, so that each pair is computed
+// once and nothing is summed across lanes, or atoms where there are few replicas.
 
 #include "kernels.h"
 
@@ -7,15 +7,17 @@ namespace {
 
 using hopgym::Pairs;
 
-// What pairs add: to energies, and to the gradient by its weight of the difference vector,
-// in units of `kWeight`. A few pairs at once, since each waits long for its own results.
-//
-// hopgym/potentials/lennard_jones.py. Parameters: epsilon, d0, core.
+// Pair functions add the energies of `many` pairs, and give the weights of their difference
+// vectors in the gradient, in units of `kWeight`. A few pairs at once hide the latency.
+
+// hopgym/potentials/lennard_jones.py
 template <class T>
 struct LennardJones {
   static constexpr T kWeight = 12;
 
-  explicit LennardJones(const Vec<T>* parameters) : core2(parameters[2] * parameters[2]) {
+  LennardJones(const Pairs<T>& call, int64_t begin, int64_t count) {
+    const Vec<T> core = load_parameter(call.core, begin, count);
+    core2 = core * core;
     edge = T(1) / core2;
     slope = T(6) * edge * edge * (edge * edge * edge - T(1));
   }
@@ -23,185 +25,186 @@ struct LennardJones {
   template <int many>
   HOPGYM_INLINE void operator()(const Vec<T> (&squared)[many], Vec<T> (&energy)[many],
                                 Vec<T> (&weight)[many]) const {
-    // Lanes are computed alike whether others overlap or not.
-    const bool overlap = any_below(least<T>(squared), core2);
+    // A lane has the same results whether atoms overlap in other lanes or not.
+    const bool overlap = any_less(min_of_all<T>(squared), core2);
     HOPGYM_UNROLL
     for (int k = 0; k < many; ++k) {
       Vec<T> r2 = reciprocal(squared[k]);
-      if (__builtin_expect(overlap, false)) r2 = choose<T>(squared[k] < core2, edge, r2);
+      if (__builtin_expect(overlap, false)) r2 = select<T>(squared[k] < core2, edge, r2);
       const Vec<T> r6 = r2 * r2 * r2, difference = r6 - r6 * r6;
       energy[k] -= difference + r6;
       weight[k] = difference * r2;
     }
     if (__builtin_expect(overlap, false))
       for (int k = 0; k < many; ++k)
-        energy[k] += choose<T>(squared[k] < core2,
-                               slope * edge * (T(1) - squared[k] * edge), Vec<T>{});
+        energy[k] +=
+            select<T>(squared[k] < core2, slope * edge * (T(1) - squared[k] * edge), Vec<T>{});
   }
 
   Vec<T> core2, edge, slope;
 };
 
-// hopgym/potentials/morse.py. Parameters: epsilon, d0, core, rho.
+// hopgym/potentials/morse.py
 template <class T>
 struct Morse {
   static constexpr T kWeight = -2;
 
-  explicit Morse(const Vec<T>* parameters) : soft(parameters[2]), rho(parameters[3]) {}
+  Morse(const Pairs<T>& call, int64_t begin, int64_t count)
+      : soft_core(load_parameter(call.core, begin, count)),
+        rho(load_parameter(call.rho, begin, count)) {}
 
   template <int many>
   HOPGYM_INLINE void operator()(const Vec<T> (&squared)[many], Vec<T> (&energy)[many],
                                 Vec<T> (&weight)[many]) const {
-    const Distances<T, many> distance = soft.distances(squared);
+    const Distances<T, many> distance = soft_core.soften(squared);
     HOPGYM_UNROLL
     for (int k = 0; k < many; ++k) {
-      const Vec<T> bond = exponential<T>(rho * (T(1) - distance.length[k]));
+      const Vec<T> bond = exp<T>(rho * (T(1) - distance.length[k]));
       energy[k] += bond * (bond - T(2));
       weight[k] = rho * bond * (bond - T(1)) * distance.inverse[k];
     }
   }
 
-  SoftCore<T> soft;
+  SoftCore<T> soft_core;
   Vec<T> rho;
 };
 
-// A potential with the parameters of a block, and its units.
+// A pair function with the parameters and the units of a block.
 template <class T, template <class> class Pair>
-struct PairsOf {
-  PairsOf(const Pairs<T>& call, int64_t begin, int64_t count) : pair(read(call, begin, count)) {
-    energy_unit = parameters[0];
-    inverse_length = T(1) / parameters[1];
-    gradient_unit = Pair<T>::kWeight * (parameters[0] / parameters[1]);
+struct PairPotential {
+  PairPotential(const Pairs<T>& call, int64_t begin, int64_t count) : pair(call, begin, count) {
+    const Vec<T> d0 = load_parameter(call.d0, begin, count);
+    energy_unit = load_parameter(call.epsilon, begin, count);
+    inverse_length = T(1) / d0;
+    gradient_unit = Pair<T>::kWeight * (energy_unit / d0);
   }
 
-  const Vec<T>* read(const Pairs<T>& call, int64_t begin, int64_t count) {
-    for (int k = 0; k < hopgym::kMostParameters; ++k)
-      parameters[k] =
-          k < call.count ? parameter(call.parameters[k], begin, count) : all<T>(T(1));
-    return parameters;
-  }
-
-  Vec<T> parameters[hopgym::kMostParameters];
   Pair<T> pair;
   Vec<T> energy_unit, inverse_length, gradient_unit;
 };
 
-// A few atoms, and what the others that they meet add up to.
+// Energies and forces of a few atoms, summed over the others that they are paired with.
 template <class T, int many>
-struct Meeting {
-  // Returns the gradient of the other atom, which had `others` before.
+struct PairSums {
+  // Adds the pairs with another atom. Returns its gradient, which was `others` before.
   template <class Pair>
-  HOPGYM_INLINE Space<T> with(const Apart<T, many>& apart, const Pair& pair, Space<T> others) {
+  HOPGYM_INLINE Space<T> add_pairs(const Differences<T, many>& differences, const Pair& pair,
+                                   Space<T> others) {
     Vec<T> weight[many];
-    pair(apart.squared, energy, weight);
+    pair(differences.squared, energy, weight);
     HOPGYM_UNROLL
     for (int k = 0; k < many; ++k) {
-      force[k] = force[k] + weight[k] * apart.d[k];
-      others = others - weight[k] * apart.d[k];
+      force[k] = force[k] + weight[k] * differences.d[k];
+      others = others - weight[k] * differences.d[k];
     }
     return others;
   }
 
-  Vec<T> energy[many] = {};  // sums of sums lose less
+  Vec<T> energy[many] = {};  // one sum per atom loses less to rounding
   Space<T> force[many] = {};
 };
 
-// So many atoms from `i` on meet all before them, and each other.
+// Adds the pairs of `many` atoms from `i` on with all atoms before them and with each other.
 template <class T, int many, class Pair>
-HOPGYM_INLINE void rows(int64_t i, const T* x, T* g, const Pair& pair, Vec<T>& energy) {
-  const Here<T, many> here(i, x);
-  Meeting<T, many> meeting;
-  auto itself = [](const Apart<T, many>& apart) { return apart; };
-  by_others(here, i, x, itself, [&](int64_t j, const Apart<T, many>& apart) {
+HOPGYM_INLINE void compute_rows(int64_t i, const T* x, T* g, const Pair& pair, Vec<T>& energy) {
+  const Group<T, many> here(i, x);
+  PairSums<T, many> sums;
+  auto itself = [](const Differences<T, many>& differences) { return differences; };
+  for_each_earlier(here, i, x, itself, [&](int64_t j, const Differences<T, many>& differences) {
     T* const other = g + j * 3 * lanes<T>;
-    store_space(other, meeting.with(apart, pair, load_space(other)));
+    store_space(other, sums.add_pairs(differences, pair, load_space(other)));
   });
   if constexpr (many == 2) {
-    Meeting<T, 1> last{{meeting.energy[1]}, {meeting.force[1]}};
-    const Apart<T, 1> apart = Here<T, 1>(here.atom[1]).from(here.atom[0]);
-    meeting.force[0] = last.with(apart, pair, meeting.force[0]);
-    meeting.energy[1] = last.energy[0];
-    meeting.force[1] = last.force[0];
+    PairSums<T, 1> last{{sums.energy[1]}, {sums.force[1]}};
+    const Differences<T, 1> differences = Group<T, 1>(here.atom[1]).subtract(here.atom[0]);
+    sums.force[0] = last.add_pairs(differences, pair, sums.force[0]);
+    sums.energy[1] = last.energy[0];
+    sums.force[1] = last.force[0];
   }
   HOPGYM_UNROLL
   for (int k = 0; k < many; ++k) {
-    energy += meeting.energy[k];
-    store_space(g + (i + k) * 3 * lanes<T>, meeting.force[k]);
+    energy += sums.energy[k];
+    store_space(g + (i + k) * 3 * lanes<T>, sums.force[k]);
   }
 }
 
-// The replicas of a block, whose positions and gradient take 6 vectors for every atom.
+// Energies and gradients of a block. Positions and gradient take 6 vectors for every atom.
 template <class T, template <class> class Pair>
-void pairs_of_block(const Pairs<T>& call, T* scratch, int64_t begin, int64_t count) {
+void compute_block_of_pairs(const Pairs<T>& call, T* scratch, int64_t begin, int64_t count) {
   const int64_t n = call.atoms;
   T *x = scratch, *g = scratch + n * 3 * lanes<T>;
-  const PairsOf<T, Pair> of(call, begin, count);
+  const PairPotential<T, Pair> of(call, begin, count);
   gather(call.positions, begin, count, 3 * n, T(call.position_limit), of.inverse_length, x);
   const Pair<T> pair = of.pair;
   Vec<T> energy{};
-  by_rows(n, [&](int64_t i, auto many) { rows<T, many>(i, x, g, pair, energy); });
+  for_each_two_rows(
+      n, [&](int64_t i, auto many) { compute_rows<T, many>(i, x, g, pair, energy); });
   energy *= of.energy_unit;
   for (int l = 0; l < count; ++l) call.energy[begin + l] = energy[l];
   scatter(g, begin, count, 3 * n, of.gradient_unit, call.gradient);
 }
 
-// The same sums in the same order, of one replica with its atoms in lanes.
+// The same sums in the same order, for one replica with its atoms in lanes.
 template <class T, template <class> class Pair>
-void pairs_of_one(const Pairs<T>& call, T* scratch, int64_t replica) {
-  const PairsOf<T, Pair> of(call, replica, 1);
+void compute_one_of_pairs(const Pairs<T>& call, T* scratch, int64_t replica) {
+  const PairPotential<T, Pair> of(call, replica, 1);
   const Atoms<T> atoms(call.positions.at(replica), call.atoms, T(call.position_limit),
                        of.inverse_length, scratch);
   const Pair<T> pair = of.pair;
   T energy = 0;
-  atoms.by_vectors([&](int64_t at, int64_t end) {
-    Meeting<T, 1> meeting;
-    const Here<T, 1> here(atoms.from(at));
-    auto meet = [&](int64_t j) { meeting.with(here.from(atoms.each(j)), pair, Space<T>{}); };
+  atoms.for_each_vector([&](int64_t at, int64_t end) {
+    PairSums<T, 1> sums;
+    const Group<T, 1> here(atoms.load_vector(at));
+    auto meet = [&](int64_t j) {
+      sums.add_pairs(here.subtract(atoms.repeat_atom(j)), pair, Space<T>{});
+    };
     for (int64_t j = 0; j < at; ++j) meet(j);
     for (int64_t j = at; j < end; ++j) {
-      // Of itself an atom feels no force. It counts the energy with those before it.
-      const Vec<T> before = meeting.energy[0];
+      // An atom exerts no force on itself, and counts the energy with the atoms before it.
+      const Vec<T> before = sums.energy[0];
       meet(j);
-      meeting.energy[0] =
-          choose<T>(lane_numbers<T>() > lane<T>(j - at), meeting.energy[0], before);
+      sums.energy[0] =
+          select<T>(get_lane_numbers<T>() > to_lane<T>(j - at), sums.energy[0], before);
     }
-    for (int64_t k = at; k < end; ++k) energy += meeting.energy[0][k - at];
+    for (int64_t k = at; k < end; ++k) energy += sums.energy[0][k - at];
     for (int64_t j = end; j < call.atoms; ++j) meet(j);
-    atoms.put(of.gradient_unit * meeting.force[0], at, call.gradient, replica);
+    atoms.store_gradient(of.gradient_unit * sums.force[0], at, call.gradient, replica);
   });
   call.energy[replica] = energy * of.energy_unit[0];
 }
 
-// Half of what each atom shares with all others.
+// The energy of each atom: half of that of its pairs.
 template <class T, template <class> class Pair>
-void atom_energies_of_one(const Pairs<T>& call, T* scratch, int64_t replica) {
-  const PairsOf<T, Pair> of(call, replica, 1);
+void compute_atom_energies(const Pairs<T>& call, T* scratch, int64_t replica) {
+  const PairPotential<T, Pair> of(call, replica, 1);
   const Atoms<T> atoms(call.positions.at(replica), call.atoms, T(call.position_limit),
                        of.inverse_length, scratch);
-  atoms.by_vectors([&](int64_t at, int64_t end) {
-    const Here<T, 1> here(atoms.from(at));
+  atoms.for_each_vector([&](int64_t at, int64_t end) {
+    const Group<T, 1> here(atoms.load_vector(at));
     Vec<T> energy[1] = {}, weight[1];
     for (int64_t j = 0; j < call.atoms; ++j) {
       const Vec<T> before = energy[0];
-      of.pair(here.from(atoms.each(j)).squared, energy, weight);
+      of.pair(here.subtract(atoms.repeat_atom(j)).squared, energy, weight);
       if (at <= j && j < end)
-        energy[0] = choose<T>(lane_numbers<T>() == lane<T>(j - at), before, energy[0]);
+        energy[0] = select<T>(get_lane_numbers<T>() == to_lane<T>(j - at), before, energy[0]);
     }
-    keep(call.atom_energies + replica * call.atoms, at, call.atoms,
-         T(0.5) * of.energy_unit * energy[0]);
+    store_part(call.atom_energies + replica * call.atoms, at, call.atoms,
+               T(0.5) * of.energy_unit * energy[0]);
   });
 }
 
 template <class T, template <class> class Pair>
-void pairs_of(const Pairs<T>& call, T* scratch, int64_t begin, int64_t end) {
+void compute_pairs(const Pairs<T>& call, T* scratch, int64_t begin, int64_t end) {
   if (call.atom_energies) {
-    for (; begin < end; ++begin) atom_energies_of_one<T, Pair>(call, scratch, begin);
+    for (; begin < end; ++begin) compute_atom_energies<T, Pair>(call, scratch, begin);
     return;
   }
-  by_blocks<T>(
+  for_each_block<T>(
       begin, end, call.atoms,
-      [&](int64_t r, int64_t count) { pairs_of_block<T, Pair>(call, scratch, r, count); },
-      [&](int64_t r) { pairs_of_one<T, Pair>(call, scratch, r); });
+      [&](int64_t r, int64_t count) {
+        compute_block_of_pairs<T, Pair>(call, scratch, r, count);
+      },
+      [&](int64_t r) { compute_one_of_pairs<T, Pair>(call, scratch, r); });
 }
 
 }  // namespace
@@ -217,9 +220,9 @@ int64_t pairs_scratch(const Pairs<T>& call) {
 template <class T>
 void pairs(const Pairs<T>& call, T* scratch, int64_t begin, int64_t end) {
   if (call.kind == PairKind::lennard_jones)
-    pairs_of<T, LennardJones>(call, scratch, begin, end);
+    compute_pairs<T, LennardJones>(call, scratch, begin, end);
   else
-    pairs_of<T, Morse>(call, scratch, begin, end);
+    compute_pairs<T, Morse>(call, scratch, begin, end);
 }
 
 template int64_t pairs_scratch(const Pairs<float>&);

@@ -161,7 +161,7 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
         known = {name: getattr(state, name) for name in HISTORY_FIELDS}
         last = (state.gradient, state.positions)
         operands = (gradient, positions, last, known, first, accept & ~state.fresh)
-        return native.either(_propose_native, _propose_jax, *operands)
+        return native.dispatch(_propose_native, _propose_jax, *operands)
 
     def _limit(self, step, context) -> Array:
         """Scale the step so that no atom moves further than `max_step`."""
@@ -172,14 +172,27 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
 
 def _propose_native(gradient, positions, last, known, first, keep):
     """Step and history by the kernel in C++ (native/lbfgs.inl)."""
-    like = (gradient, *(known[name] for name in HISTORY_FIELDS))
-    results = [jax.ShapeDtypeStruct(x.shape, positions.dtype) for x in like]
-    history = [known[name] for name in HISTORY_FIELDS]
-    keep = keep.astype(jnp.int32)
-    operands = (gradient, positions, *last, *history, first, keep)
-    in_place = {4 + k: 1 + k for k in range(len(history))}
-    step, *history = native.call("lbfgs", results, *operands, in_place=in_place)
-    return step, dict(zip(HISTORY_FIELDS, history, strict=True))
+    last_gradient, last_positions = last
+    like = {"step": gradient, **known}
+    found = native.call(
+        "lbfgs",
+        {
+            name: jax.ShapeDtypeStruct(x.shape, positions.dtype)
+            for name, x in like.items()
+        },
+        operands={
+            "gradient": gradient,
+            "positions": positions,
+            "last_gradient": last_gradient,
+            "last_positions": last_positions,
+            **known,
+            "first": first,
+            "keep": keep.astype(jnp.int32),
+        },
+        attributes={"memory": known["inverse"].shape[0]},
+        in_place=HISTORY_FIELDS,
+    )
+    return found["step"], {name: found[name] for name in HISTORY_FIELDS}
 
 
 def _propose_jax(gradient, positions, last, known, first, keep):

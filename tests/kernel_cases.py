@@ -8,7 +8,7 @@ import pytest
 
 from hopgym import native
 
-library = native._library()[0]
+library = native._load_library()[0]
 needs_kernels = pytest.mark.skipif(
     library is None and os.environ.get("HOPGYM_KERNELS") != "1",
     reason="hopgym was installed without kernels",

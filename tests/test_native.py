@@ -2,39 +2,10 @@
 
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
 from kernel_cases import needs_kernels
 
 from hopgym import native
-
-
-@needs_kernels
-def test_operands_that_do_not_fit(backend):
-    backend("native")
-    energy = jax.ShapeDtypeStruct((), jnp.float32)
-    gradient = jax.ShapeDtypeStruct((4, 3), jnp.float32)
-    one = jnp.ones(())
-
-    def call(positions, *parameters):
-        return native.call(
-            "lennard_jones",
-            (energy, gradient),
-            positions,
-            *parameters,
-            position_limit=np.float64(1e15),
-        )
-
-    for arguments, message in (
-        ((jnp.zeros((5, 3)), one, one, one), "operand positions has another shape"),
-        ((jnp.zeros((4, 3), int), one, one, one), "positions has another dtype"),
-        ((jnp.zeros((4, 3)), one, one), "parameter of the potential is missing"),
-        ((jnp.zeros((4, 3)), one, one, jnp.ones(2)), "parameter of the potential has"),
-    ):
-        with pytest.raises(jax.errors.JaxRuntimeError, match=message):
-            jax.block_until_ready(call(*arguments))
 
 
 def test_the_switch(backend, monkeypatch):
@@ -53,15 +24,15 @@ def test_the_switch(backend, monkeypatch):
 
 
 def test_a_library_that_does_not_fit_is_not_loaded(monkeypatch, tmp_path):
-    load = native._library.__wrapped__
-    monkeypatch.setattr(native, "_path", lambda: None)
+    load = native._load_library.__wrapped__
+    monkeypatch.setattr(native, "_find_library", lambda: None)
     with pytest.warns(RuntimeWarning, match="installed without them"):
         assert load()[0] is None
     (tmp_path / "broken.so").write_text("no library")
-    monkeypatch.setattr(native, "_path", lambda: tmp_path / "broken.so")
+    monkeypatch.setattr(native, "_find_library", lambda: tmp_path / "broken.so")
     with pytest.warns(RuntimeWarning, match="cannot be loaded"):
         assert load()[0] is None
-    monkeypatch.setattr(native, "_library", lambda: (None, "no compiler"))
+    monkeypatch.setattr(native, "_load_library", lambda: (None, "no compiler"))
     monkeypatch.setattr(native, "_chosen", "auto")
     assert native.backend() == "xla"
     with pytest.raises(RuntimeError, match="cannot be used: no compiler"):
@@ -70,7 +41,7 @@ def test_a_library_that_does_not_fit_is_not_loaded(monkeypatch, tmp_path):
 
 @needs_kernels
 def test_a_library_from_other_sources_is_not_loaded(monkeypatch, tmp_path):
-    load = native._library.__wrapped__
+    load = native._load_library.__wrapped__
     for path in (Path(__file__).parents[1] / "native").iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "notes.txt").write_text("not a source")
@@ -84,8 +55,10 @@ def test_a_library_from_other_sources_is_not_loaded(monkeypatch, tmp_path):
 
 @needs_kernels
 def test_a_library_for_another_interface_is_not_loaded(monkeypatch):
-    load = native._library.__wrapped__
+    load = native._load_library.__wrapped__
     for running in ((0, 0), (9, 9), None):
-        monkeypatch.setattr(native, "_running_version", lambda found=running: found)
+        monkeypatch.setattr(
+            native, "_read_running_version", lambda found=running: found
+        )
         with pytest.warns(RuntimeWarning, match="built for XLA's interface"):
             assert load()[0] is None

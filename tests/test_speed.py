@@ -148,7 +148,7 @@ def test_no_counterpart(refused, monkeypatch):
     assert "jax-md has no counterpart of Morse14-6" in said
     monkeypatch.setattr(stillinger_weber, "MAX_KERNEL_BONDS", 0)
     said = refused("--systems", "SW-Si8", "--contenders", "xla,native")
-    if native._library()[0] is not None:
+    if native._load_library()[0] is not None:
         assert "there is no kernel for SW-Si8" in said
 
 
@@ -178,7 +178,7 @@ def test_learned_steps(tmp_path):
     assert 0 < max(difference.values()) < 1e-4
 
 
-@pytest.mark.skipif(native._library()[0] is None, reason="there are no kernels")
+@pytest.mark.skipif(native._load_library()[0] is None, reason="there are no kernels")
 @pytest.mark.parametrize("what", ["energy", "atom-energies", "radial", "learned-step"])
 def test_kernels_take_part(tmp_path, what):
     arguments = [*TINY, "--what", what, "--contenders", "native,xla"]
@@ -189,7 +189,7 @@ def test_kernels_take_part(tmp_path, what):
         assert max(found["xla"]["difference"].values()) > 0
 
 
-@pytest.mark.skipif(native._library()[0] is None, reason="there are no kernels")
+@pytest.mark.skipif(native._load_library()[0] is None, reason="there are no kernels")
 @pytest.mark.skipif(
     not PINS or len(os.sched_getaffinity(0)) < 2, reason="there is one core"
 )

@@ -109,8 +109,11 @@ class Gupta(AbstractKernelPotential):
         return self.d0.shape[0] <= 2
 
     def _kernel(self, species: Species, box: Box | None) -> Kernel:
-        operands = species, *self._exponents(), self._core_radius
-        return Kernel("gupta", operands, {"smallest_density": MIN_DENSITY})
+        log_a, p, log_xi, q = self._exponents()
+        operands = {"species": species, "log_a": log_a, "p": p, "log_xi": log_xi}
+        operands |= {"q": q, "core": self._core_radius}
+        attributes = {"kinds": len(self.d0), "smallest_density": MIN_DENSITY}
+        return Kernel("gupta", operands, attributes)
 
     def _energy_and_gradient_jax(
         self, positions: Positions, species: Species, box: Box | None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import numpy as np
 from jaxtyping import Array
 
 from hopgym import native
@@ -27,22 +26,21 @@ class Kernel(NamedTuple):
     **Arguments:**
 
     - `target`: name of the kernel.
-    - `operands`: arrays it takes after the positions, in order.
-    - `constants`: numbers it takes, by name; integers as `int`.
+    - `operands`: arrays it takes in addition to the positions, by name.
+    - `attributes`: numbers it takes in addition to the position limit, by name.
     """
 
     target: str
-    operands: tuple[Array, ...]
-    constants: dict[str, float | int]
+    operands: dict[str, Array]
+    attributes: dict[str, float | int]
 
-    def __call__(self, results: Any, positions: Positions) -> Any:
-        """Compute results, whose shapes and dtypes tell the kernel which are wanted."""
-        constants: dict[str, Any] = {
-            name: np.int64(value) if isinstance(value, int) else np.float64(value)
-            for name, value in self.constants.items()
-        }
-        constants["position_limit"] = np.float64(POSITION_LIMIT)
-        return native.call(self.target, results, positions, *self.operands, **constants)
+    def __call__(
+        self, results: dict[str, jax.ShapeDtypeStruct], positions: Positions
+    ) -> dict[str, Array]:
+        """Compute the results that are named: energy and gradient, or atom energies."""
+        operands = {"positions": positions, **self.operands}
+        attributes = {"position_limit": POSITION_LIMIT, **self.attributes}
+        return native.call(self.target, results, operands, attributes)
 
 
 class AbstractKernelPotential(AbstractPotential):
@@ -75,18 +73,18 @@ class AbstractKernelPotential(AbstractPotential):
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
         dtype = positions.dtype
-        results = (
-            jax.ShapeDtypeStruct((), dtype),
-            jax.ShapeDtypeStruct(positions.shape, dtype),
-        )
-        energy, gradient = self._kernel(species, box)(results, positions)
-        return energy, gradient
+        energy = jax.ShapeDtypeStruct((), dtype)
+        gradient = jax.ShapeDtypeStruct(positions.shape, dtype)
+        results = {"energy": energy, "gradient": gradient}
+        found = self._kernel(species, box)(results, positions)
+        return found["energy"], found["gradient"]
 
     def _atom_energies_native(
         self, positions: Positions, species: Species, box: Box | None
     ) -> AtomEnergies:
         energies = jax.ShapeDtypeStruct(positions.shape[:1], positions.dtype)
-        return self._kernel(species, box)(energies, positions)
+        found = self._kernel(species, box)({"atom_energies": energies}, positions)
+        return found["atom_energies"]
 
     def energy_and_gradient(
         self, positions: Positions, species: Species, box: Box | None
@@ -94,7 +92,7 @@ class AbstractKernelPotential(AbstractPotential):
         cls, operands = type(self), (self, positions, species, box)
         if not self.has_kernel(len(positions)):
             return cls._energy_and_gradient_jax(*operands)
-        return native.either(
+        return native.dispatch(
             cls._energy_and_gradient_native, cls._energy_and_gradient_jax, *operands
         )
 
@@ -104,6 +102,6 @@ class AbstractKernelPotential(AbstractPotential):
         cls, operands = type(self), (self, positions, species, box)
         if not self.has_kernel(len(positions)):
             return cls._atom_energies_jax(*operands)
-        return native.either(
+        return native.dispatch(
             cls._atom_energies_native, cls._atom_energies_jax, *operands
         )

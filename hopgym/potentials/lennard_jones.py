@@ -52,4 +52,5 @@ class LennardJones(AbstractPairPotential):
         return energies, 12 * (r6 - r6 * r6) * r2
 
     def _kernel(self, species: Species, box: Box | None) -> Kernel:
-        return Kernel("lennard_jones", (self.epsilon, self.d0, self.core), {})
+        operands = {"epsilon": self.epsilon, "d0": self.d0, "core": self.core}
+        return Kernel("lennard_jones", operands, {})

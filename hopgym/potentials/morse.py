@@ -48,4 +48,5 @@ class Morse(AbstractPairPotential):
         return bond * (bond - 2), slope / jnp.maximum(distances, self.core)
 
     def _kernel(self, species: Species, box: Box | None) -> Kernel:
-        return Kernel("morse", (self.epsilon, self.d0, self.core, self.rho), {})
+        operands = {"epsilon": self.epsilon, "d0": self.d0, "core": self.core}
+        return Kernel("morse", operands | {"rho": self.rho}, {})

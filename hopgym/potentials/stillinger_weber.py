@@ -158,15 +158,10 @@ class StillingerWeber(AbstractKernelPotential):
 
     def _kernel(self, species: Species, box: Box | None) -> Kernel:
         assert box is not None, "a System without a box refuses this potential"
-        operands = (
-            *(box, self.a, self.big_a, self.big_b, self.epsilon),
-            *(self.sigma, self.strength, self.gamma, self.core),
-        )
-        return Kernel(
-            "stillinger_weber",
-            operands,
-            {"cut": CUTOFF_FRACTION, "images": self.images},
-        )
+        names = "a", "big_a", "big_b", "epsilon", "sigma", "strength", "gamma", "core"
+        operands = {"box": box} | {name: getattr(self, name) for name in names}
+        attributes = {"cut": CUTOFF_FRACTION, "images": self.images}
+        return Kernel("stillinger_weber", operands, attributes)
 
     def _energy_and_gradient_jax(
         self, positions: Positions, species: Species, box: Box | None

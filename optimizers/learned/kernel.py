@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from hopgym import native
@@ -16,7 +15,7 @@ from hopgym.optimizers.learned import input_scaling, radial
 
 def step(
     model: Any,
-    constants: dict[str, Any],
+    constants: dict[str, native.Attribute],
     gradient: Array,
     averages: tuple[Array, Array],
     count: Array,
@@ -38,35 +37,41 @@ def step(
     inner = [weights for weights, _ in network.inner]
     inner_bias = [bias for _, bias in network.inner]
     none = jnp.zeros((0, hidden, hidden), dtype)
-    box = jnp.zeros(3, dtype) if context.box is None else context.box
-    results = [jax.ShapeDtypeStruct(x.shape, dtype) for x in (positions, *averages)]
-    cutoff, table = radial.fit_polynomials(dtype)
-    moved, first, second = native.call(
+    first, second = averages
+    like = {"displacement": positions, "next_first": first, "next_second": second}
+    found = native.call(
         "learned_step",
-        results,
-        gradient,
-        positions,
-        *averages,
-        count,
-        context.species,
-        box,
-        context.length,
-        context.energy_unit,
-        model.log_alpha,
-        model.beta,
-        model.gamma,
-        network.component,
-        network.atom,
-        network.step,
-        network.bias,
-        jnp.stack(inner) if inner else none,
-        jnp.stack(inner_bias) if inner else none[:, 0],
-        network.output,
-        network.output_bias,
-        periodic=np.int64(context.box is not None),
-        cutoff=cutoff,
-        table=table.ravel(),
-        log2=input_scaling.LOG2.coef,
-        **constants,
+        {name: jax.ShapeDtypeStruct(x.shape, dtype) for name, x in like.items()},
+        operands={
+            "gradient": gradient,
+            "positions": positions,
+            "first": first,
+            "second": second,
+            "step": count,
+            "species": context.species,
+            "box": jnp.zeros(3, dtype) if context.box is None else context.box,
+            "length": context.length,
+            "energy_unit": context.energy_unit,
+            "log_alpha": model.log_alpha,
+            "beta": model.beta,
+            "gamma": model.gamma,
+            "component_weights": network.component,
+            "atom_weights": network.atom,
+            "step_weights": network.step,
+            "bias": network.bias,
+            "inner_weights": jnp.stack(inner) if inner else none,
+            "inner_bias": jnp.stack(inner_bias) if inner else none[:, 0],
+            "output_weights": network.output,
+            "output_bias": network.output_bias,
+        },
+        attributes={
+            **constants,
+            **radial.kernel_constants(dtype, model.kinds, context),
+            "hidden": hidden,
+            "inner_layers": len(inner),
+            "components": first.shape[-1],
+            "log2": input_scaling.LOG2.coef,
+            "log_scale": input_scaling.P,
+        },
     )
-    return moved, first, second
+    return found["displacement"], found["next_first"], found["next_second"]

@@ -20,14 +20,9 @@ from hopgym._suggest import unknown_name
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.learned import kernel
-from hopgym.optimizers.learned.input_scaling import P, direction, log_magnitude
+from hopgym.optimizers.learned.input_scaling import direction, log_magnitude
 from hopgym.optimizers.learned.network import Network
-from hopgym.optimizers.learned.radial import (
-    CUTOFF,
-    ETAS,
-    ROW_MULTIPLE,
-    radial_functions,
-)
+from hopgym.optimizers.learned.radial import ETAS, ROW_MULTIPLE, radial_functions
 
 # Table 1 of the paper.
 FEATURES = (
@@ -160,7 +155,7 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
         value: Float[Array, ""],
         context: Context,
     ) -> tuple[Float[Array, "atoms 3"], Learn2HopState]:
-        return native.either(
+        return native.dispatch(
             Learn2Hop._update_native,
             Learn2Hop._update_jax,
             self,
@@ -173,14 +168,14 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
     def _update_native(
         self, gradient: Array, state: Learn2HopState, positions: Array, context: Context
     ) -> tuple[Array, Learn2HopState]:
-        present = (name in self.features for name in FEATURES)
-        numbers = (CUTOFF, EPSILON, GRADIENT_LIMIT, DIRECTION_LIMIT, ATOMS_UNIT, P)
-        constants = {
-            "features": np.int64(sum(1 << k for k, flag in enumerate(present) if flag)),
-            "kinds": np.int64(self.kinds),
-            "decays": np.array(DECAYS),
-            "periods": np.array(PERIODS, float),
-            "numbers": np.array(numbers),
+        constants: dict[str, native.Attribute] = {
+            "features": ",".join(self.features),
+            "decays": DECAYS,
+            "periods": PERIODS,
+            "epsilon": EPSILON,
+            "gradient_limit": GRADIENT_LIMIT,
+            "direction_limit": DIRECTION_LIMIT,
+            "atoms_unit": ATOMS_UNIT,
         }
         averages = state.first, state.second
         displacement, first, second = kernel.step(

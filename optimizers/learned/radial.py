@@ -74,29 +74,37 @@ def radial_functions(
     """
     kernel = functools.partial(_radial_functions_native, unlike=unlike)
     reference = functools.partial(_radial_functions_jax, unlike=unlike)
-    return native.either(kernel, reference, positions, context)
+    return native.dispatch(kernel, reference, positions, context)
 
 
 def _radial_functions_native(
     positions: Float[Array, "atoms 3"], context: Context, *, unlike: bool
 ) -> Float[Array, "atoms functions"]:
     dtype = positions.dtype
-    cutoff, table = fit_polynomials(dtype)
     kinds = 2 if unlike else 1
     shape = positions.shape[0], kinds * len(ETAS)
     box = jnp.zeros(3) if context.box is None else context.box / context.length
-    return native.call(
+    found = native.call(
         "radial_functions",
-        jax.ShapeDtypeStruct(shape, dtype),
-        positions,
-        context.species,
-        box,
-        kinds=np.int64(kinds),
-        periodic=np.int64(context.box is not None),
-        cutoff=cutoff,
-        table=table.ravel(),
-        radius=np.float64(CUTOFF),
+        {"functions": jax.ShapeDtypeStruct(shape, dtype)},
+        {"positions": positions, "species": context.species, "box": box},
+        kernel_constants(dtype, kinds, context),
     )
+    return found["functions"]
+
+
+def kernel_constants(
+    dtype: np.dtype, kinds: int, context: Context
+) -> dict[str, native.Attribute]:
+    """Constants of the symmetry functions, by the names that kernels have for them."""
+    cutoff, gaussians = fit_polynomials(dtype)
+    return {
+        "kinds": kinds,
+        "periodic": context.box is not None,
+        "cutoff": cutoff,
+        "gaussians": gaussians.ravel(),
+        "cutoff_radius": CUTOFF,
+    }
 
 
 def _radial_functions_jax(

@@ -1,4 +1,4 @@
-// Work shared out over the threads of XLA.
+// A loop shared over the threads of XLA.
 
 #pragma once
 
@@ -13,14 +13,14 @@
 
 namespace hopgym {
 
-// How many threads a call may use.
+// The number of threads that a call may use.
 inline std::atomic<int64_t> threads{1};
 
 // Calls `work(begin, end)` for pieces of [0, count) until all are done. The caller takes
-// part and waits only for pieces that other threads have begun, so that it does not
-// matter whether these ever come.
+// part and waits only for pieces that other threads have begun: it cannot deadlock where
+// these are busy and never start.
 template <class Work>
-void share(xla::ffi::ThreadPool& pool, int64_t count, int64_t piece, const Work& work) {
+void parallel_for(xla::ffi::ThreadPool& pool, int64_t count, int64_t piece, const Work& work) {
   const int64_t pieces = (count + piece - 1) / piece;
   const int64_t wanted = std::min<int64_t>(threads, pieces) - 1;
   const int64_t helpers = wanted < 1 ? 0 : std::min<int64_t>(pool.num_threads(), wanted);
@@ -32,7 +32,7 @@ void share(xla::ffi::ThreadPool& pool, int64_t count, int64_t piece, const Work&
     std::atomic<int64_t> claimed{0}, done{0};
   };
   auto progress = std::make_shared<Progress>();
-  // Nobody looks at `work`, which is the caller's, without having claimed a piece.
+  // `work` belongs to the caller: a thread uses it only after claiming a piece.
   auto take = [progress, &work, pieces, piece, count] {
     for (;;) {
       const int64_t k = progress->claimed.fetch_add(1, std::memory_order_relaxed);
