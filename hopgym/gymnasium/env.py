@@ -25,7 +25,7 @@ from hopgym.systems import System, get_system
 
 
 class ClusterEnv(gymnasium.Env[Any, Any]):
-    """A search for the lowest energy of a system, one displacement a step.
+    """A search for the lowest energy of a system, one displacement per step.
 
     `gymnasium.make("hopgym/LJ-75")`. Observation, action and reward are described at
     [`hopgym.rl.MDP`][]. `info` holds `energy`, `best_energy` (in the potential's

@@ -186,7 +186,7 @@ class MDP(eqx.Module):
         return np.concatenate([bound.ravel() for bound in self.bounds().values()])
 
     def info(self, state: State) -> dict[str, Array]:
-        """What is reported beside an observation, in the potential's units."""
+        """Entries of Gymnasium's `info`, energies in the potential's unit."""
         return {
             "energy": state.energy,
             "best_energy": state.best_energy,
