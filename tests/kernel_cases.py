@@ -1,4 +1,4 @@
-"""What the tests of kernels share."""
+"""Helpers for the tests of kernels."""
 
 import os
 
@@ -16,7 +16,7 @@ needs_kernels = pytest.mark.skipif(
 
 
 def by_both(backend, compute):
-    """What a function computes by kernels and by formulas."""
+    """Results of a function with the native and with the JAX backend."""
     found = []
     for name in ("native", "xla"):
         backend(name)

@@ -1,4 +1,4 @@
-"""What the tests of potentials share."""
+"""Potentials, structures and compiled evaluations for the tests of potentials."""
 
 import functools
 
@@ -58,7 +58,7 @@ def case(name):
 
 
 def scattered(atoms, spacing, seed=0, noise=0.1):
-    """A piece of a cubic lattice, shaken."""
+    """Atoms of a cubic lattice with normally distributed displacements."""
     rng = np.random.default_rng(seed)
     side = int(np.ceil(atoms ** (1 / 3)))
     grid = np.stack(np.meshgrid(*[np.arange(side)] * 3), -1).reshape(-1, 3)[:atoms]

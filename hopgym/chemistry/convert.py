@@ -139,9 +139,10 @@ def _scale(system: System, d0: float | int, epsilon: float | int) -> System:
     if not 0 < d0 < np.inf or not 0 < epsilon < np.inf:
         raise ValueError(f"d0 and epsilon must be positive, got {d0} and {epsilon}")
     unit, length = real(epsilon), real(d0)
+    surface = eqx.tree_at(lambda p: (p.epsilon, p.d0), system.potential, (unit, length))
     return dataclasses.replace(
         system,
-        potential=eqx.tree_at(lambda p: p.units, system.potential, (unit, length)),
+        potential=surface,
         length=length,
         energy_unit=unit,
         energy_scale=system.energy_scale * unit,

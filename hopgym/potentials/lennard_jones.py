@@ -34,7 +34,7 @@ class LennardJones(AbstractPairPotential):
     core: Float[Array, ""] = eqx.field(converter=real, default=0.1)
 
     @property
-    def units(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    def _units(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
         return self.epsilon, self.d0
 
     def _pairs(self, scaled: PaddedPositions, atoms: int) -> tuple[Array, Array]:

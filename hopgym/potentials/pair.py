@@ -26,12 +26,12 @@ from hopgym.potentials.kernel import AbstractKernelPotential
 
 
 class AbstractPairPotential(AbstractKernelPotential):
-    """sum_{i<j} epsilon v(r_ij / d0); subclasses define v."""
+    """sum_{i<j} epsilon v(r_ij / d0); subclasses have fields `epsilon` and `d0`."""
 
     @property
     @abc.abstractmethod
-    def units(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        """Units of energy and length: epsilon and d0."""
+    def _units(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """`epsilon` and `d0`, the units of energy and length."""
 
     @abc.abstractmethod
     def _pairs(self, scaled: PaddedPositions, atoms: int) -> tuple[Array, Array]:
@@ -55,7 +55,7 @@ class AbstractPairPotential(AbstractKernelPotential):
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
         atoms = positions.shape[0]
-        epsilon, d0 = self.units
+        epsilon, d0 = self._units
         scaled = pad(centre(positions) / d0)
         energies, weights = self._pairs(scaled, atoms)
         gradient = central_gradient(weights, scaled)[:atoms]
@@ -66,6 +66,6 @@ class AbstractPairPotential(AbstractKernelPotential):
         self, positions: Positions, species: Species, box: Box | None
     ) -> AtomEnergies:
         atoms = positions.shape[0]
-        epsilon, d0 = self.units
+        epsilon, d0 = self._units
         energies, _ = self._pairs(pad(centre(positions) / d0), atoms)
         return 0.5 * epsilon * sum_rows(energies)[:atoms]
