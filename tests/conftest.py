@@ -44,20 +44,3 @@ def backend():
     before = native._chosen
     yield native.use_backend
     native.use_backend(before)
-
-
-@pytest.fixture(params=["baseline", "avx2", "avx512"])
-def instruction_set(request):
-    """Each of those that the processor has, for one test."""
-    from kernel_cases import library
-
-    from hopgym import native
-
-    best = native.instruction_set()
-    library.hopgym_isa(request.param.encode())
-    chosen = native.instruction_set()
-    if chosen == request.param:
-        yield chosen
-    library.hopgym_isa(best.encode())
-    if chosen != request.param:
-        pytest.skip(f"the processor has no {request.param}")

@@ -15,13 +15,29 @@ needs_kernels = pytest.mark.skipif(
 )
 
 
-def by_both(backend, compute):
-    """Results of a function with the native and with the JAX backend."""
-    found = []
-    for name in ("native", "xla"):
-        backend(name)
-        found.append(jax.tree.map(np.asarray, compute()))
+def by_instruction_sets(compute):
+    """Results by the kernels of each instruction set that the processor has."""
+    best = native.instruction_set()
+    found = {}
+    try:
+        for name in ("baseline", "avx2", "avx512"):
+            library.hopgym_isa(name.encode())
+            if native.instruction_set() == name:
+                found[name] = jax.tree.map(np.asarray, compute())
+    finally:
+        library.hopgym_isa(best.encode())
     return found
+
+
+def by_both(backend, compute):
+    """Results by the kernels of each instruction set, and by the formulas.
+
+    A function compiled outside of `compute` is compiled once for all instruction sets.
+    """
+    backend("native")
+    mine = by_instruction_sets(compute)
+    backend("xla")
+    return mine, jax.tree.map(np.asarray, compute())
 
 
 def starts(system, count, key=0):

@@ -11,6 +11,8 @@ from hopgym.context import Context
 from hopgym.optimizers import Learn2Hop
 from hopgym.optimizers.learned.radial import polynomials
 
+pytestmark = pytest.mark.sanitize
+
 FOUR = jax.ShapeDtypeStruct((4, 3), jnp.float32)
 ENERGY = jax.ShapeDtypeStruct((), jnp.float32)
 

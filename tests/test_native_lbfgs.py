@@ -4,18 +4,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kernel_cases import by_both, needs_kernels, starts
+from kernel_cases import by_both, by_instruction_sets, needs_kernels, starts
 
 from hopgym import Environment, get_system
 from hopgym.environment import take_step
 from hopgym.optimizers import LBFGS
 
 
-def walked(system, where, steps, **options):
-    """Positions and histories after some steps."""
+def walk(system, **options):
+    """A function of starts and steps: positions and histories after them."""
     environment, optimizer = Environment(system), LBFGS(**options)
 
-    def one(positions):
+    def one(positions, steps):
         state = environment.reset(jax.random.key(0), positions)
         opt_state = optimizer.init(
             positions, key=jax.random.key(0), context=environment.context
@@ -28,36 +28,45 @@ def walked(system, where, steps, **options):
         history = (opt_state.pairs, opt_state.sy, opt_state.yy, opt_state.inverse)
         return state.positions, history
 
-    return jax.jit(jax.vmap(one))(where)
+    return jax.jit(jax.vmap(one, (0, None)))
 
 
 @needs_kernels
 @pytest.mark.parametrize("name, memory", [("LJ-2", 6), ("LJ-13", 1), ("LJ-38", 6)])
-@pytest.mark.parametrize("steps", [1, 16])
-def test_steps(backend, double, name, memory, steps):
+def test_steps(backend, double, name, memory):
     system = get_system(name)
     where = starts(system, 3)
+    compute = walk(system, memory=memory)
     mine, formulas = by_both(
-        backend, lambda: walked(system, where, steps, memory=memory)
+        backend, lambda: [compute(where, steps) for steps in (1, 16)]
     )
-    # Rounding grows with every step.
-    tolerance = (1e-12 if double else 2e-6) * (1 if steps == 1 else 200)
-    np.testing.assert_allclose(mine[0], formulas[0], rtol=0, atol=tolerance)
-    for a, b in zip(mine[1], formulas[1], strict=True):
-        largest = np.abs(b).max(axis=tuple(range(1, b.ndim)), keepdims=True)
-        assert np.all(np.abs(a - b) <= 100 * tolerance * (1 + largest))
+    for found in mine.values():
+        for steps, walked, expected in zip((1, 16), found, formulas, strict=True):
+            # Rounding grows with every step.
+            tolerance = (1e-12 if double else 2e-6) * (1 if steps == 1 else 200)
+            np.testing.assert_allclose(walked[0], expected[0], rtol=0, atol=tolerance)
+            for a, b in zip(walked[1], expected[1], strict=True):
+                largest = np.abs(b).max(axis=tuple(range(1, b.ndim)), keepdims=True)
+                assert np.all(np.abs(a - b) <= 100 * tolerance * (1 + largest))
 
 
 @needs_kernels
-def test_replicas_do_not_depend_on_each_other(backend, double, instruction_set):
+@pytest.mark.sanitize
+def test_replicas_do_not_depend_on_each_other(backend, double):
     backend("native")
     system = get_system("LJ-7")
+    compute = walk(system)
     where = starts(system, 21)
-    together, _ = walked(system, where, 30)
-    spoiled, _ = walked(system, where.at[::2].set(jnp.nan), 30)
-    alone, _ = walked(system, where[1:2], 30)
-    np.testing.assert_array_equal(together[1::2], spoiled[1::2])
-    np.testing.assert_array_equal(together[1:2], alone)
+
+    def compute_all():
+        together, _ = compute(where, 30)
+        spoiled, _ = compute(where.at[::2].set(jnp.nan), 30)
+        alone, _ = compute(where[1:2], 30)
+        return together, spoiled, alone
+
+    for together, spoiled, alone in by_instruction_sets(compute_all).values():
+        np.testing.assert_array_equal(together[1::2], spoiled[1::2])
+        np.testing.assert_array_equal(together[1:2], alone)
 
 
 @needs_kernels

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kernel_cases import by_both, needs_kernels, starts
+from kernel_cases import by_both, by_instruction_sets, needs_kernels, starts
 
 from hopgym import get_system
 
@@ -39,10 +39,8 @@ def test_potentials(backend, double, name):
     far = near + 100 if system.box is not None else 20 * near
     where = jnp.concatenate([near, 0.3 * near, far, overlap, near + 100])
 
-    def compute():
-        return jax.jit(jax.vmap(everything_of(system)))(where)
-
-    mine, formulas = by_both(backend, compute)
+    compute = jax.jit(jax.vmap(everything_of(system)))
+    mine, formulas = by_both(backend, lambda: compute(where))
     with jax.enable_x64(True):
         precise = jax.jit(jax.vmap(everything_of(get_system(name))))
         expected = precise(np.asarray(where, np.float64))
@@ -57,15 +55,17 @@ def test_potentials(backend, double, name):
         largest + floor,
         1 + np.abs(atoms).max(axis=1, keepdims=True),
     )
-    for found, formula, exact, scale in zip(
-        mine, formulas, (e, g, atoms), scales, strict=True
+    for formula, exact, scale, *found in zip(
+        formulas, (e, g, atoms), scales, *mine.values(), strict=True
     ):
         rounding = np.abs(formula - exact).max(axis=tuple(range(1, exact.ndim)))
         allowed = tolerance * scale + 2 * rounding.reshape(-1, *[1] * (exact.ndim - 1))
-        assert np.all(np.abs(found - exact) <= allowed)
+        for one in found:
+            assert np.all(np.abs(one - exact) <= allowed)
 
 
 @needs_kernels
+@pytest.mark.sanitize
 def test_coincident_atoms_are_high_and_finite(backend):
     backend("native")
     for name in ("LJ-4", "Gupta-Ag2Au2", "SW-Si64"):
@@ -88,41 +88,47 @@ def test_silicon_without_bonds(backend, double):
 
 @needs_kernels
 @pytest.mark.parametrize("name", ["LJ-13", "Gupta-Ag2Au3", "SW-Si8", "SW-Si64"])
-@pytest.mark.parametrize("count", [1, 7, 67])
-def test_replicas_do_not_depend_on_each_other(backend, double, name, count):
+def test_replicas_do_not_depend_on_each_other(backend, double, name):
     backend("native")
     system = get_system(name)
     where = starts(system, 67)
     of_all = jax.jit(jax.vmap(everything_of(system)))
     everything = of_all(where)
-    spoiled = where[:count].at[: count - 1 : 2].set(jnp.nan)
-    spoiled = spoiled.at[1 : count - 1 : 4, 1].set(spoiled[1 : count - 1 : 4, 0])
-    some = of_all(spoiled)
-    last = count - 1
-    for whole, part in zip(everything, some, strict=True):
-        np.testing.assert_array_equal(whole[last], part[last])
-    alone = everything_of(system)(where[last])
-    for whole, single in zip(everything, alone, strict=True):
-        np.testing.assert_array_equal(whole[last], single)
+    for count in (1, 7, 67):
+        spoiled = where[:count].at[: count - 1 : 2].set(jnp.nan)
+        spoiled = spoiled.at[1 : count - 1 : 4, 1].set(spoiled[1 : count - 1 : 4, 0])
+        some = of_all(spoiled)
+        last = count - 1
+        for whole, part in zip(everything, some, strict=True):
+            np.testing.assert_array_equal(whole[last], part[last])
+        alone = everything_of(system)(where[last])
+        for whole, single in zip(everything, alone, strict=True):
+            np.testing.assert_array_equal(whole[last], single)
 
 
 @needs_kernels
+@pytest.mark.sanitize
 @pytest.mark.parametrize(
     "name", ["LJ-19", "Morse6-7", "Gupta-Ag9Au10", "SW-Si8", "SW-Si64"]
 )
-def test_atoms_in_lanes_and_replicas_in_lanes(backend, double, instruction_set, name):
+def test_atoms_in_lanes_and_replicas_in_lanes(backend, double, name):
     backend("native")
     system = get_system(name)
     where = starts(system, 33)
     where = where.at[32, 1].set(where[32, 0] + 1e-2 * system.length)
-    compute = jax.jit(jax.vmap(system.energy_and_gradient))
-    of_all = compute(where)
-    for k in (0, 32):
-        for whole, single in zip(of_all, compute(where[k : k + 1]), strict=True):
-            np.testing.assert_array_equal(whole[k], single[0])
+    of_batch = jax.jit(jax.vmap(everything_of(system)))
+
+    def compute():
+        return of_batch(where), [of_batch(where[k : k + 1]) for k in (0, 32)]
+
+    for of_all, alone in by_instruction_sets(compute).values():
+        for k, one in zip((0, 32), alone, strict=True):
+            for whole, single in zip(of_all, one, strict=True):
+                np.testing.assert_array_equal(whole[k], single[0])
 
 
 @needs_kernels
+@pytest.mark.sanitize
 def test_parameters_may_differ_between_replicas(backend):
     system = get_system("LJ-5")
     where = starts(system, 9)
@@ -135,26 +141,26 @@ def test_parameters_may_differ_between_replicas(backend):
         )
         return deeper.energy_and_gradient(positions, system.species, None)
 
-    every = jax.jit(lambda: jax.vmap(one)(where, depths))
-    mine, formulas = by_both(backend, every)
-    for a, b in zip(mine, formulas, strict=True):
-        np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-5)
+    mine, formulas = by_both(backend, jax.jit(lambda: jax.vmap(one)(where, depths)))
+    for found in mine.values():
+        for a, b in zip(found, formulas, strict=True):
+            np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-5)
 
 
 @needs_kernels
+@pytest.mark.sanitize
 def test_metals_may_differ_between_replicas(backend):
     system = get_system("Gupta-Ag4Au3")
     where = starts(system, 1)[0]
     species = jnp.array([[0] * 7, [1] * 7, [0, 1, 0, 1, 0, 1, 0], [1, 0] * 3 + [1]])
 
-    def compute():
-        one = system.potential.energy_and_gradient
-        return jax.jit(jax.vmap(lambda kinds: one(where, kinds, None)))(species)
-
-    mine, formulas = by_both(backend, compute)
-    assert len(set(mine[0].tolist())) == 4
-    for a, b in zip(mine, formulas, strict=True):
-        np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-5)
+    one = system.potential.energy_and_gradient
+    compute = jax.jit(jax.vmap(lambda kinds: one(where, kinds, None)))
+    mine, formulas = by_both(backend, lambda: compute(species))
+    for found in mine.values():
+        assert len(set(found[0].tolist())) == 4
+        for a, b in zip(found, formulas, strict=True):
+            np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-5)
 
 
 @needs_kernels
@@ -168,11 +174,9 @@ def test_derivatives(backend, name):
         def energy(positions):
             return system.energy_and_gradient(positions)[0]
 
-        def compute():
-            slope = jax.grad(energy)
-            return jax.jit(lambda x: jax.jvp(slope, (x,), (along,)))(where)
-
-        mine, formulas = by_both(backend, compute)
+        compute = jax.jit(lambda x: jax.jvp(jax.grad(energy), (x,), (along,)))
+        mine, formulas = by_both(backend, lambda: compute(where))
         _, gradient = system.energy_and_gradient(where)
-        np.testing.assert_allclose(mine[0], gradient, rtol=1e-10, atol=1e-10)
-        np.testing.assert_allclose(mine[1], formulas[1], rtol=1e-9, atol=1e-9)
+        for found in mine.values():
+            np.testing.assert_allclose(found[0], gradient, rtol=1e-10, atol=1e-10)
+            np.testing.assert_allclose(found[1], formulas[1], rtol=1e-9, atol=1e-9)
