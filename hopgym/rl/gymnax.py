@@ -182,11 +182,8 @@ def _draw_start(key: PRNGKeyArray, starts: State) -> State:
 def _restart(mdp: MDP, key: PRNGKeyArray, done: Array, otherwise: State) -> State:
     """New start where `done`, computed for those replicas only."""
     arrays, rest = eqx.partition(mdp, eqx.is_array)
-    kind = jax.random.key_impl(key)
 
-    def start(arrays, words):
-        return eqx.combine(arrays, rest).reset(
-            jax.random.wrap_key_data(words, impl=kind)
-        )
+    def start(arrays, key):
+        return eqx.combine(arrays, rest).reset(key)
 
-    return batched_cond(done, start, otherwise, arrays, jax.random.key_data(key))
+    return batched_cond(done, start, otherwise, arrays, key)
