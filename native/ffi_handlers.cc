@@ -17,14 +17,14 @@ using Numbers = ffi::Span<const double>;
 // Reads the batch and the results that all potentials have. Returns the number of atoms.
 template <class T>
 int64_t read_results(CallFrame& frame, PotentialResults<T>& results) {
-  if (frame.has_result("atom_energies")) {
-    const int64_t atoms = frame.read_batch("atom_energies", 1);
-    results.atom_energies = frame.result<T>("atom_energies", {atoms});
+  if (frame.has_result("energy") || frame.has_result("gradient")) {
+    const int64_t atoms = frame.read_batch("gradient", 2);
+    results.energy = frame.result<T>("energy", {});
+    results.gradient = frame.result<T>("gradient", {atoms, 3});
     return atoms;
   }
-  const int64_t atoms = frame.read_batch("gradient", 2);
-  results.energy = frame.result<T>("energy", {});
-  results.gradient = frame.result<T>("gradient", {atoms, 3});
+  const int64_t atoms = frame.read_batch("atom_energies", 1);
+  results.atom_energies = frame.result<T>("atom_energies", {atoms});
   return atoms;
 }
 
@@ -103,18 +103,18 @@ ffi::Error compute_stillinger_weber(CallFrame& frame, ffi::ThreadPool& pool) {
 template <class T>
 RadialConstants read_radial_constants(CallFrame& frame) {
   RadialConstants radial{};
-  radial.kinds = int(frame.attribute<int64_t>("kinds"));
-  radial.periodic = frame.attribute<bool>("periodic");
-  radial.cutoff_radius = frame.attribute<double>("cutoff_radius");
   const auto cutoff = frame.attribute<Numbers>("cutoff");
   if (cutoff.size() != kCutoffDegree<T> + 1)
     frame.refuse("attribute cutoff", "has another degree than the kernel was made for");
   radial.cutoff = cutoff.begin();
+  radial.cutoff_radius = frame.attribute<double>("cutoff_radius");
   const auto gaussians = frame.attribute<Numbers>("gaussians");
   if (gaussians.size() % (kDegree<T> + 1) != 0)
     frame.refuse("attribute gaussians", "has another degree than the kernel was made for");
   radial.gaussians = gaussians.begin();
   radial.etas = int(gaussians.size() / (kDegree<T> + 1));
+  radial.kinds = int(frame.attribute<int64_t>("kinds"));
+  radial.periodic = frame.attribute<bool>("periodic");
   return radial;
 }
 
@@ -137,27 +137,28 @@ template <class T>
 LearnedConstants read_learned_constants(CallFrame& frame) {
   LearnedConstants constants{};
   constants.radial = read_radial_constants<T>(frame);
-  Names features(frame.attribute<std::string_view>("features"));
-  for (const auto& [name, feature] : kFeatures)
-    if (features.find(name) >= 0) constants.add(feature);
-  if (!features.find_unused().empty())
-    frame.refuse("feature " + std::string(features.find_unused()), "is unknown");
-  const auto decays = frame.attribute<Numbers>("decays");
-  constants.decays = int(decays.size());
-  constants.decay = decays.begin();
   const auto periods = frame.attribute<Numbers>("periods");
   if (periods.size() > kMostPeriods)
     frame.refuse("attribute periods", "has more than " + std::to_string(kMostPeriods));
   constants.periods = int(periods.size());
   constants.period = periods.begin();
+  constants.atoms_unit = frame.attribute<double>("atoms_unit");
+  const auto decays = frame.attribute<Numbers>("decays");
+  constants.decays = int(decays.size());
+  constants.decay = decays.begin();
+  constants.direction_limit = frame.attribute<double>("direction_limit");
+  constants.epsilon = frame.attribute<double>("epsilon");
+  const auto list = frame.attribute<std::string_view>("features");
+  Names features(list, count_names(list));
+  for (const auto& [name, feature] : kFeatures)
+    if (features.find(name) >= 0) constants.add(feature);
+  if (const auto unknown = features.find_unused(); !unknown.empty())
+    frame.refuse("feature " + std::string(unknown), "is unknown");
+  constants.gradient_limit = frame.attribute<double>("gradient_limit");
   const auto log2 = frame.attribute<Numbers>("log2");
   if (log2.size() != kLog2Degree + 1)
     frame.refuse("attribute log2", "has another degree than the kernel was made for");
   constants.log2 = log2.begin();
-  constants.epsilon = frame.attribute<double>("epsilon");
-  constants.gradient_limit = frame.attribute<double>("gradient_limit");
-  constants.direction_limit = frame.attribute<double>("direction_limit");
-  constants.atoms_unit = frame.attribute<double>("atoms_unit");
   constants.log_scale = frame.attribute<double>("log_scale");
   return constants;
 }
@@ -170,9 +171,9 @@ ffi::Error compute_learned_step(CallFrame& frame, ffi::ThreadPool& pool) {
                 of_step = constants.count_step_inputs(), decays = constants.decays;
   LearnedStep<T> call{};
   call.constants = &constants;
+  const int64_t width = call.components = frame.attribute<int64_t>("components");
   const int64_t hidden = call.hidden = frame.attribute<int64_t>("hidden");
   const int64_t layers = call.inner_layers = frame.attribute<int64_t>("inner_layers");
-  const int64_t width = call.components = frame.attribute<int64_t>("components");
   const int64_t n = call.atoms = frame.read_batch("displacement", 2);
   if (width < 3 * n) frame.refuse("attribute components", "is less than three for each atom");
   if (std::max({hidden, of_component, of_atom}) > kMostInputs)
@@ -228,20 +229,24 @@ ffi::Error compute_lbfgs(CallFrame& frame, ffi::ThreadPool& pool) {
 }
 
 auto bind() {
-  return ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().RemainingArgs().RemainingRets().Attrs();
+  return ffi::Ffi::Bind()
+      .Ctx<ffi::ThreadPool>()
+      .RemainingArgs()
+      .RemainingRets()
+      .Attrs<Attributes>();
 }
 
 }  // namespace
 }  // namespace hopgym
 
-#define HOPGYM_HANDLER(symbol, kernel, T)                                          \
-  XLA_FFI_DEFINE_HANDLER_SYMBOL(                                                   \
-      symbol,                                                                      \
-      [](hopgym::ffi::ThreadPool pool, hopgym::ffi::RemainingArgs operands,        \
-         hopgym::ffi::RemainingRets results, hopgym::ffi::Dictionary attributes) { \
-        hopgym::CallFrame frame(#kernel, operands, results, attributes);           \
-        return hopgym::compute_##kernel<T>(frame, pool);                           \
-      },                                                                           \
+#define HOPGYM_HANDLER(symbol, kernel, T)                                     \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(                                              \
+      symbol,                                                                 \
+      [](hopgym::ffi::ThreadPool pool, hopgym::ffi::RemainingArgs operands,   \
+         hopgym::ffi::RemainingRets results, hopgym::Attributes attributes) { \
+        hopgym::CallFrame frame(#kernel, operands, results, attributes);      \
+        return hopgym::compute_##kernel<T>(frame, pool);                      \
+      },                                                                      \
       hopgym::bind())
 
 #define HOPGYM_HANDLERS(kernel)                         \
