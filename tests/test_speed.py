@@ -272,7 +272,7 @@ def test_radial_functions_of_jax_md(tmp_path):
 
 
 def test_without_kernels(refused, monkeypatch):
-    monkeypatch.setattr(native, "_library", lambda: (None, "no compiler"))
+    monkeypatch.setattr(native, "_load_library", lambda: (None, "no compiler"))
     assert "no compiler; leave native out" in refused("--contenders", "native")
 
 
