@@ -42,7 +42,7 @@ HOPGYM_INLINE Vec<T> dot(const Space<T>& a, const Space<T>& b) {
   return a.x * b.x + a.y * b.y + a.z * b.z;
 }
 
-// Distances with a soft core (hopgym/potentials/base.py: cored_distances).
+// Distances with a soft core (hopgym/potentials/_pair_sums.py: soften_distances).
 template <class T, int many>
 struct Distances {
   Vec<T> length[many];
