@@ -9,7 +9,7 @@ from kernel_cases import needs_kernels
 from hopgym import native
 from hopgym.context import Context
 from hopgym.optimizers import Learn2Hop
-from hopgym.optimizers.learned.radial import polynomials
+from hopgym.optimizers.learned.radial import fit_polynomials
 
 pytestmark = pytest.mark.sanitize
 
@@ -96,7 +96,7 @@ def gupta(**attributes):
 
 
 def radial_functions(**attributes):
-    cutoff, gaussians = polynomials(jnp.dtype(jnp.float32))
+    cutoff, gaussians = fit_polynomials(jnp.dtype(jnp.float32))
     constants = {"cutoff": cutoff, "gaussians": gaussians.ravel(), "kinds": 1}
     return native.call(
         "radial_functions",
