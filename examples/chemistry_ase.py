@@ -7,6 +7,7 @@ python examples/chemistry_ase.py [STEPS]
 import sys
 
 import numpy as np
+from ase import Atoms
 from ase.calculators.emt import EMT
 from ase.cluster import Icosahedron
 
@@ -14,7 +15,7 @@ import hopgym
 from hopgym.chemistry import HopgymCalculator, ZooOptimizer, from_ase, to_ase
 
 
-def start() -> Icosahedron:
+def start() -> Atoms:
     """Thirteen atoms, seven of them gold, out of place."""
     atoms = Icosahedron("Cu", 2)
     atoms.symbols[:7] = "Au"

@@ -47,7 +47,7 @@ def search(strategy, problem: ClusterProblem, key: jax.Array, generations: int):
     return float(best[-1]), int(state.evaluations)
 
 
-def main(name: str = "LJ-7", evaluations: int = 20_000) -> None:
+def main(name: str = "LJ-7", evaluations: int | str = 20_000) -> None:
     """Compare three strategies."""
     problem = ClusterProblem(name)
     solution = jnp.zeros((problem.system.atoms, 3))
@@ -60,10 +60,10 @@ def main(name: str = "LJ-7", evaluations: int = 20_000) -> None:
     lowest = float(hopgym.get_system(name).reference)
     print(f"{name}, lowest known energy {lowest:.3f}")
     for title, strategy in strategies.items():
-        generations = evaluations // POPULATION
+        generations = int(evaluations) // POPULATION
         best, used = search(strategy, problem, jax.random.key(0), generations)
         print(f"{title:8} {best:10.3f}  after {used:,} evaluations")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2], *(int(number) for number in sys.argv[2:3]))
+    main(*sys.argv[1:3])

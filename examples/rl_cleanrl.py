@@ -37,7 +37,9 @@ def make_env():
         env, lambda seen: np.clip(seen, -10, 10), env.observation_space
     )
     env = gym.wrappers.NormalizeReward(env, gamma=args.gamma)
-    return gym.wrappers.TransformReward(env, lambda reward: np.clip(reward, -10, 10))
+    return gym.wrappers.TransformReward(
+        env, lambda reward: float(np.clip(float(reward), -10, 10))
+    )
 
 
 envs = gym.vector.SyncVectorEnv([make_env for _ in range(args.envs)])

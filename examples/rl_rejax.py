@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 import jax
 import optax
-from rejax import get_algo
+from rejax import get_algo  # pyright: ignore[reportMissingImports]
 from rl_report import others, report
 
 from hopgym.rl import GymnaxEnvironment, play

@@ -7,9 +7,9 @@ python examples/rl_sb3.py --system LJ-7 --steps 200000
 import argparse
 
 import numpy as np
-from stable_baselines3 import PPO
-from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3 import PPO  # pyright: ignore[reportMissingImports]
+from stable_baselines3.common.env_util import make_vec_env  # pyright: ignore[reportMissingImports]
+from stable_baselines3.common.vec_env import VecNormalize  # pyright: ignore[reportMissingImports]
 
 import hopgym  # registers the environments
 

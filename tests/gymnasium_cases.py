@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 import hopgym
+from hopgym.gymnasium import ClusterVectorEnv
 from hopgym.systems.start import AbstractStart
 
 TRIANGLE = np.array([[0, 0, 0], [1, 0, 0], [0.5, 0.75**0.5, 0]], np.float32)
@@ -26,10 +27,14 @@ class Uniform(AbstractStart):
 LJ3 = dataclasses.replace(hopgym.get_system("LJ-3"), start=Uniform())
 
 
-def vector(mode=AutoresetMode.NEXT_STEP, num_envs=3, **arguments):
-    return gymnasium.make_vec(
+def vector(
+    mode: AutoresetMode | str = AutoresetMode.NEXT_STEP, num_envs=3, **arguments
+) -> ClusterVectorEnv:
+    made = gymnasium.make_vec(
         "hopgym/System", system=LJ3, num_envs=num_envs, autoreset_mode=mode, **arguments
     )
+    assert isinstance(made, ClusterVectorEnv)
+    return made
 
 
 def single(**arguments):

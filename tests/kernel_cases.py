@@ -18,6 +18,7 @@ needs_kernels = pytest.mark.skipif(
 def by_instruction_sets(compute):
     """Results by the kernels of each instruction set that the processor has."""
     best = native.instruction_set()
+    assert best is not None
     found = {}
     try:
         for name in ("baseline", "avx2", "avx512"):

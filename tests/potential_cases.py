@@ -54,7 +54,7 @@ def _case(name, x64):
 
 def case(name):
     """Compiled evaluation, species, box and spacing in the current precision."""
-    return _case(name, jax.config.jax_enable_x64)
+    return _case(name, jnp.result_type(float) == jnp.float64)
 
 
 def scattered(atoms, spacing, seed=0, noise=0.1):

@@ -21,6 +21,7 @@ from hopgym.optimizers import (
     Shake,
     SurfaceMove,
     TwoPhase,
+    bh_lbfgs,
 )
 
 ONE = jnp.ones(())
@@ -111,7 +112,7 @@ def test_metropolis_probability(lj7):
 
 
 def test_basin_hopping_finds_the_minimum_of_lj7(lj7):
-    optimizer = hopgym.optimizers.bh_lbfgs(lj7.system)
+    optimizer = bh_lbfgs(lj7.system)
     result = hopgym.rollout(lj7, optimizer, jax.random.key(0), 8, 4000)
     quenched = hopgym.quench(lj7.system, result.state.best_positions)
     assert bool(lj7.system.is_hit(quenched.energy).all())

@@ -251,6 +251,7 @@ def test_extxyz_of_results_and_trajectories(tmp_path):
     write_extxyz(tmp_path / "best", system, result)
     best = [atoms.get_potential_energy() for atoms in read_extxyz(tmp_path / "best")]
     np.testing.assert_allclose(best, np.asarray(result.state.best_energy), rtol=1e-6)
+    assert result.frames is not None
     write_extxyz(tmp_path / "course", system, result.frames)
     images = read_extxyz(tmp_path / "course")
     steps = [(atoms.info["start"], atoms.info["step"]) for atoms in images]

@@ -38,6 +38,7 @@ def test_ids_in_a_fresh_process():
 def test_systems_of_ones_own():
     system = hopgym.get_system("Gupta-Ag2Au1")
     env = gymnasium.make("hopgym/System", system=system)
+    assert isinstance(env.unwrapped, ClusterEnv)
     assert env.unwrapped.system.name == "Gupta-Ag2Au1"
     many = gymnasium.make_vec("hopgym/System", num_envs=2, system=system)
     assert many.action_space.shape == (2, 9)
@@ -152,8 +153,10 @@ def test_pictures():
     env = gymnasium.make("hopgym/SW-Si8", render_mode="rgb_array")
     env.reset(seed=0)
     frame = env.render()
+    assert isinstance(frame, np.ndarray)
     assert frame.shape == (480, 480, 3) and frame.dtype == np.uint8
     many = vector(render_mode="rgb_array")
     many.reset(seed=0)
     frames = many.render()
+    assert frames is not None
     assert len(frames) == 3 and not np.array_equal(frames[0], frames[1])

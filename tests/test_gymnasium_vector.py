@@ -146,7 +146,7 @@ def test_many_ends_at_once():
 def test_episode_statistics(mode):
     many = RecordVectorStatistics(vector(mode, max_episode_steps=3))
     many.reset(seed=0)
-    returns = np.zeros(3)
+    returns, truncated, info = np.zeros(3), np.zeros(3, bool), {}
     for _ in range(3):
         _, rewards, _, truncated, info = many.step(many.action_space.sample())
         returns += rewards

@@ -56,6 +56,7 @@ def test_trained_weights_are_an_optax_optimizer():
     state = optimizer.init(positions)
     energy, gradient = env.system.energy_and_gradient(positions)
     updates, state = optimizer.update(gradient, state, positions, value=energy)
+    assert isinstance(updates, jax.Array)
     assert updates.shape == positions.shape and float(jnp.max(jnp.abs(updates))) > 0
 
 
@@ -68,7 +69,9 @@ def test_weights_come_back_from_their_file(tmp_path):
     header = json.loads(path.read_bytes().partition(b"\n")[0])
     assert header["seed"] == 3 and header["licence"]
     with jax.enable_x64(True):
-        assert load(path).network.output.dtype == jnp.float64
+        precise = load(path)
+    assert isinstance(precise, Learn2Hop)
+    assert precise.network.output.dtype == jnp.float64
 
 
 @pytest.mark.parametrize(

@@ -229,7 +229,9 @@ class Constant(AbstractReward):
 class EnergyOnly(AbstractObservation):
     """The energy in reduced units, clipped."""
 
-    is_dict = False
+    @property
+    def is_dict(self):
+        return False
 
     def observe(self, state, system, horizon):
         reduced = state.energy / system.energy_unit
@@ -242,7 +244,9 @@ class EnergyOnly(AbstractObservation):
 class DoubleStep(AbstractAction):
     """The same displacement twice."""
 
-    default_displacement = 0.05
+    @property
+    def default_displacement(self):
+        return 0.05
 
     def start(self, environment, state):
         return state
@@ -264,7 +268,9 @@ def test_own_classes():
     np.testing.assert_allclose(middle.positions, TRIANGLE + 0.1, atol=1e-6)
     assert middle.evaluations == 3 and mdp.compute_reward(state, middle) == 1
     assert mdp.compute_reward(middle, step(mdp, middle, jnp.ones(9))) == 10
-    np.testing.assert_allclose(mdp.observe(state), [-3], atol=1e-5)
+    seen = mdp.observe(state)
+    assert isinstance(seen, jax.Array)
+    np.testing.assert_allclose(seen, [-3], atol=1e-5)
     np.testing.assert_array_equal(mdp.bound_vector(), [9])
 
 

@@ -124,6 +124,7 @@ def test_adam_has_the_papers_schedule():
     steps = []
     for _ in range(21):
         moved, state = optimizer.update(jnp.ones(1), state)
+        assert isinstance(moved, jax.Array)
         steps.append(-float(moved[0]))
     for update, expected in ((0, 1e-2), (9, 1e-2), (10, 9.8e-3), (20, 9.604e-3)):
         assert steps[update] == pytest.approx(expected, rel=1e-4)

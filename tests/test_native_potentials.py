@@ -7,6 +7,7 @@ import pytest
 from kernel_cases import by_both, by_instruction_sets, needs_kernels, starts
 
 from hopgym import get_system
+from hopgym.potentials import LennardJones
 
 # Stiffness of a bond, by which the rounding of a distance changes a force, in units of
 # energy and length.
@@ -80,6 +81,7 @@ def test_silicon_without_bonds(backend, double):
     backend("native")
     system = get_system("SW-Si64")
     potential = system.potential
+    assert system.box is not None
     two = 0.25 * system.box * jnp.array([[0.0], [2.0]])
     species = jnp.zeros(2, int)
     energy, gradient = potential.energy_and_gradient(two, species, system.box)
@@ -136,6 +138,7 @@ def test_parameters_may_differ_between_replicas(backend):
 
     def one(positions, epsilon):
         potential = system.potential
+        assert isinstance(potential, LennardJones)
         deeper = jax.tree.map(
             lambda x: epsilon if x is potential.epsilon else x, potential
         )

@@ -26,7 +26,12 @@ def minimised(problem, name, steps, force=0.0):
     optimizer = make_optimizer(name, system=system, steps=steps)
     return optimistix.minimise(
         lambda x, _: system.energy_and_gradient(x)[0],
-        Minimiser(optimizer, context, jax.random.key(0), force),
+        Minimiser(
+            optimizer=optimizer,
+            context=context,
+            key=jax.random.key(0),
+            force=force,
+        ),
         start,
         max_steps=steps,
         throw=False,

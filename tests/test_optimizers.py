@@ -1,5 +1,7 @@
 """Every member of the zoo on small systems."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -119,5 +121,5 @@ def test_hyper_parameters_have_gradients():
     def loss(optimizer):
         return descend(env, optimizer, start("LJ-7"), 3).energy
 
-    slope = eqx.filter_jit(eqx.filter_jacfwd(loss))(adam(learning_rate=1e-3))
+    slope: Any = eqx.filter_jit(eqx.filter_jacfwd(loss))(adam(learning_rate=1e-3))
     assert slope.hyperparameters["learning_rate"] < 0

@@ -32,6 +32,7 @@ def mean_excess(system, temperature):
         6000,
         frames=600,
     ).frames
+    assert frames is not None
     return float(np.mean(frames.energy[100:]) - jnp.min(quenched.best_energy))
 
 

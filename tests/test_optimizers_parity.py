@@ -158,12 +158,13 @@ def test_fire_equals_ase(system):
         positions = start(system, True)
 
         class Calculation(Calculator):
-            implemented_properties = ("energy", "forces")
+            implemented_properties = ["energy", "forces"]  # noqa: RUF012
 
             def calculate(
                 self, atoms=None, properties=None, system_changes=all_changes
             ):
                 super().calculate(atoms, properties, system_changes)
+                assert atoms is not None
                 energy, gradient = evaluate(jnp.asarray(atoms.positions))
                 self.results = {
                     "energy": float(energy),
@@ -173,7 +174,7 @@ def test_fire_equals_ase(system):
         atoms = Atoms(
             f"X{len(positions)}", np.asarray(positions), calculator=Calculation()
         )
-        reference = FIRE(atoms, logfile=None)
+        reference = FIRE(atoms, logfile=None)  # pyright: ignore[reportArgumentType]
         optimizer = FireAse()
 
         step = jax.jit(functools.partial(take_step, env, optimizer))

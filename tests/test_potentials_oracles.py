@@ -151,6 +151,7 @@ def test_stillinger_weber_is_the_sum_over_triples(x64, noise):
 
 def test_eight_silicon_atoms_are_an_eighth_of_their_replica(x64):
     small, large = hopgym.get_system("SW-Si8"), hopgym.get_system("SW-Si64")
+    assert small.box is not None
     edge = float(small.box[0])
     cell = structures.diamond(1, edge) + 0.2 * np.random.default_rng(1).normal(
         size=(8, 3)

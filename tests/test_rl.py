@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import gymnasium
@@ -101,6 +102,7 @@ def test_neighbours_by_hand():
 def test_neighbours_in_a_periodic_box():
     mdp = make(system("SW-Si8"), observation="neighbours", neighbours=4)
     box, length = mdp.environment.system.box, mdp.environment.system.length
+    assert box is not None
     positions = diamond(1, float(box[0]))
     seen = observe(mdp, begin(mdp, positions))["neighbours"]
     bond = 3**0.5 / 4 * box[0] / length
@@ -232,8 +234,9 @@ def test_unknown_options():
     for shell in (ClusterEnv, ClusterVectorEnv, GymnaxEnvironment):
         for option, near in (("rewards", "reward"), ("quench_step", "quench_steps")):
             message = f"{shell.__name__}: unknown option '{option}'.*'{near}'"
+            options: dict[str, Any] = {option: "log"}
             with pytest.raises(TypeError, match=message):
-                shell(LJ3, **{option: "log"})
+                shell(LJ3, **options)
     with pytest.raises(TypeError, match="did you mean 'render_mode'"):
         gymnasium.make("hopgym/LJ-3", rendermode="ansi")
     with pytest.raises(TypeError, match="did you mean 'num_envs'"):

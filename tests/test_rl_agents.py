@@ -38,6 +38,7 @@ def test_play_is_an_episode_from_each_start():
     )()
     assert downhill.step.tolist() == [4] * 3
     assert downhill.evaluations.tolist() == [5] * 3
+    assert params.starts is not None
     assert np.all(downhill.best_energy < params.starts.best_energy)
     none = GymnaxEnvironment("LJ-3", starts=0).default_params
     with pytest.raises(ValueError, match="starts > 0"):
@@ -51,6 +52,7 @@ def test_play_stops_where_the_minimum_is_found():
     params = environment.default_params
     ended = play(params, lambda seen, key: jnp.zeros(9), jax.random.key(0))
     assert ended.step.tolist() == [0, 0]
+    assert params.starts is not None
     np.testing.assert_array_equal(ended.evaluations, params.starts.evaluations)
 
 

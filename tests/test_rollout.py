@@ -56,6 +56,7 @@ def test_every_update_is_added_exactly(env):
 def test_frames_are_evenly_spaced_and_the_last_is_the_end(env):
     result = hopgym.rollout(env, adam(), KEY, 2, 30, frames=4, chunk=7)
     frames = result.frames
+    assert frames is not None
     np.testing.assert_array_equal(frames.step, [8, 15, 23, 30])
     assert frames.energy.shape == frames.best_energy.shape == (4, 2)
     assert frames.positions.shape == (4, 2, 5, 3)

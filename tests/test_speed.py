@@ -7,6 +7,7 @@ import types
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -33,7 +34,7 @@ def pinned(monkeypatch):
     if PINS:
         monkeypatch.setattr(os, "sched_setaffinity", lambda _, to: cores.append(to))
     monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))
-    precise = jax.config.jax_enable_x64
+    precise = jnp.result_type(float) == jnp.float64
     yield cores
     jax.config.update("jax_enable_x64", precise)
 

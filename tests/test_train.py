@@ -18,7 +18,7 @@ from hopgym.meta import STRATEGIES, Trainer, TrainingPlan, train
 from hopgym.meta.command_line import load_plan
 from hopgym.meta.plan import get_names
 from hopgym.meta.run_folder import RunFolder
-from hopgym.optimizers import load
+from hopgym.optimizers import Learn2Hop, load
 
 TINY = ["--systems", "LJ-4", "--unroll", 20, "--instances", 4, "--hidden", 4]
 TINY += ["--polish", 5, "--evaluation-starts", 4, "--evaluate-every", 2]
@@ -64,8 +64,10 @@ def test_a_run_leaves_weights_metrics_and_a_figure(whole):
     assert (folder / "progress.png").read_bytes().startswith(b"\x89PNG")
     for name in ("weights", "best"):
         optimizer = load(folder / f"{name}.eqx")
+        assert isinstance(optimizer, Learn2Hop)
         assert optimizer.network.output.shape == (4, 2)
-    assert np.any(load(folder / "weights.eqx").network.output != 0)
+    trained = load(folder / "weights.eqx")
+    assert isinstance(trained, Learn2Hop) and np.any(trained.network.output != 0)
     header = json.loads((folder / "weights.eqx").read_bytes().partition(b"\n")[0])
     assert header["architecture"]["hidden"] == 4
     assert header["systems"] == ["LJ-4"] and header["updates"] == 6
@@ -107,6 +109,7 @@ def test_a_time_limit_and_a_signal_end_cleanly(whole, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stderr is not None
     assert "resuming after update" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
