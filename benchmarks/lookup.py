@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hopgym import System, get_system
-from hopgym._suggest import unknown_name
+from hopgym._suggest import describe_unknown_name
 
 
 def get_systems(names: Iterable[str]) -> list[System]:
@@ -36,4 +36,4 @@ def check_names(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
         raise ValueError(f"no {kind}s to run")
     for name in names:
         if name not in known:
-            raise ValueError(unknown_name(kind, name, known))
+            raise ValueError(describe_unknown_name(kind, name, known))

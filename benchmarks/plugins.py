@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hopgym._suggest import unknown_name
+from hopgym._suggest import describe_unknown_name
 from hopgym.optimizers import zoo
 
 
@@ -41,7 +41,7 @@ def find_optimizer(spec: str) -> Entry:
     if ":" in spec:
         return _find_plugin(spec)
     if spec not in zoo.ZOO:
-        hint = unknown_name("optimizer", spec, list(zoo.ZOO))
+        hint = describe_unknown_name("optimizer", spec, list(zoo.ZOO))
         raise ValueError(f"{hint} (--list shows all)")
     return Entry(
         spec, lambda system, steps: zoo.make_optimizer(spec, system=system, steps=steps)
@@ -72,7 +72,7 @@ def _find_plugin(spec: str) -> Entry:
         ) from error
     if not hasattr(module, name):
         offered = [entry for entry in vars(module) if not entry.startswith("_")]
-        raise ValueError(f"{where}: {unknown_name('name', name, offered)}")
+        raise ValueError(f"{where}: {describe_unknown_name('name', name, offered)}")
     target = getattr(module, name)
     shown = f"{Path(where).stem if where.endswith('.py') else where}:{name}"
     ready = not isinstance(target, type) and hasattr(target, "update")

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic replacement of files: readers see the old content or the new one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def atomic_write(path: Path, content: bytes | str) -> None:
-    """Replace a file.
+    """Write a file atomically, replacing an existing one.
 
-    **Raises:** `OSError` if it cannot be written; what was there is kept.
+    **Raises:** `OSError` if it cannot be written; an existing file is then unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Int
 from hopgym import native
 from hopgym._keys import unwrap_keys
 
-LOOPS_PER_CORE = 32  # that run together: their state should stay in the core's cache
+LOOPS_PER_CORE = 32  # run in lockstep: few enough for their state to stay in cache
 
 
 def batched_cond(
@@ -31,15 +31,14 @@ def batched_cond(
 ) -> Any:
     """`compute(*operands)` where `needed`, else `otherwise`.
 
-    `jax.lax.cond` that stays conditional under `jax.vmap`: the replicas that need the
-    result are computed a fraction of the batch at a time, and nothing is computed if
-    none needs it.
+    A `jax.lax.cond` that stays conditional under `jax.vmap`: only the replicas that
+    need the result are computed, a fraction of the batch at a time.
 
     **Arguments:**
 
     - `needed`: whether to compute.
     - `compute`: a function that closes over no arrays.
-    - `otherwise`: a pytree with the structure, shapes and dtypes of its result.
+    - `otherwise`: a pytree with the structure, shapes and dtypes of the result.
     - `operands`: pytrees of arrays and random keys.
     - `parts`: number of parts into which a batch is divided; choose more if few
       replicas need the result at the same time.
@@ -78,13 +77,13 @@ def batched_cond(
 
 
 def batched_while_loop(
-    begin: Callable[..., Any],
-    goes_on: Callable[..., Bool[Array, ""]],
+    init: Callable[..., Any],
+    cond: Callable[..., Bool[Array, ""]],
     body: Callable[..., Any],
-    end: Callable[..., Any],
+    finish: Callable[..., Any],
     *operands: Any,
 ) -> Any:
-    """The result of a `jax.lax.while_loop`.
+    """A `jax.lax.while_loop` that is efficient when batched.
 
     Under `jax.vmap` on CPUs a few replicas run at a time, and when the loop of one ends
     the next replica takes its place. On GPUs, where a step of many replicas takes as
@@ -94,30 +93,30 @@ def batched_while_loop(
 
     **Arguments:**
 
-    - `begin(*operands)`: the initial carry.
-    - `goes_on(carry, *operands)`, `body(carry, *operands)`: condition and body of the
+    - `init(*operands)`: returns the initial carry.
+    - `cond(carry, *operands)`, `body(carry, *operands)`: condition and body of the
       loop.
-    - `end(carry, *operands)`: the result, from the last carry.
-    - `operands`: pytrees of arrays and anything else.
+    - `finish(carry, *operands)`: returns the result, from the last carry.
+    - `operands`: pytrees of arrays and other objects.
     """
     arrays, rest = eqx.partition(operands, eqx.is_array)
 
     def combine(function):
-        """A function of a carry and the operands, as one of a carry and arrays."""
+        """Make `function` take the arrays among the operands only."""
         return lambda *carry_and_arrays: function(
             *carry_and_arrays[: -len(rest)],
             *eqx.combine(carry_and_arrays[-len(rest) :], rest),
         )
 
-    begin, goes_on, body, end = map(combine, (begin, goes_on, body, end))
+    init, cond, body, finish = map(combine, (init, cond, body, finish))
 
     def run(*operands):
         last = jax.lax.while_loop(
-            lambda carry: goes_on(carry, *operands),
+            lambda carry: cond(carry, *operands),
             lambda carry: body(carry, *operands),
-            begin(*operands),
+            init(*operands),
         )
-        return end(last, *operands)
+        return finish(last, *operands)
 
     looped = custom_vmap(run)
 
@@ -137,7 +136,7 @@ def batched_while_loop(
             return jax.vmap(function, in_axes=(0, *axes))(carries, *select(replicas))
 
         def has_ended(carries, replicas):
-            return (replicas < count) & ~apply(goes_on, carries, replicas)
+            return (replicas < count) & ~apply(cond, carries, replicas)
 
         def is_unfinished(work):
             return jnp.any(work[1] < count)
@@ -150,16 +149,15 @@ def batched_while_loop(
             return apply(body, carries, replicas), replicas, following, results
 
         def replace(work):
-            """Store the result of a lane that has ended and start the next replica."""
+            """Store the result of a finished lane and start the next replica there."""
             carries, replicas, following, results, over = work
             lane = jnp.argmax(over)
             carry = jax.tree.map(lambda x: x[lane], carries)
-            result = end(carry, *select(replicas[lane]))
+            result = finish(carry, *select(replicas[lane]))
             results = _replace_row(results, replicas[lane], result)
-            first = begin(*select(following))
+            first = init(*select(following))
             over = over.at[lane].set(
-                (following < count)
-                & jnp.logical_not(goes_on(first, *select(following)))
+                (following < count) & jnp.logical_not(cond(first, *select(following)))
             )
             replicas = replicas.at[lane].set(following)
             following = jnp.minimum(following + 1, count)
@@ -173,15 +171,15 @@ def batched_while_loop(
 
         all_at_once = jax.vmap(run, in_axes=axes)
         kinds = jax.eval_shape(all_at_once, *operands)
-        given = jax.tree.map(lambda _: True, kinds)
+        all_batched = jax.tree.map(lambda _: True, kinds)
         if count == 0 or jax.default_backend() != "cpu":
-            return all_at_once(*operands), given
+            return all_at_once(*operands), all_batched
         results = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), kinds)
         replicas = jnp.arange(min(count, LOOPS_PER_CORE * native.cores()))
-        carries = jax.vmap(begin, in_axes=axes)(*select(replicas))
+        carries = jax.vmap(init, in_axes=axes)(*select(replicas))
         work = (carries, replicas, jnp.asarray(len(replicas)), results)
         *_, results = jax.lax.while_loop(is_unfinished, advance, work)
-        return results, given
+        return results, all_batched
 
     return looped(*arrays)
 
@@ -199,7 +197,7 @@ def masked_map(
 ) -> Any:
     """`jax.vmap(compute)(*operands)` in the lanes that need it, `otherwise` elsewhere.
 
-    A fraction of the batch is computed at a time, and nothing if no lane needs it.
+    Only the lanes that need the result are computed, a fraction of the batch at a time.
 
     **Arguments:** as for `batched_cond`, with a leading axis and without random keys;
     `compute` takes one lane and may close over arrays that all lanes share.
@@ -209,9 +207,9 @@ def masked_map(
     counts = jnp.cumsum(needed)
     count = counts[-1]
 
-    def some(carry):
+    def compute_some(carry):
         done, result = carry
-        # The lanes at which the count goes up; after the last, places out of range.
+        # The lanes at which the count increases, then indices out of range.
         next_counts = done + 1 + jnp.arange(width)
         lanes = jnp.searchsorted(counts, next_counts, method="compare_all")
         new = jax.vmap(compute)(
@@ -223,6 +221,6 @@ def masked_map(
         return done + width, result
 
     _, result = jax.lax.while_loop(
-        lambda carry: carry[0] < count, some, (jnp.zeros_like(count), otherwise)
+        lambda carry: carry[0] < count, compute_some, (jnp.zeros_like(count), otherwise)
     )
     return result

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 
-def real(value: Any) -> Float[Array, "..."]:
-    """`value` as an array of the default floating-point precision."""
+def to_float(value: Any) -> Float[Array, "..."]:
+    """Convert to an array of the default floating-point precision."""
     return jnp.asarray(value, float)
 
 
-def integer(value: Any) -> Int[Array, "..."]:
-    """`value` as an array of `int32`."""
+def to_int(value: Any) -> Int[Array, "..."]:
+    """Convert to an array of `int32`."""
     return jnp.asarray(value, jnp.int32)

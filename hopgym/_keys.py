@@ -11,10 +11,10 @@ from jaxtyping import PyTree
 
 
 def unwrap_keys(tree: PyTree) -> tuple[PyTree, Callable[[PyTree], PyTree]]:
-    """A pytree with its typed random keys replaced by their data.
+    """Replace the typed random keys of a pytree by their data.
 
-    **Returns:** that pytree, and a function that turns the data in pytrees of the same
-    structure into keys again.
+    **Returns:** the pytree of plain arrays, and a function that restores the keys in a
+    pytree of the same structure.
     """
     leaves, structure = jax.tree.flatten(tree)
     kinds = [jax.random.key_impl(leaf) if _is_key(leaf) else None for leaf in leaves]

@@ -1,4 +1,4 @@
-"""Pytrees of arrays in one file: a header in JSON on the first line, then the arrays.
+"""Files that hold a pytree of arrays: one line of JSON (the header), then the arrays.
 
 Random keys are stored as their data.
 """
@@ -21,7 +21,7 @@ FORMAT = "hopgym-1"
 
 
 def write(path: str | Path, header: dict[str, Any], tree: PyTree) -> None:
-    """Write a file so that it is there whole or not at all.
+    """Write a header and the arrays of a pytree to a file, atomically.
 
     **Raises:** `OSError` if it cannot be written.
     """
@@ -33,21 +33,22 @@ def write(path: str | Path, header: dict[str, Any], tree: PyTree) -> None:
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
-    """The first line of a file that `write` wrote.
+    """Read the header of a file that `write` wrote.
 
-    **Raises:** `ValueError` if it is none or is not whole; `OSError` if it cannot be
-    read.
+    **Raises:** `ValueError` if the file has another format or is damaged; `OSError` if
+    it cannot be read.
     """
-    return _parts(Path(path))[0]
+    return _read_parts(Path(path))[0]
 
 
 def read(path: str | Path, like: PyTree) -> PyTree:
-    """The arrays of a file, in a tree with those shapes and dtypes.
+    """Read the arrays of a file into a pytree with the structure of `like`.
 
-    **Raises:** as `read_header`, and `ValueError` for arrays of other shapes.
+    **Raises:** as `read_header`, and `ValueError` if shapes or dtypes differ from those
+    of `like`.
     """
     path = Path(path)
-    _, body = _parts(path)
+    _, body = _read_parts(path)
     content = io.BytesIO(body)
     plain, wrap = unwrap_keys(like)
     try:
@@ -55,27 +56,27 @@ def read(path: str | Path, like: PyTree) -> PyTree:
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(
-            f"{path}: the arrays in it are not those of this architecture ({reason})"
+            f"{path}: its arrays do not fit this architecture ({reason})"
         ) from error
     if content.read(1):
         raise ValueError(
-            f"{path}: the arrays in it are not those of this architecture (more than "
-            "expected)"
+            f"{path}: its arrays do not fit this architecture (more than expected)"
         )
     return wrap(tree)
 
 
-def _parts(path: Path) -> tuple[dict[str, Any], bytes]:
+def _read_parts(path: Path) -> tuple[dict[str, Any], bytes]:
     line, _, body = path.read_bytes().partition(b"\n")
     try:
         header = json.loads(line)
         known = header["format"] == FORMAT
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a file of hopgym, or not whole") from error
+        raise ValueError(f"{path} is not a file of hopgym, or is damaged") from error
     if not known:
         raise ValueError(
-            f"{path} has the format {header['format']!r}; this hopgym reads {FORMAT!r}"
+            f"{path} has the format {header['format']!r}; this version of hopgym reads "
+            f"{FORMAT!r}"
         )
     if hashlib.sha256(body).hexdigest() != header.get("sha256"):
-        raise ValueError(f"{path} is damaged or not whole: its checksum is another")
+        raise ValueError(f"{path} is damaged: its checksum does not match")
     return header, body

@@ -1,6 +1,6 @@
 """Batches of replicas, spread evenly over devices.
 
-A mesh of `None` stands for one device: programs are then the same as without sharding.
+A mesh of `None` stands for a single device, without sharding.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ AXIS = "replicas"
 def make_mesh(
     rows: int | None = None, devices: Sequence[Any] | None = None
 ) -> Mesh | None:
-    """The devices over which a batch is spread, or `None` if there is only one.
+    """Mesh of the devices over which a batch is spread, `None` if there is only one.
 
     **Arguments:**
 
-    - `rows`: size of the batch; more devices are not used.
-    - `devices`: by default all, of all processes.
+    - `rows`: size of the batch; at most this many devices are used.
+    - `devices`: by default those of all processes.
     """
     devices = list(devices or jax.devices())[:rows]
     return Mesh(np.asarray(devices), (AXIS,)) if len(devices) > 1 else None
 
 
 def pad_rows(rows: int, mesh: Mesh | None) -> np.ndarray:
-    """For each row of the padded batch the row that is computed there.
+    """Index of the row that each row of the padded batch repeats.
 
-    The first rows are repeated until every device has equally many.
+    The first rows are repeated until every device has the same number.
     """
     devices = 1 if mesh is None else mesh.size
     return np.arange(-(-rows // devices) * devices) % rows
 
 
 def spread(tree: PyTree, mesh: Mesh | None) -> PyTree:
-    """A batch, padded, on its devices.
+    """Pad a batch and place it on its devices.
 
-    Every process of a distributed run calls this with the same arrays.
+    Every process of a distributed run must call this with the same arrays.
     """
     plain, wrap = unwrap_keys(tree)
 
@@ -63,12 +63,12 @@ def spread(tree: PyTree, mesh: Mesh | None) -> PyTree:
 
 
 def crop(tree: PyTree, rows: int) -> PyTree:
-    """A copy of the first `rows` rows, without the padding."""
+    """Copy the first `rows` rows, without the padding."""
     return jax.tree.map(lambda x: jnp.array(x[:rows], copy=True), tree)
 
 
 def gather(tree: PyTree, rows: int, mesh: Mesh | None) -> PyTree:
-    """The first `rows` rows in the memory of this process, keys as keys."""
+    """Copy the first `rows` rows to this process as NumPy arrays; keys stay keys."""
     plain, wrap = unwrap_keys(tree)
     if mesh is not None:
         plain = _replicate(mesh)(plain)
@@ -83,12 +83,12 @@ def _replicate(mesh: Mesh) -> Callable[[PyTree], PyTree]:
 def shard(
     function: Callable[..., Any], mesh: Mesh | None, batched: Sequence[bool]
 ) -> Callable[..., Any]:
-    """A function of batches that every device applies to its own rows.
+    """Make every device apply `function` to its own rows of a batch.
 
     **Arguments:**
 
-    - `function`: row by row, so that its results do not depend on how rows are spread.
-    - `batched`: for each of its arguments, whether it has rows. All results have.
+    - `function`: must treat rows independently; all its results must be batched.
+    - `batched`: for each of its arguments, whether it has a batch axis.
     """
     if mesh is None:
         return function

@@ -1,12 +1,17 @@
-"""What to say when a name is not known."""
+"""Messages for unknown names, with suggestions."""
 
 from __future__ import annotations
 
 import difflib
 
 
-def unknown_name(what: str, name: str, known: list[str]) -> str:
-    """The message for an unknown name: what it is, and the nearest known names."""
+def describe_unknown_name(what: str, name: str, known: list[str]) -> str:
+    """Message for an unknown name, with the most similar known ones.
+
+    **Arguments:**
+
+    - `what`: what is named, such as `"optimizer"`.
+    """
     folded = {entry.casefold(): entry for entry in known}
     near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
     hint = " or ".join(repr(folded[entry]) for entry in near)

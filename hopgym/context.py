@@ -1,4 +1,4 @@
-"""What optimizers know about the system that they minimise."""
+"""What optimizers know about the system whose energy they minimise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 
 class Context(eqx.Module):
-    """What an optimizer knows about a system in every update.
+    """What an optimizer knows about a system when it is called.
 
     **Attributes:**
 
@@ -29,15 +29,15 @@ class Context(eqx.Module):
 class SystemInfo(Protocol):
     """What a factory of optimizers knows about a system.
 
-    A [`hopgym.System`][] is one; atoms of ASE are described by another.
+    Implemented by [`hopgym.System`][], and for the atoms of ASE in `hopgym.chemistry`.
     """
 
-    # Arrays are typed as `Any`, since type checkers do not match fields that have a
-    # converter, such as those of a `System`, with properties of another type.
+    # Arrays are typed as `Any`: type checkers take a field with a converter, such as
+    # those of `System`, for the type that the converter accepts.
 
     @property
     def name(self) -> str:
-        """Name, such as `LJ-13`; hyper-parameters may be tuned for it."""
+        """Name, such as `LJ-13`, by which tuned hyper-parameters are looked up."""
         ...
 
     @property
@@ -47,7 +47,7 @@ class SystemInfo(Protocol):
 
     @property
     def species(self) -> Any:
-        """`Int[Array, "atoms"]`, species of the atoms, counted from 0."""
+        """`Int[Array, "atoms"]`, species of each atom, counted from 0."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""The environment: pure functions of a state, one evaluation a step."""
+"""The environment: pure functions of a state, one evaluation per step."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from hopgym.context import Context
 from hopgym.potentials.base import POSITION_LIMIT
 from hopgym.systems import System
 
-# A search has met the minimum when the energy of an evaluation is this close to the
-# reference, in energy units (or within the system's tolerance if that is more): a
-# structure in the right basin has not relaxed completely when it is first seen.
+# A search has met the reference minimum when an evaluated energy is within this margin
+# of it, in energy units (or within the system's tolerance if that is larger): a
+# structure in the right basin is not fully relaxed when it is first evaluated.
 ENCOUNTER_MARGIN = 0.01
 
 
 class State(eqx.Module):
-    """State of one replica, and its ledger.
+    """State of one replica, with its counters.
 
     **Attributes:**
 
-    - `positions`, `energy`, `gradient`: the present structure.
+    - `positions`, `energy`, `gradient`: the current structure.
     - `best_positions`, `best_energy`: the lowest structure evaluated so far.
     - `first_hit`: number of evaluations when the reference minimum was first met
       (within `ENCOUNTER_MARGIN`), or -1.
     - `step`: steps since the reset.
-    - `evaluations`: energy+gradient evaluations, the reset's included.
-    - `faults`: components of updates that were not finite and counted as zero.
+    - `evaluations`: energy+gradient evaluations, including that of the reset.
+    - `faults`: non-finite components of updates, which were replaced by zero.
     """
 
     positions: Float[Array, "*batch atoms 3"]
@@ -46,8 +46,8 @@ class State(eqx.Module):
 class Environment(eqx.Module):
     """Minimisation of a system's energy, one displacement at a time.
 
-    Pure: `reset` and `step` can be jitted, vmapped, scanned and sharded. A reset and
-    a step cost one evaluation each.
+    `reset` and `step` are pure functions that can be jitted, vmapped, scanned and
+    sharded. Each costs one evaluation.
 
     ```python
     environment = hopgym.Environment(hopgym.get_system("LJ-13"))
@@ -64,7 +64,7 @@ class Environment(eqx.Module):
 
     @property
     def context(self) -> Context:
-        """What optimizers are told about the system."""
+        """What optimizers know about the system."""
         return Context(
             species=self.system.species,
             box=self.system.box,
@@ -75,9 +75,9 @@ class Environment(eqx.Module):
     def reset(
         self, key: PRNGKeyArray, positions: Float[Array, "..."] | None = None
     ) -> State:
-        """A fresh state at a random start, or at `positions`.
+        """Initial state, at random positions of the system's start or at `positions`.
 
-        **Raises:** `ValueError` if `positions` has another shape.
+        **Raises:** `ValueError` if `positions` is not of shape `(atoms, 3)`.
         """
         if positions is None:
             positions = self.system.sample(key)
@@ -88,7 +88,7 @@ class Environment(eqx.Module):
                 f"{jnp.shape(positions)}"
             )
         positions = jnp.asarray(positions, float)
-        positions, faults = self._finite(positions)
+        positions, faults = _replace_non_finite(positions)
         energy, gradient = self.system.energy_and_gradient(positions)
         one = jnp.asarray(1, jnp.int32)
         return State(
@@ -97,31 +97,32 @@ class Environment(eqx.Module):
             gradient=gradient,
             best_positions=positions,
             best_energy=energy,
-            first_hit=jnp.where(self._encountered(energy), one, -one),
+            first_hit=jnp.where(self._is_encounter(energy), one, -one),
             step=jnp.zeros_like(one),
             evaluations=one,
             faults=faults,
         )
 
     def step(self, state: State, update: Float[Array, "..."]) -> State:
-        """The state after adding `update` to the positions.
+        """State after adding `update` to the positions.
 
-        The update is added exactly. Components that are not finite count as zero and
-        are counted in `faults`.
+        The update is added without any change, except that non-finite components are
+        replaced by zero and counted in `faults`.
 
-        **Raises:** `ValueError` if `update` has another shape than the positions.
+        **Raises:** `ValueError` if the shapes of `update` and the positions differ.
         """
         if jnp.shape(update) != state.positions.shape:
             raise ValueError(
                 f"{self.system.name}: an update must have the shape of the positions, "
                 f"{state.positions.shape}, got {jnp.shape(update)}"
             )
-        update, faults = self._finite(jnp.asarray(update, state.positions.dtype))
+        update = jnp.asarray(update, state.positions.dtype)
+        update, faults = _replace_non_finite(update)
         positions = jnp.clip(state.positions + update, -POSITION_LIMIT, POSITION_LIMIT)
         energy, gradient = self.system.energy_and_gradient(positions)
         better = energy < state.best_energy
         evaluations = state.evaluations + 1
-        first = (state.first_hit < 0) & self._encountered(energy)
+        first = (state.first_hit < 0) & self._is_encounter(energy)
         return State(
             positions=positions,
             energy=energy,
@@ -134,29 +135,34 @@ class Environment(eqx.Module):
             faults=state.faults + faults,
         )
 
-    def _encountered(self, energy: Float[Array, ""]) -> Array:
+    def _is_encounter(self, energy: Float[Array, ""]) -> Array:
         margin = jnp.maximum(
             self.system.tolerance, ENCOUNTER_MARGIN * self.system.energy_unit
         )
         return energy < self.system.reference + margin
 
-    @staticmethod
-    def _finite(values: Float[Array, "atoms 3"]) -> tuple[Array, Int[Array, ""]]:
-        finite = jnp.isfinite(values)
-        bounded = jnp.clip(values, -POSITION_LIMIT, POSITION_LIMIT)
-        faults = jnp.sum(~finite, dtype=jnp.int32)
-        return jnp.where(finite, bounded, 0), faults
+
+def _replace_non_finite(
+    values: Float[Array, "atoms 3"],
+) -> tuple[Array, Int[Array, ""]]:
+    """Values with zeros for non-finite components, and the number of these."""
+    finite = jnp.isfinite(values)
+    bounded = jnp.clip(values, -POSITION_LIMIT, POSITION_LIMIT)
+    faults = jnp.sum(~finite, dtype=jnp.int32)
+    return jnp.where(finite, bounded, 0), faults
 
 
 def take_step(
     environment: Environment, optimizer: Any, state: State, opt_state: Any
 ) -> tuple[State, Any]:
-    """One update of an optimizer, and the step it makes: one evaluation.
+    """One update of an optimizer and one step of the environment: one evaluation.
 
     **Arguments:**
 
-    - `optimizer`, `opt_state`: the policy, and its state.
-    - `state`: where the environment is.
+    - `optimizer`, `opt_state`: the policy and its state.
+    - `state`: state of the environment.
+
+    **Returns:** the next states of environment and optimizer.
     """
     update, opt_state = optimizer.update(
         state.gradient,

@@ -1,4 +1,4 @@
-"""Problems for evosax: the energy of positions, and the meta-loss of weights.
+"""Problems for evosax: energies of positions, and meta-losses of weights.
 
 ```python
 from evosax.algorithms import CMA_ES
@@ -8,8 +8,8 @@ problem = ClusterProblem("LJ-7")
 strategy = CMA_ES(population_size=16, solution=problem.sample(key))
 ```
 
-Problems have the methods `init`, `sample` and `eval` of evosax, which minimises; their
-state counts evaluations of energy and gradient.
+Problems implement `init`, `sample` and `eval` of evosax, which minimises the fitness.
+Their state counts evaluations of energy and gradient.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class ProblemState:
 
     **Attributes:**
 
-    - `counter`: calls of `eval`.
-    - `evaluations`: evaluations of energy and gradient, except those of the polish at
-      the end of a run (see [`hopgym.polish`][]).
+    - `counter`: number of calls of `eval`.
+    - `evaluations`: number of energy+gradient evaluations, without those of the final
+      polish of each run (see [`hopgym.polish`][]).
     """
 
     counter: Int[Array, ""]
@@ -49,7 +49,7 @@ class _AbstractProblem(Problem):
 
     @functools.partial(jax.jit, static_argnames=("self",))
     def init(self, key: PRNGKeyArray) -> ProblemState:
-        """Initial state, with counters of zero."""
+        """Initial state, with all counters at zero."""
         zero = jnp.zeros((), jnp.int32)
         return ProblemState(counter=zero, evaluations=zero)
 
@@ -65,7 +65,7 @@ def _count(state: ProblemState, evaluations: int) -> ProblemState:
 
 
 class ClusterProblem(_AbstractProblem):
-    """Solutions are positions `(atoms, 3)`; the fitness is the energy.
+    """Minimise the energy: solutions are positions `(atoms, 3)`.
 
     **Arguments:**
 
@@ -96,18 +96,18 @@ class ClusterProblem(_AbstractProblem):
 
 
 class OptimizerProblem(_AbstractProblem):
-    """Solutions are weights of an optimizer; the fitness is the meta-loss.
+    """Minimise the meta-loss: solutions are the weights of an optimizer.
 
-    All candidates run from the same random starts, which are drawn in every `eval`.
+    Each `eval` draws random starts, which all candidates share.
 
     **Arguments:**
 
-    - `optimizer`: an optimizer whose inexact arrays are the solution, for example
-      `Learn2Hop(key)` or `hopgym.optimizers.load("learn2hop-lj13-esmc")`.
-    - `systems`: names or [`hopgym.System`][]s.
+    - `optimizer`: an optimizer whose floating-point arrays are the solution, for
+      example `Learn2Hop(key)` or `hopgym.optimizers.load("learn2hop-lj13-esmc")`.
+    - `systems`: names or [`hopgym.System`][] objects.
     - `starts`: number of starts per system and candidate.
     - `unroll`: number of updates per run.
-    - `loss`: kind of [`hopgym.meta.meta_loss`][].
+    - `loss`: kind of meta-loss, see [`hopgym.meta.meta_loss`][].
     - `spread`: standard deviation of `sample` about the weights of `optimizer`.
 
     **Raises:** `KeyError` or `ValueError` for an unknown system; `ValueError` for an
@@ -125,10 +125,10 @@ class OptimizerProblem(_AbstractProblem):
         spread: float = 0.1,
     ):
         if loss not in LOSS_KINDS:
-            raise ValueError(f"a meta-loss is one of {LOSS_KINDS}, got {loss!r}")
+            raise ValueError(f"loss must be one of {LOSS_KINDS}, got {loss!r}")
         if min(starts, unroll, len(systems)) < 1:
             raise ValueError(
-                "there must be systems, starts and updates, got "
+                "at least one system, one start and one update are needed, got "
                 f"{len(systems)} systems, starts={starts}, unroll={unroll}"
             )
         self.weights, self._frozen = eqx.partition(optimizer, eqx.is_inexact_array)
@@ -164,7 +164,7 @@ class OptimizerProblem(_AbstractProblem):
 
     @functools.partial(jax.jit, static_argnames=("self",))
     def sample(self, key: PRNGKeyArray) -> PyTree[Array]:
-        """Draw weights from a normal distribution about the given ones."""
+        """Draw weights from a normal distribution about those of `optimizer`."""
         leaves, structure = jax.tree.flatten(self.weights)
         keys = jax.random.split(key, len(leaves))
         noisy = [

@@ -1,8 +1,8 @@
-"""Kernels in C++ for CPUs: choosing between them and JAX, loading and calling them.
+"""C++ kernels for CPUs: choosing between them and JAX, loading and calling them.
 
-The formulas in JAX are the reference; kernels compute the same results faster. They
+Every kernel has a JAX implementation, which is the reference for its results. Kernels
 are built when the package is installed, if there is a C++ compiler. Without them, and
-on GPUs, JAX computes everything.
+on GPUs, everything runs in JAX.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def use_backend(name: str) -> None:
 
     **Arguments:**
 
-    - `name`: `"auto"`: kernels in C++ on CPUs if they are installed, otherwise JAX.
+    - `name`: `"auto"`: C++ kernels on CPUs if they are installed, otherwise JAX.
       `"native"`: kernels, or an error. `"xla"`: JAX only.
 
     **Raises:** `ValueError` for any other name; `RuntimeError` for `"native"` if the
@@ -63,7 +63,7 @@ def use_backend(name: str) -> None:
 def using(name: str) -> Iterator[None]:
     """Use a backend for functions that JAX traces within a `with` block.
 
-    Functions that are compiled already keep their backend.
+    Functions that have already been compiled keep their backend.
 
     **Raises:** as [`hopgym.native.use_backend`][].
     """
@@ -90,9 +90,9 @@ def backend() -> str:
 
 
 def instruction_set() -> str | None:
-    """The kernels' instruction set: `"baseline"`, `"avx2"` or `"avx512"`.
+    """Instruction set of the kernels: `"baseline"`, `"avx2"` or `"avx512"`.
 
-    `None` without kernels.
+    `None` if there are no kernels.
     """
     library, _ = _load_library()
     return None if library is None else library.hopgym_isa(None).decode()
@@ -100,9 +100,9 @@ def instruction_set() -> str | None:
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Limit the threads that a kernel uses, within a `with` block.
+    """Limit the number of threads per kernel within a `with` block.
 
-    By default a kernel may use as many of XLA's threads as the process has cores.
+    By default a kernel uses up to as many of XLA's threads as the process has cores.
 
     **Raises:** `ValueError` for a `count` below 1.
     """
@@ -120,21 +120,22 @@ def threads(count: int) -> Iterator[None]:
 
 
 def dispatch(
-    kernel: Callable[..., Any], formulas: Callable[..., Any], *operands: Any
+    kernel: Callable[..., Any], reference: Callable[..., Any], *operands: Any
 ) -> Any:
-    """`kernel(*operands)` if kernels are in use, otherwise `formulas(*operands)`.
+    """`kernel(*operands)` if kernels are in use, otherwise `reference(*operands)`.
 
-    Derivatives are those of the formulas.
+    Derivatives are always those of `reference`.
 
     **Arguments:**
 
-    - `kernel`, `formulas`: two implementations of one function of pytrees.
-    - `operands`: its arguments.
+    - `kernel`, `reference`: a function of pytrees that calls a kernel, and its
+      implementation in JAX.
+    - `operands`: their arguments.
     """
     if backend() == "xla":
-        return formulas(*operands)
+        return reference(*operands)
     function = jax.custom_jvp(kernel)
-    function.defjvp(lambda primals, tangents: jax.jvp(formulas, primals, tangents))
+    function.defjvp(lambda primals, tangents: jax.jvp(reference, primals, tangents))
     return function(*operands)
 
 
@@ -145,21 +146,22 @@ def call(
     attributes: Mapping[str, Attribute] | None = None,
     in_place: Sequence[str] = (),
 ) -> dict[str, jax.Array]:
-    """Call a kernel, which finds operands, results and attributes by their names.
+    """Call a kernel; operands, results and attributes are passed by name.
 
     **Arguments:**
 
     - `target`: name of the kernel.
     - `results`: shape and dtype of each result.
-    - `operands`: arrays. Floating-point ones get the dtype of the first result,
-      integers become int32.
-    - `attributes`: constants of a compiled program.
-    - `in_place`: names of operands whose memory the results of the same names reuse.
+    - `operands`: arrays. Floating-point ones are converted to the dtype of the first
+      result, integers to `int32`.
+    - `attributes`: compile-time constants.
+    - `in_place`: names of operands whose memory is reused for the results of the same
+      names.
 
     **Returns:** the results by name.
 
-    **Raises:** `jax.errors.JaxRuntimeError` when it runs, for an operand, result or
-    attribute that is missing or unknown to the kernel, or has another shape or type.
+    **Raises:** `jax.errors.JaxRuntimeError`, when the kernel runs, for an operand,
+    result or attribute that is missing, unknown, or of a wrong shape or type.
     """
     dtype = next(iter(results.values())).dtype
     names, result_names = list(operands), list(results)
@@ -172,22 +174,25 @@ def call(
         },
     )
     converted = [_convert_operand(jnp.asarray(x), dtype) for x in operands.values()]
-    known = {name: _convert_attribute(x) for name, x in (attributes or {}).items()}
-    found = function(
-        *converted, operands=",".join(names), results=",".join(result_names), **known
+    constants = {name: _convert_attribute(x) for name, x in (attributes or {}).items()}
+    outputs = function(
+        *converted,
+        operands=",".join(names),
+        results=",".join(result_names),
+        **constants,
     )
-    return dict(zip(results, found, strict=True))
+    return dict(zip(results, outputs, strict=True))
 
 
-def _convert_operand(x: jax.Array, real: np.dtype) -> jax.Array:
-    """An array in the precision of the results, or as the integers of the kernels."""
+def _convert_operand(x: jax.Array, dtype: np.dtype) -> jax.Array:
+    """Convert real numbers to the precision of the results, integers to `int32`."""
     if jnp.issubdtype(x.dtype, jnp.floating):
-        return x.astype(real)
+        return x.astype(dtype)
     return x.astype(jnp.int32) if jnp.issubdtype(x.dtype, jnp.integer) else x
 
 
 def _convert_attribute(value: Attribute) -> Any:
-    """A value with the type that the kernels read."""
+    """Convert a value to a type that kernels accept."""
     if isinstance(value, bool | str):
         return value
     if isinstance(value, int):
@@ -212,11 +217,14 @@ def _require_library() -> None:
 
 @functools.cache
 def _load_library() -> tuple[Any, str]:
-    """The library, whose targets it registers, or `None` and the reason."""
+    """Load the library and register its targets.
+
+    **Returns:** the library, or `None` and the reason why it cannot be used.
+    """
     path = _find_library()
     if path is None:
         return None, _warn(
-            "hopgym was installed without them, for example because there was no C++ "
+            "hopgym was installed without them, for example for lack of a C++ "
             "compiler. HOPGYM_BACKEND=xla silences this warning"
         )
     try:
@@ -228,13 +236,13 @@ def _load_library() -> tuple[Any, str]:
     running = _read_running_version()
     if running is None or built[0] != running[0] or built[1] > running[1]:
         return None, _warn(
-            f"they were built for XLA's interface {built}, and this jaxlib has "
+            f"they were built for XLA's interface {built}, but this jaxlib has "
             f"{running}: install hopgym again"
         )
     if _digest_sources(_SOURCES) not in (None, library.hopgym_sources().decode()):
         return None, _warn(
-            f"they were built from other sources than those in {_SOURCES}: "
-            "install hopgym again"
+            f"they were built from other sources than those in {_SOURCES}: install "
+            "hopgym again"
         )
     library.hopgym_use_threads.argtypes = [ctypes.c_int64]
     library.hopgym_use_threads(cores())
@@ -261,7 +269,7 @@ def cores() -> int:
 
 
 def _warn(why: str) -> str:
-    """Warn that there are no kernels, and return the reason."""
+    """Warn that kernels are not used, and return the reason."""
     warnings.warn(
         f"hopgym's kernels for CPUs are not used: {why}", RuntimeWarning, stacklevel=4
     )
@@ -272,7 +280,7 @@ def _find_library() -> Path | None:
     beside = Path(__file__).with_name(LIBRARY)
     if beside.exists():
         return beside
-    # An editable installation: the sources are here, the library is not.
+    # In an editable installation the library is not beside the sources.
     try:
         files = importlib.metadata.files("hopgym") or []
     except importlib.metadata.PackageNotFoundError:
@@ -284,9 +292,9 @@ def _find_library() -> Path | None:
 
 
 def _digest_sources(sources: Path) -> str | None:
-    """SHA-256 of the kernels' sources, computed as in their `CMakeLists.txt`.
+    """SHA-256 of the kernels' sources, computed as in `native/CMakeLists.txt`.
 
-    `None` without sources: only editable installations have them.
+    `None` if there are no sources: only editable installations have them.
     """
     patterns = ("*.cc", "*.h", "*.inl", "CMakeLists.txt")
     files = sorted(path for pattern in patterns for path in sources.glob(pattern))

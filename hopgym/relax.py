@@ -25,9 +25,9 @@ class Quenched(eqx.Module):
     **Attributes:**
 
     - `positions`, `energy`: the structure and its energy.
-    - `force`: largest force on an atom.
-    - `converged`: whether the optimizer finished within the steps allowed.
-    - `evaluations`: energy+gradient evaluations spent.
+    - `force`: largest norm of the force on an atom.
+    - `converged`: whether the optimizer converged within the allowed steps.
+    - `evaluations`: number of energy+gradient evaluations.
     """
 
     positions: Float[Array, "*batch atoms 3"]
@@ -44,15 +44,15 @@ def quench(
     optimizer: AbstractLocalOptimizer | None = None,
     steps: int = 5000,
 ) -> Quenched:
-    """The local minimum below each structure.
+    """Relax each structure to a local minimum.
 
     **Arguments:**
 
     - `system`: the system.
-    - `positions`: `Float[Array, "atoms 3"]`, or a batch of them, which is spread over
-      all devices.
-    - `optimizer`: by default [`hopgym.optimizers.LBFGS`][] with its defaults.
-    - `steps`: largest number of evaluations of a structure.
+    - `positions`: `Float[Array, "atoms 3"]`, or `Float[Array, "batch atoms 3"]`, which
+      is spread over all devices.
+    - `optimizer`: by default [`hopgym.optimizers.LBFGS`][] with its default settings.
+    - `steps`: maximum number of evaluations per structure.
 
     **Raises:** `ValueError` for positions of a wrong shape.
     """
@@ -66,12 +66,12 @@ def polish(
     optimizer: GradientDescent | None = None,
     steps: int = 1000,
 ) -> Quenched:
-    """The paper's final relaxation of every search: 1,000 steps of gradient descent.
+    """Relax each structure as the paper does at the end of a search.
 
-    Learn2Hop, section 3.3: rate 1e-3, here with the gradient's components clipped to
-    +-100. It does not reach a minimum.
+    1,000 steps of gradient descent (Learn2Hop, section 3.3) with rate 1e-3, here with
+    the components of the gradient clipped to +-100. It does not reach a minimum.
 
-    Arguments and errors as for [`hopgym.quench`][]; `converged` is false throughout.
+    Arguments and errors are those of [`hopgym.quench`][]; `converged` is always false.
     """
     return _relax(_polish, system, optimizer or GradientDescent(), positions, steps)
 
@@ -82,42 +82,44 @@ def descend(
     state: State,
     evaluations: int | Int[Array, ""],
 ) -> tuple[State, Bool[Array, ""]]:
-    """The state after a quench, and whether the optimizer finished; not jitted.
+    """Quench from a state of the environment; not jitted.
 
     **Arguments:**
 
-    - `environment`, `state`: where the quench begins.
+    - `environment`, `state`: the environment and its initial state.
     - `optimizer`: the local optimizer.
-    - `evaluations`: the quench ends when `state.evaluations` reaches this number,
-      whether the optimizer has finished or not.
+    - `evaluations`: the quench ends at the latest when `state.evaluations` reaches this
+      number.
+
+    **Returns:** the last state, and whether the optimizer finished.
     """
 
-    def begin(state, limit, environment, optimizer):
+    def init(state, limit, environment, optimizer):
         return state, _init_optimizer(environment, optimizer, state)
 
-    def goes_on(carry, start, limit, environment, optimizer):
+    def cond(carry, start, limit, environment, optimizer):
         state, opt_state = carry
         return ~optimizer.finished(opt_state) & (state.evaluations < limit)
 
     def body(carry, start, limit, environment, optimizer):
         state, _ = carry
         after, opt_state = take_step(environment, optimizer, *carry)
-        # The last update only detects convergence: it costs no evaluation.
-        rest = optimizer.finished(opt_state)
-        state = jax.tree.map(lambda old, new: jnp.where(rest, old, new), state, after)
+        # The last update only detects convergence: its evaluation is not counted.
+        done = optimizer.finished(opt_state)
+        state = jax.tree.map(lambda old, new: jnp.where(done, old, new), state, after)
         return state, opt_state
 
-    def end(carry, start, limit, environment, optimizer):
+    def finish(carry, start, limit, environment, optimizer):
         state, opt_state = carry
         return state, optimizer.finished(opt_state)
 
     limit = jnp.asarray(evaluations, jnp.int32)
     operands = (state, limit, environment, optimizer)
-    return batched_while_loop(begin, goes_on, body, end, *operands)
+    return batched_while_loop(init, cond, body, finish, *operands)
 
 
 def _relax(method, system, optimizer, positions, steps) -> Quenched:
-    """`method` applied to a structure, or to a batch spread over all devices."""
+    """Apply `method` to a structure, or to a batch spread over all devices."""
     positions = jnp.asarray(positions, float)
     shape = (system.atoms, 3)
     if positions.shape[-2:] != shape or positions.ndim not in (2, 3):
@@ -129,7 +131,7 @@ def _relax(method, system, optimizer, positions, steps) -> Quenched:
     if positions.ndim == 2:
         return _relax_one(method, system, optimizer, positions, steps)
     count = len(positions)
-    # Within a compiled function the batch stays where it is.
+    # Within a traced function the batch stays on its device.
     traced = isinstance(positions, Tracer) or count == 0
     mesh = None if traced else _sharding.make_mesh(count)
     if mesh is not None:

@@ -1,4 +1,4 @@
-"""Pictures of clusters and crystals: shaded spheres in a depth buffer, by NumPy."""
+"""Pictures of clusters and crystals: shaded spheres in a depth buffer, in NumPy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-# Jmol's colours (jmol.sourceforge.net/jscolors); "X" are atoms in reduced units.
+# Jmol's colours (jmol.sourceforge.net/jscolors); "X" stands for reduced units.
 COLOURS = {
     "X": "5b8fd0",
     "H": "ffffff",
@@ -85,9 +85,9 @@ def draw(
     **Arguments:**
 
     - `positions`: `Float[ndarray, "atoms 3"]`, in angstrom if the symbols are elements,
-      else in any unit.
+      otherwise in any unit.
     - `symbols`: chemical symbol of each atom; `"X"` for atoms in reduced units.
-    - `box`: edges of a periodic box, into which atoms are wrapped and which is drawn.
+    - `box`: edges of a periodic box; atoms are wrapped into it, and it is drawn.
     - `size`: height and width in pixels.
     - `length`: diameter of atoms without a known radius; by default the median
       nearest-neighbour distance.
@@ -96,8 +96,8 @@ def draw(
 
     **Returns:** `UInt8[ndarray, "size size 3"]`.
 
-    **Raises:** `ValueError` for non-finite positions, positions of another shape, or a
-    number of symbols that is not that of the atoms.
+    **Raises:** `ValueError` for non-finite positions, positions of a wrong shape, or
+    different numbers of symbols and atoms.
     """
     points = np.asarray(positions, float)
     if points.ndim != 2 or points.shape != (len(symbols), 3) or not len(symbols):
@@ -141,7 +141,7 @@ def save_png(path: str | os.PathLike, picture: UInt8[np.ndarray, "h w 3"]) -> No
 def _choose_radii(
     points: np.ndarray, symbols: Sequence[str], length: float | None
 ) -> Float[np.ndarray, " atoms"]:
-    """Radii of the elements; those that are not known are `length / 2`."""
+    """Radii of the elements, `length / 2` for unknown ones."""
     known = np.array([RADII.get(symbol, np.nan) for symbol in symbols])
     if np.any(np.isnan(known)):
         if length is None:
@@ -249,7 +249,7 @@ class _Scene:
             np.copyto(self.owner[window], atom, where=inside)
 
     def _compute_fog(self, depth):
-        """Share of the background's colour at a depth."""
+        """Fraction of the background's colour that is mixed in at a depth."""
         veil = 0.26 - np.float32(0.30 / (self.scale * self.depth)) * depth
         return np.clip(veil, 0, 0.6)
 
@@ -321,7 +321,7 @@ class _Scene:
 
 @functools.lru_cache(maxsize=4)
 def _render_glyphs(height: float) -> dict[str, Float32[np.ndarray, "rows columns"]]:
-    """Coverage of each printable ASCII character, by Matplotlib."""
+    """Coverage of each printable ASCII character, rendered by Matplotlib."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

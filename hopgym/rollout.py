@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from hopgym import _sharding
 from hopgym.environment import Environment, State, take_step
 
-START_STREAM, POLICY_STREAM = 0, 1  # of random numbers, drawn from a rollout's key
+START_STREAM, POLICY_STREAM = 0, 1  # of random numbers, folded into a rollout's key
 
 
 class Frames(eqx.Module):
@@ -37,9 +37,9 @@ class Result(eqx.Module):
 
     **Attributes:**
 
-    - `state`: the last [`hopgym.State`][] of every start, with its ledger.
-    - `frames`: the snapshots asked for, or `None`.
-    - `steps`: steps done, fewer than asked for if a time limit ended the rollout.
+    - `state`: the last [`hopgym.State`][] of every start.
+    - `frames`: the requested snapshots, or `None`.
+    - `steps`: completed steps, fewer than requested if a time limit was reached.
     - `seconds`: wall-clock time of the search, without compilation.
     - `compile_seconds`: time of the compilation.
     """
@@ -55,7 +55,7 @@ class Rollout:
     """A rollout that can be advanced, saved and restored piece by piece.
 
     The starts are spread over all devices. Start number i depends on `key` and i
-    only, so optimizers that are given the same key begin with the same structures.
+    only, so optimizers with the same key start from the same structures.
 
     ```python
     rollout = hopgym.Rollout(environment, optimizer, jax.random.key(0), 100)
@@ -69,10 +69,10 @@ class Rollout:
     - `environment`: the environment to act in.
     - `optimizer`: the policy; any object with the `init` and `update` of
       [`hopgym.optimizers.AbstractOptimizer`][].
-    - `key`: for the random numbers of starts and policy.
-    - `starts`: number of random starts, or their positions.
+    - `key`: random key of starts and policy.
+    - `starts`: number of random starts, or positions `(starts, atoms, 3)`.
 
-    **Attributes:** `starts`, their number.
+    **Attributes:** `starts`, the number of starts.
 
     **Raises:** `ValueError` for no starts, positions of a wrong shape, or an optimizer
     whose update does not have the shape of the positions or whose state changes its
@@ -90,26 +90,26 @@ class Rollout:
         check_optimizer(environment, optimizer)
         self._mesh = _sharding.make_mesh(self.starts)
         self._model, static = eqx.partition((environment, optimizer), eqx.is_array)
-        begin, self._program = _make_programs(static, self._mesh)
+        init, self._program = _make_programs(static, self._mesh)
         self._advance: Callable[..., Any] | None = None  # compiled
         index = _sharding.spread(np.arange(self.starts, dtype=np.int32), self._mesh)
         if positions is not None:
             positions = _sharding.spread(positions, self._mesh)
-        self._carry = jax.block_until_ready(begin(self._model, key, index, positions))
+        self._carry = jax.block_until_ready(init(self._model, key, index, positions))
 
     @property
     def state(self) -> State:
-        """A copy of the present state of all starts."""
+        """A copy of the current state of all starts."""
         return _sharding.crop(self._carry[0], self.starts)
 
     def compile(self) -> None:
-        """Compile what `advance` runs, unless that has been done."""
+        """Compile the program of `advance`, unless this has been done."""
         if self._advance is None:
             lowered = self._program.lower(self._model, self._carry, jnp.int32(0))
             self._advance = lowered.compile()
 
     def advance(self, steps: int) -> State:
-        """The state of all starts after `steps` more updates."""
+        """Do `steps` more updates of every start, and return the new state."""
         self.compile()
         assert self._advance is not None
         carry = self._advance(self._model, self._carry, jnp.int32(steps))
@@ -124,7 +124,7 @@ class Rollout:
         self._carry = state, opt_state
 
     def arrays(self) -> PyTree:
-        """Everything that the next step needs; it does not depend on the devices."""
+        """Everything needed to continue the rollout, on any number of devices."""
         return _sharding.crop(self._carry, self.starts)
 
     def restore(self, arrays: PyTree) -> None:
@@ -151,16 +151,16 @@ def rollout(
     - `environment`, `optimizer`, `key`, `starts`: see [`hopgym.Rollout`][].
     - `steps`: updates for each start.
     - `frames`: number of snapshots to record, evenly spaced, the last one at the end.
-      Memory grows with this and not with `steps`.
-    - `chunk`: steps in one compiled call; between calls `progress` is called,
-      Ctrl-C is noticed and the time limit is checked.
-    - `progress`: called with the number of steps done and the state.
+      Memory grows with this number, not with `steps`.
+    - `chunk`: number of steps per compiled call; between calls `progress` is called,
+      Ctrl-C takes effect and the time limit is checked.
+    - `progress`: called with the number of completed steps and the state.
     - `time_limit`: seconds after which no further chunk is started.
 
     **Returns:** a [`hopgym.Result`][].
 
-    **Raises:** `ValueError` as [`hopgym.Rollout`][], and for fewer than one step or
-    more frames than steps.
+    **Raises:** `ValueError` as [`hopgym.Rollout`][], and for `steps` or `chunk` below 1
+    or more frames than steps.
     """
     if steps < 1 or chunk < 1 or not 0 <= frames <= steps:
         raise ValueError(
@@ -179,7 +179,7 @@ def rollout(
     while done < steps:
         if time_limit is not None and time.perf_counter() - timer > time_limit:
             break
-        # To the end of the chunk, or to the next snapshot if that comes first.
+        # Advance to the end of the chunk or to the next snapshot.
         snapshot = recorded[bisect.bisect_right(recorded, done)]
         stop = min((done // chunk + 1) * chunk, snapshot)
         state = run.advance(stop - done)
@@ -202,18 +202,18 @@ def rollout(
 def check_optimizer(environment: Environment, optimizer: Any) -> None:
     """Raise `ValueError` if `optimizer` cannot be a policy of `environment`.
 
-    Traces it once, without computing anything.
+    Traces one update, without computing anything.
     """
     name = type(optimizer).__name__
     for method in ("init", "update"):
         if not callable(getattr(optimizer, method, None)):
             raise ValueError(
-                f"{name} has no method {method!r}: an optimizer has init(positions, "
+                f"{name} has no method {method!r}: an optimizer needs init(positions, "
                 "*, key, context) and update(gradient, state, positions, *, value, "
                 "context)"
             )
 
-    def once(optimizer, environment):
+    def update_once(optimizer, environment):
         state = environment.reset(jax.random.key(0))
         before = optimizer.init(
             state.positions, key=jax.random.key(0), context=environment.context
@@ -227,7 +227,7 @@ def check_optimizer(environment: Environment, optimizer: Any) -> None:
         )
         return before, after, update
 
-    before, after, update = eqx.filter_eval_shape(once, optimizer, environment)
+    before, after, update = eqx.filter_eval_shape(update_once, optimizer, environment)
     expected = (environment.system.atoms, 3)
     if getattr(update, "shape", None) != expected:
         raise ValueError(
@@ -246,13 +246,13 @@ def check_optimizer(environment: Environment, optimizer: Any) -> None:
     ]
     if layouts[0] != layouts[1]:
         raise ValueError(
-            f"{name}.update must return a state of the structure, shapes and dtypes "
-            f"that init returns; init: {layouts[0]}, update: {layouts[1]}"
+            f"{name}.update must return a state with the structure, shapes and dtypes "
+            f"of the one that init returns; init: {layouts[0]}, update: {layouts[1]}"
         )
 
 
 def _check_starts(environment: Environment, starts) -> tuple[Array | None, int]:
-    """The positions that are given, or `None`, and the number of starts."""
+    """The given positions, or `None` for random ones, and the number of starts."""
     if isinstance(starts, (int, np.integer)):
         if starts < 1:
             raise ValueError(f"a rollout needs at least one start, got {starts}")
@@ -268,15 +268,15 @@ def _check_starts(environment: Environment, starts) -> tuple[Array | None, int]:
 
 
 def _make_programs(static, mesh):
-    """Functions that begin and advance a rollout, to be compiled.
+    """Jitted functions that initialise and advance a rollout.
 
     **Arguments:**
 
-    - `static`: of environment and optimizer, everything but the arrays.
+    - `static`: environment and optimizer without their arrays.
     - `mesh`: the devices over which the starts are spread.
     """
 
-    def begin(model, key, index, given):
+    def init(model, key, index, given):
         environment, optimizer = eqx.combine(model, static)
 
         def one(i, positions):
@@ -300,9 +300,9 @@ def _make_programs(static, mesh):
 
         return jax.lax.fori_loop(0, steps, lambda _, c: jax.vmap(one)(c), carry)
 
-    begin = _sharding.shard(begin, mesh, (False, False, True, True))
+    init = _sharding.shard(init, mesh, (False, False, True, True))
     advance = _sharding.shard(advance, mesh, (False, True, False))
-    return jax.jit(begin), jax.jit(advance, donate_argnums=1)
+    return jax.jit(init), jax.jit(advance, donate_argnums=1)
 
 
 def _take_snapshot(step: int, state: State) -> Frames:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from hopgym._converters import integer, real
+from hopgym._converters import to_float, to_int
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
 
@@ -65,14 +65,14 @@ class Annealing(AbstractOptimizer[AnnealingState]):
     - `room`: distance between cluster and wall, in units of length.
     """
 
-    steps: Int[Array, ""] = eqx.field(converter=integer)
-    hot: Float[Array, ""] = eqx.field(converter=real, default=0.3)
-    cold: Float[Array, ""] = eqx.field(converter=real, default=0.05)
-    quench: Float[Array, ""] = eqx.field(converter=real, default=0.05)
-    dt: Float[Array, ""] = eqx.field(converter=real, default=0.04)
-    friction: Float[Array, ""] = eqx.field(converter=real, default=1.0)
-    max_step: Float[Array, ""] = eqx.field(converter=real, default=0.2)
-    room: Float[Array, ""] = eqx.field(converter=real, default=1.0)
+    steps: Int[Array, ""] = eqx.field(converter=to_int)
+    hot: Float[Array, ""] = eqx.field(converter=to_float, default=0.3)
+    cold: Float[Array, ""] = eqx.field(converter=to_float, default=0.05)
+    quench: Float[Array, ""] = eqx.field(converter=to_float, default=0.05)
+    dt: Float[Array, ""] = eqx.field(converter=to_float, default=0.04)
+    friction: Float[Array, ""] = eqx.field(converter=to_float, default=1.0)
+    max_step: Float[Array, ""] = eqx.field(converter=to_float, default=0.2)
+    room: Float[Array, ""] = eqx.field(converter=to_float, default=1.0)
 
     def temperature(self, step: Int[Array, ""]) -> Float[Array, ""]:
         """Temperature at a step, in units of energy."""

@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym._batching import batched_cond
-from hopgym._converters import integer, real
+from hopgym._converters import to_float, to_int
 from hopgym.context import Context, SystemInfo
 from hopgym.optimizers.base import AbstractLocalOptimizer, AbstractOptimizer
 from hopgym.optimizers.fixed_length import FixedLength
@@ -73,10 +73,10 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
 
     local: AbstractLocalOptimizer
     move: AbstractMove
-    temperature: Float[Array, ""] = eqx.field(converter=real, default=0.8)
-    adaptation_rate: Float[Array, ""] = eqx.field(converter=real, default=0.05)
-    target_acceptance: Float[Array, ""] = eqx.field(converter=real, default=0.5)
-    max_evaluations: Int[Array, ""] = eqx.field(converter=integer, default=1000)
+    temperature: Float[Array, ""] = eqx.field(converter=to_float, default=0.8)
+    adaptation_rate: Float[Array, ""] = eqx.field(converter=to_float, default=0.05)
+    target_acceptance: Float[Array, ""] = eqx.field(converter=to_float, default=0.5)
+    max_evaluations: Int[Array, ""] = eqx.field(converter=to_int, default=1000)
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context

@@ -17,7 +17,7 @@ from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym._batching import batched_cond
-from hopgym._converters import real
+from hopgym._converters import to_float
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
 
@@ -63,7 +63,7 @@ class Evolution(AbstractOptimizer[EvolutionState]):
 
     make: Callable[..., Any] = eqx.field(static=True)
     population: int = eqx.field(static=True)
-    spread: Float[Array, ""] = eqx.field(converter=real, default=0.3)
+    spread: Float[Array, ""] = eqx.field(converter=to_float, default=0.3)
 
     def __check_init__(self):
         if self.population < 4 or self.population % 2:

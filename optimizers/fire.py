@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from hopgym._converters import real
+from hopgym._converters import to_float
 from hopgym.context import Context, SystemInfo
 from hopgym.optimizers._fire import AbstractFire, FireState
 
@@ -44,13 +44,13 @@ class Fire(AbstractFire):
     - `alpha_start`, `f_alpha`: initial mixing, and the factor by which it decays.
     """
 
-    dt_start: Float[Array, ""] = eqx.field(converter=real, default=0.1)
-    dt_max: Float[Array, ""] = eqx.field(converter=real, default=0.4)
-    n_min: Float[Array, ""] = eqx.field(converter=real, default=5)
-    f_inc: Float[Array, ""] = eqx.field(converter=real, default=1.1)
-    f_dec: Float[Array, ""] = eqx.field(converter=real, default=0.5)
-    alpha_start: Float[Array, ""] = eqx.field(converter=real, default=0.1)
-    f_alpha: Float[Array, ""] = eqx.field(converter=real, default=0.99)
+    dt_start: Float[Array, ""] = eqx.field(converter=to_float, default=0.1)
+    dt_max: Float[Array, ""] = eqx.field(converter=to_float, default=0.4)
+    n_min: Float[Array, ""] = eqx.field(converter=to_float, default=5)
+    f_inc: Float[Array, ""] = eqx.field(converter=to_float, default=1.1)
+    f_dec: Float[Array, ""] = eqx.field(converter=to_float, default=0.5)
+    alpha_start: Float[Array, ""] = eqx.field(converter=to_float, default=0.1)
+    f_alpha: Float[Array, ""] = eqx.field(converter=to_float, default=0.99)
 
     def update(
         self,

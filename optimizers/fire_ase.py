@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hopgym._converters import real
+from hopgym._converters import to_float
 from hopgym.context import Context
 from hopgym.optimizers._fire import AbstractFire, FireState
 
@@ -37,14 +37,18 @@ class FireAse(AbstractFire):
     - `alpha_start`, `f_alpha`: initial mixing, and the factor by which it decays.
     """
 
-    dt_start: Float[Array, ""] = eqx.field(converter=real, default=0.1)
-    dt_max: Float[Array, ""] = eqx.field(converter=real, default=1.0)
-    max_step: Float[Array, ""] = eqx.field(converter=real, default=0.2)
-    n_min: Float[Array, ""] = eqx.field(converter=real, default=5, kw_only=True)
-    f_inc: Float[Array, ""] = eqx.field(converter=real, default=1.1, kw_only=True)
-    f_dec: Float[Array, ""] = eqx.field(converter=real, default=0.5, kw_only=True)
-    alpha_start: Float[Array, ""] = eqx.field(converter=real, default=0.1, kw_only=True)
-    f_alpha: Float[Array, ""] = eqx.field(converter=real, default=0.99, kw_only=True)
+    dt_start: Float[Array, ""] = eqx.field(converter=to_float, default=0.1)
+    dt_max: Float[Array, ""] = eqx.field(converter=to_float, default=1.0)
+    max_step: Float[Array, ""] = eqx.field(converter=to_float, default=0.2)
+    n_min: Float[Array, ""] = eqx.field(converter=to_float, default=5, kw_only=True)
+    f_inc: Float[Array, ""] = eqx.field(converter=to_float, default=1.1, kw_only=True)
+    f_dec: Float[Array, ""] = eqx.field(converter=to_float, default=0.5, kw_only=True)
+    alpha_start: Float[Array, ""] = eqx.field(
+        converter=to_float, default=0.1, kw_only=True
+    )
+    f_alpha: Float[Array, ""] = eqx.field(
+        converter=to_float, default=0.99, kw_only=True
+    )
 
     def update(
         self,

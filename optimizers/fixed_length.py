@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from hopgym._converters import integer
+from hopgym._converters import to_int
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractLocalOptimizer, AbstractOptimizer
 
@@ -33,7 +33,7 @@ class FixedLength(AbstractLocalOptimizer[FixedLengthState]):
     """
 
     optimizer: AbstractOptimizer
-    evaluations: Int[Array, ""] = eqx.field(converter=integer, default=5000)
+    evaluations: Int[Array, ""] = eqx.field(converter=to_int, default=5000)
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hopgym._converters import real
+from hopgym._converters import to_float
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
 
@@ -20,8 +20,8 @@ class GradientDescent(AbstractOptimizer[None]):
     - `limit`: components of the gradient are clipped to it, energy / length.
     """
 
-    rate: Float[Array, ""] = eqx.field(converter=real, default=1e-3)
-    limit: Float[Array, ""] = eqx.field(converter=real, default=100.0)
+    rate: Float[Array, ""] = eqx.field(converter=to_float, default=1e-3)
+    limit: Float[Array, ""] = eqx.field(converter=to_float, default=100.0)
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context

@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from hopgym import native
-from hopgym._converters import integer, real
+from hopgym._converters import to_float, to_int
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractLocalOptimizer
 
@@ -48,7 +48,7 @@ def _force_tolerance(force: ArrayLike | None) -> Float[Array, ""]:
     """`force`, or a default that depends on the precision."""
     if force is None:
         force = 1e-6 if jnp.zeros(()).dtype == jnp.float64 else 1e-3
-    return real(force)
+    return to_float(force)
 
 
 class LBFGS(AbstractLocalOptimizer[LBFGSState]):
@@ -71,10 +71,10 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
     """
 
     force: Float[Array, ""] = eqx.field(converter=_force_tolerance, default=None)
-    max_step: Float[Array, ""] = eqx.field(converter=real, default=0.1)
-    first: Float[Array, ""] = eqx.field(converter=real, default=0.01)
-    rise: Float[Array, ""] = eqx.field(converter=real, default=1e-4)
-    patience: Int[Array, ""] = eqx.field(converter=integer, default=100)
+    max_step: Float[Array, ""] = eqx.field(converter=to_float, default=0.1)
+    first: Float[Array, ""] = eqx.field(converter=to_float, default=0.01)
+    rise: Float[Array, ""] = eqx.field(converter=to_float, default=1e-4)
+    patience: Int[Array, ""] = eqx.field(converter=to_int, default=100)
     memory: int = eqx.field(static=True, default=6)
 
     def init(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hopgym._converters import real
+from hopgym._converters import to_float
 from hopgym.context import Context
 
 
@@ -43,7 +43,7 @@ class Shake(AbstractMove):
     - `step_size`: half-width of the distribution, in units of length.
     """
 
-    step_size: Float[Array, ""] = eqx.field(converter=real, default=0.4)
+    step_size: Float[Array, ""] = eqx.field(converter=to_float, default=0.4)
 
     def propose(
         self,
@@ -67,7 +67,7 @@ class GaussianShake(AbstractMove):
     - `std`: standard deviation in the potential's own unit of length, as in the paper.
     """
 
-    std: Float[Array, ""] = eqx.field(converter=real, default=0.4)
+    std: Float[Array, ""] = eqx.field(converter=to_float, default=0.4)
 
     def propose(
         self,
@@ -88,7 +88,7 @@ class Redraw(AbstractMove):
     - `looseness`: volume of the sphere, relative to that of a close-packed cluster.
     """
 
-    looseness: Float[Array, ""] = eqx.field(converter=real, default=2.0)
+    looseness: Float[Array, ""] = eqx.field(converter=to_float, default=2.0)
 
     def propose(
         self,
@@ -125,7 +125,7 @@ class SurfaceMove(AbstractMove):
     - `reach`: distance below which two atoms are neighbours, in units of length.
     """
 
-    reach: Float[Array, ""] = eqx.field(converter=real, default=1.35)
+    reach: Float[Array, ""] = eqx.field(converter=to_float, default=1.35)
 
     def propose(
         self,
@@ -194,7 +194,7 @@ class Mixture(AbstractMove):
                 f"got {weights}"
             )
         self.moves = moves
-        self.weights = real(weights)
+        self.weights = to_float(weights)
 
     def propose(
         self,

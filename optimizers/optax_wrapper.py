@@ -10,7 +10,7 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hopgym._converters import real
+from hopgym._converters import to_float
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
 
@@ -58,7 +58,7 @@ class OptaxOptimizer(AbstractOptimizer[Any]):
             self.make = lambda: instance
         else:
             self.make = make
-        self.hyperparameters = {k: real(v) for k, v in hyperparameters.items()}
+        self.hyperparameters = {k: to_float(v) for k, v in hyperparameters.items()}
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context

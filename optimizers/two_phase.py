@@ -13,7 +13,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from hopgym._converters import real
+from hopgym._converters import to_float
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractLocalOptimizer
 
@@ -39,8 +39,8 @@ class TwoPhase(AbstractLocalOptimizer[TwoPhaseState]):
     """
 
     local: AbstractLocalOptimizer
-    pressure: Float[Array, ""] = eqx.field(converter=real, default=5.0)
-    force: Float[Array, ""] = eqx.field(converter=real, default=0.5)
+    pressure: Float[Array, ""] = eqx.field(converter=to_float, default=5.0)
+    force: Float[Array, ""] = eqx.field(converter=to_float, default=0.5)
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context

@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from hopgym._suggest import unknown_name
+from hopgym._suggest import describe_unknown_name
 from hopgym.context import SystemInfo
 from hopgym.optimizers.annealing import Annealing
 from hopgym.optimizers.base import AbstractOptimizer
@@ -95,5 +95,5 @@ def make_optimizer(name: str, *, system: SystemInfo, steps: int) -> AbstractOpti
     **Raises:** `KeyError` for an unknown name, with the nearest known ones.
     """
     if name not in ZOO:
-        raise KeyError(unknown_name("optimizer", name, list(ZOO)))
+        raise KeyError(describe_unknown_name("optimizer", name, list(ZOO)))
     return build(ZOO[name], system, steps, **find_tuned_settings(name, system.name))

@@ -261,7 +261,7 @@ def test_extxyz_of_results_and_trajectories(tmp_path):
 def test_broken_files_are_refused_and_failed_writes_leave_nothing(tmp_path):
     broken = tmp_path / "broken.extxyz"
     broken.write_text("4\nnonsense\nAu 1 2\n")
-    with pytest.raises(ValueError, match="no whole extended XYZ"):
+    with pytest.raises(ValueError, match="not a complete extended XYZ"):
         read_extxyz(broken)
     with pytest.raises(FileNotFoundError):
         read_extxyz(tmp_path / "missing.extxyz")

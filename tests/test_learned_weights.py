@@ -77,7 +77,7 @@ def test_weights_come_back_from_their_file(tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda content: content[:-100], "damaged or not whole"),
+        (lambda content: content[:-100], "is damaged"),
         (lambda content: content[:40], "not a file of hopgym"),
         (lambda content: b"", "not a file of hopgym"),
         (lambda content: content.replace(b"hopgym-1", b"hopgym-9"), "'hopgym-9'"),

@@ -171,8 +171,8 @@ def test_formulas_name_systems(target, potential, name):
     ("words", "message"),
     [
         ([], "formula"),
-        (["55"], "no formula"),
-        (["gold"], "no formula"),
+        (["55"], "not a formula"),
+        (["gold"], "not a formula"),
         (["Au0"], "at least 2"),
         (["Au"], "at least 2"),
         (["Fe13"], "no parameter set"),

@@ -257,10 +257,10 @@ def test_a_damaged_checkpoint_is_refused_and_kept(whole, capsys, tmp_path):
     content = (whole[0] / "checkpoint.eqx").read_bytes()
     path = tmp_path / "checkpoint.eqx"
     path.write_bytes(content[:-10])
-    assert "damaged or not whole" in refused(capsys, "--out", tmp_path, "--resume")
+    assert "is damaged" in refused(capsys, "--out", tmp_path, "--resume")
     path.write_bytes(content.replace(b'"hidden": 4', b'"hidden": 5'))
     said = refused(capsys, "--out", tmp_path, "--resume")
-    assert "not those of this architecture" in said
+    assert "do not fit this architecture" in said
     assert path.read_bytes() == content.replace(b'"hidden": 4', b'"hidden": 5')
     path.write_bytes(content.replace(b'"evaluated"', b'"looked_at"'))
     said = refused(capsys, "--out", tmp_path, "--resume")

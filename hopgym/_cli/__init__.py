@@ -1,1 +1,1 @@
-"""What the command lines share."""
+"""Shared parts of the command lines."""

@@ -17,7 +17,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse_integer(text: str, least: int, most: int) -> int:
-    """An integer within limits, such as 50,000 or 50_000.
+    """Parse an integer within limits, such as 50000, 50,000 or 50_000.
 
     **Raises:** `argparse.ArgumentTypeError` for anything else.
     """
@@ -33,7 +33,7 @@ def parse_integer(text: str, least: int, most: int) -> int:
 
 
 def parse_count(text: str) -> int:
-    """A number of starts, steps, ...: an integer from 1 to `MAX_COUNT`.
+    """Parse a number of starts, steps etc.: an integer from 1 to `MAX_COUNT`.
 
     **Raises:** as `parse_integer`.
     """
@@ -41,7 +41,7 @@ def parse_count(text: str) -> int:
 
 
 def parse_seed(text: str) -> int:
-    """A seed: an integer from 0 to `MAX_COUNT`.
+    """Parse a seed: an integer from 0 to `MAX_COUNT`.
 
     **Raises:** as `parse_integer`.
     """
@@ -49,7 +49,7 @@ def parse_seed(text: str) -> int:
 
 
 def parse_seconds(text: str) -> float:
-    """A positive, finite time in seconds.
+    """Parse a positive, finite time in seconds.
 
     **Raises:** `argparse.ArgumentTypeError` for anything else.
     """
@@ -63,12 +63,12 @@ def parse_seconds(text: str) -> float:
 
 
 def parse_names(text: str) -> list[str]:
-    """Names separated by commas, without duplicates, in their order."""
+    """Parse names separated by commas: in their order, without duplicates."""
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds as 1:05 or 2:03:04."""
+    """Format seconds as 1:05 or 2:03:04."""
     minutes, rest = divmod(math.ceil(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

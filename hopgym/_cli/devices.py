@@ -1,4 +1,4 @@
-"""The devices on which a command computes."""
+"""The devices that a command uses."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from hopgym import native
 
 
 def use_all_cores(*, one_thread_each: bool = False) -> None:
-    """Make a CPU device of every core that this process may use.
+    """Make every core that this process may use a CPU device of JAX.
 
-    Has no effect once JAX computes, as in tests.
+    Has no effect once JAX has initialised its backend, as in tests.
 
     **Arguments:**
 
-    - `one_thread_each`: whether a device computes on a single thread. Devices that all
-      use XLA's thread pool get in each other's way where each has much to do.
+    - `one_thread_each`: whether each device uses a single thread. Otherwise devices
+      that are all busy compete for XLA's thread pool.
     """
     if one_thread_each:
         use_one_thread()
     try:
         jax.config.update("jax_num_cpu_devices", native.available_cores())
-    except RuntimeError:  # the backend is initialised already
+    except RuntimeError:  # the backend has been initialised
         return
 
 
 def use_one_thread() -> None:
-    """Keep XLA from using its thread pool; before JAX computes anything."""
+    """Keep XLA from using its thread pool; call before JAX initialises its backend."""
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_cpu_multi_thread_eigen" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()

@@ -1,4 +1,4 @@
-"""Ending a command before it is done: by a signal or a time limit."""
+"""Stopping a command early: by a signal or a time limit."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopRequest:
     """Whether a command should stop at the next safe point.
 
-    Within a `with` block the first SIGINT or SIGTERM is noted, and the second raises
-    `KeyboardInterrupt`.
+    Within a `with` block, the first SIGINT or SIGTERM requests a stop and the second
+    raises `KeyboardInterrupt`.
 
     ```python
     with StopRequest(time_limit) as stop:
@@ -30,13 +30,13 @@ class StopRequest:
 
     **Arguments:**
 
-    - `time_limit`: in seconds from now; `None` for no limit.
+    - `time_limit`: seconds from now; `None` for no limit.
     """
 
     def __init__(self, time_limit: float | None = None):
         self.time_limit = time_limit
         self.signalled = False
-        self._began = time.perf_counter()
+        self._started = time.perf_counter()
         self._handlers: list[Any] = []
 
     def __enter__(self) -> StopRequest:
@@ -52,14 +52,14 @@ class StopRequest:
 
     @property
     def seconds_left(self) -> float:
-        """Time until the limit, infinite without one."""
+        """Seconds until the time limit; infinite without one."""
         if self.time_limit is None:
             return float("inf")
-        return self.time_limit - (time.perf_counter() - self._began)
+        return self.time_limit - (time.perf_counter() - self._started)
 
     @property
     def reason(self) -> str:
-        """Why to stop, in words."""
+        """Why the command stops, as text."""
         return "stopped" if self.signalled else "time limit reached"
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -69,7 +69,7 @@ class StopRequest:
 
 
 def run_interruptibly(work: Callable[[], T]) -> T:
-    """`work()` in a thread, so that Ctrl-C is noticed while JAX computes."""
+    """Run `work()` in a thread, so that Ctrl-C takes effect while JAX computes."""
     future: Future[T] = Future()
 
     def run() -> None:

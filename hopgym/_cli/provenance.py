@@ -1,4 +1,4 @@
-"""How results were made: command, versions, machine and date."""
+"""Provenance of results: command, versions, machine and date."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ PACKAGES = ("hopgym", "jax", "jaxlib", "equinox", "evosax", "optax", "numpy")
 
 
 def format_command(program: str, arguments: Sequence[str] | None) -> str:
-    """The command as it was typed.
+    """Format a command as it was typed.
 
     **Arguments:**
 
     - `program`: such as `python -m hopgym.search`.
-    - `arguments`: those of `main`; `None` for those of the process.
+    - `arguments`: arguments of `main`; `None` for those of the process.
     """
     return " ".join([program, *(sys.argv[1:] if arguments is None else arguments)])
 
 
 def describe_run(command: str, packages: Sequence[str] = ()) -> dict[str, Any]:
-    """What the records of a command tell of how they were made.
+    """Provenance that is stored with the results of a command.
 
     **Arguments:**
 
-    - `command`: as it was typed.
-    - `packages`: whose versions are of interest beside those in `PACKAGES`.
+    - `command`: the command as it was typed.
+    - `packages`: packages whose versions are recorded in addition to `PACKAGES`.
     """
     return {"command": command, **describe_host(packages)}
 
@@ -47,7 +47,7 @@ def describe_host(packages: Sequence[str] = ()) -> dict[str, Any]:
         "versions": {name: version(name) for name in (*PACKAGES, *packages)},
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpu": _processor(),
+        "cpu": _get_processor_name(),
         "cores": os.cpu_count(),
         "devices": f"{len(devices)} x {devices[0].device_kind}",
         "kernels": native.instruction_set() if native.backend() == "native" else None,
@@ -55,7 +55,7 @@ def describe_host(packages: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
+def _get_processor_name() -> str:
     listing = Path("/proc/cpuinfo")
     if listing.exists():
         for line in listing.read_text().splitlines():

@@ -1,6 +1,6 @@
 """Interfaces to ASE: structures, calculator, optimizer, files.
 
-They need `pip install "hopgym[chemistry]"`.
+Requires `pip install "hopgym[chemistry]"`.
 """
 
 try:

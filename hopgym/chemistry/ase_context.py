@@ -1,4 +1,4 @@
-"""Species, box and units of ASE's atoms, for optimizers."""
+"""Species, box and units of `ase.Atoms`, for optimizers."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from hopgym.chemistry.convert import get_box, get_positions
 from hopgym.context import Context
 from hopgym.rendering import RADII
 
-# Default unit of energy, eV: cohesive energies of metals, 3 to 4.5 eV per atom, divided
-# by about 8 epsilon per atom of a Lennard-Jones crystal.
+# Default unit of energy in eV: the cohesive energy of metals, 3 to 4.5 eV per atom,
+# divided by that of a Lennard-Jones crystal, about 8 epsilon per atom.
 ENERGY_UNIT = 0.5
 
 
 @dataclass(frozen=True)
 class AseContext:
-    """The attributes of a `hopgym.System` that factories of optimizers may read.
+    """What optimizers and their factories know about `ase.Atoms`.
+
+    Implements [`hopgym.context.SystemInfo`][].
 
     **Attributes:**
 
-    - `name`: of the system or, for other calculators, the chemical formula.
+    - `name`: name of the calculator's system; for other calculators the formula.
     - `species`: `Int[Array, "atoms"]`, index into the sorted chemical symbols.
     - `box`: edges of the periodic box, or `None` in free space.
     - `length`, `energy_unit`: units of length and energy.
@@ -47,7 +49,7 @@ class AseContext:
 
     @property
     def context(self) -> Context:
-        """Argument of the optimizer's `init` and `update`."""
+        """The context of the optimizer's `init` and `update`."""
         return Context(
             species=self.species,
             box=self.box,
@@ -63,9 +65,10 @@ def describe_atoms(
 
     **Arguments:**
 
-    - `length`, `energy`: units of length and energy; by default those of the system of
-      a [`hopgym.chemistry.HopgymCalculator`][], 1 for atoms `"X"`, else the mean
-      nearest-neighbour distance in crystals of the elements and `ENERGY_UNIT`.
+    - `atoms`: `ase.Atoms`.
+    - `length`, `energy`: units of length and energy. Defaults: those of the system of
+      a [`hopgym.chemistry.HopgymCalculator`][]; 1 for atoms `"X"`; otherwise the mean
+      nearest-neighbour distance in crystals of the elements, and `ENERGY_UNIT`.
 
     **Raises:** `TypeError` if `atoms` is not `ase.Atoms`; `ValueError` for fewer than
     two atoms, non-finite positions, boundaries that are neither free nor periodic and
@@ -82,7 +85,7 @@ def describe_atoms(
     elif "X" in symbols:
         defaults = 1.0, 1.0
     else:
-        defaults = _mean_neighbour_distance(symbols), ENERGY_UNIT
+        defaults = _estimate_neighbour_distance(symbols), ENERGY_UNIT
     length = defaults[0] if length is None else length
     energy = defaults[1] if energy is None else energy
     for what, value in (("length", length), ("energy", energy)):
@@ -99,7 +102,7 @@ def describe_atoms(
         )
 
 
-def _mean_neighbour_distance(symbols: list[str]) -> float:
+def _estimate_neighbour_distance(symbols: list[str]) -> float:
     """Mean nearest-neighbour distance in crystals of the elements, in angstrom."""
     radii = [
         RADII.get(symbol, float(covalent_radii[atomic_numbers[symbol]]))

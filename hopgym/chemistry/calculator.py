@@ -1,4 +1,4 @@
-"""ASE calculator with hopgym's potentials."""
+"""ASE calculator for the potentials of hopgym."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class HopgymCalculator(Calculator):
     atoms.calc = hopgym.chemistry.HopgymCalculator(system)
     ```
 
-    The number of atoms, the composition and the cell may differ from the system's. The
-    elements must be among the system's; any are accepted if it is in reduced units.
+    The number of atoms, the composition and the cell may differ from the system's. All
+    elements must be among those of the system; a system in reduced units accepts any.
 
     **Arguments:**
 
-    - `system`: provides the potential and its elements.
+    - `system`: system that provides the potential and its elements.
 
     **Raises:** `ValueError`, when energies are computed, for other elements, fewer than
     two atoms, non-finite positions, or boundaries that do not fit the potential.

@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from jaxtyping import Array, Float
 
-from hopgym._converters import real
+from hopgym._converters import to_float
 from hopgym.potentials.pair import AbstractPairPotential
 from hopgym.systems import System
 from hopgym.systems.registry import find_family
@@ -34,7 +34,7 @@ def to_ase(
     - `positions`: `Float[Array, "atoms 3"]`, in the system's length unit.
     - `energy`, `gradient`: attached as energy and forces by a `SinglePointCalculator`.
 
-    **Raises:** `ValueError` for positions of another shape or with non-finite values.
+    **Raises:** `ValueError` for positions of a wrong shape or with non-finite values.
     """
     points = np.asarray(positions, float)
     if points.shape != (system.atoms, 3):
@@ -61,15 +61,15 @@ def to_ase(
 def from_ase(
     atoms: Atoms, potential: str, *, d0: float | int = 1.0, epsilon: float | int = 1.0
 ) -> tuple[System, Float[Array, "atoms 3"]]:
-    """Convert `ase.Atoms` to a system, in the order of the atoms, and positions.
+    """Convert `ase.Atoms` to a system and positions; the order of atoms is kept.
 
     **Arguments:**
 
-    - `atoms`: a cluster without periodic boundaries, or silicon with them.
-    - `potential`: `"lj"`; `"morse6"` with range parameter 3, 6, 10 or 14; `"gupta"`, or
-      with a parameter set such as `"gupta-table4"`; `"sw"`.
-    - `d0`, `epsilon`: distance and depth of the minimum of the pair potential, for
-      Lennard-Jones and Morse; by default positions are in reduced units.
+    - `atoms`: a cluster without periodic boundaries, or periodic silicon.
+    - `potential`: `"lj"`; `"morse6"`, with range parameter 3, 6, 10 or 14; `"gupta"`,
+      or with a parameter set `"gupta-table4"`; `"sw"`.
+    - `d0`, `epsilon`: distance and depth of the minimum of a Lennard-Jones or Morse
+      potential; with the defaults, positions are in reduced units.
 
     **Returns:** the system and `Float[Array, "atoms 3"]`.
 
@@ -83,7 +83,7 @@ def from_ase(
     family = find_family(potential)
     if box is not None and not family.is_periodic:
         raise ValueError(
-            f"{potential!r} has no cutoff and is for clusters in free space: use "
+            f"{potential!r} has no cutoff and is defined in free space only: set "
             "atoms.pbc = False"
         )
     if box is None and family.is_periodic:
@@ -92,12 +92,14 @@ def from_ase(
     if isinstance(system.potential, AbstractPairPotential):
         system = _scale(system, d0, epsilon)
     elif (d0, epsilon) != (1.0, 1.0):
-        raise ValueError(f"{potential!r} has lengths and energies of its own")
-    return system, real(positions)
+        raise ValueError(
+            f"{potential!r} has parameters of its own: leave out d0 and epsilon"
+        )
+    return system, to_float(positions)
 
 
 def get_positions(atoms: Atoms) -> Float[np.ndarray, "atoms 3"]:
-    """Positions of at least two atoms, checked to be finite.
+    """Get the positions of at least two atoms, and check that they are finite.
 
     **Raises:** `ValueError` for fewer than two atoms or non-finite positions.
     """
@@ -110,7 +112,7 @@ def get_positions(atoms: Atoms) -> Float[np.ndarray, "atoms 3"]:
 
 
 def get_box(atoms: Atoms) -> Float[np.ndarray, "3"] | None:
-    """Edges of the periodic box, or `None` in free space.
+    """Get the edges of the periodic box; `None` in free space.
 
     **Raises:** `ValueError` for a cell that is not orthorhombic, or periodic
     boundaries along some axes only.
@@ -123,7 +125,7 @@ def get_box(atoms: Atoms) -> Float[np.ndarray, "3"] | None:
         )
     cell = np.asarray(atoms.cell, float)
     edges = np.diag(cell)
-    # Cells read from files have off-diagonal elements due to rounding.
+    # Cells read from files have small off-diagonal elements due to rounding.
     if np.any(np.abs(cell - np.diag(edges)) > 1e-8 * np.max(np.abs(cell))) or not (
         np.all(np.isfinite(edges)) and np.all(edges > 0)
     ):
@@ -135,10 +137,10 @@ def get_box(atoms: Atoms) -> Float[np.ndarray, "3"] | None:
 
 
 def _scale(system: System, d0: float | int, epsilon: float | int) -> System:
-    """Convert a system with a pair potential from reduced units."""
+    """Scale a system with a pair potential from reduced units."""
     if not 0 < d0 < np.inf or not 0 < epsilon < np.inf:
         raise ValueError(f"d0 and epsilon must be positive, got {d0} and {epsilon}")
-    unit, length = real(epsilon), real(d0)
+    unit, length = to_float(epsilon), to_float(d0)
     surface = eqx.tree_at(lambda p: (p.epsilon, p.d0), system.potential, (unit, length))
     return dataclasses.replace(
         system,

@@ -23,7 +23,7 @@ class Evaluation(eqx.Module):
 
 
 def evaluate(atoms: Atoms) -> Evaluation:
-    """Evaluate the current positions by the atoms' calculator.
+    """Evaluate the current positions with the atoms' calculator.
 
     **Raises:** `CalculationFailed` for non-finite energies or forces; any error of the
     calculator.

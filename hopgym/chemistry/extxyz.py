@@ -37,14 +37,14 @@ def write_extxyz(
     - `system`: system of the structures; see [`hopgym.chemistry.to_ase`][] for elements
       and units.
     - `structures`: positions `(atoms, 3)` or `(structures, atoms, 3)`; a
-      [`hopgym.Result`][], whose best structure of each start is written; or its
+      [`hopgym.Result`][], of which the best structure of each start is written; or its
       `frames`, written as one trajectory per start, one after the other.
     - `energies`, `gradients`: one per structure, if `structures` are positions.
     - `info`: additional entries of each structure's header.
 
-    **Raises:** `ValueError` for positions of another shape or with non-finite values,
-    or numbers of energies, gradients or info that differ from that of the structures;
-    `OSError` if the file cannot be written.
+    **Raises:** `ValueError` for positions of a wrong shape or with non-finite values,
+    or if the numbers of energies, gradients or entries of `info` differ from the number
+    of structures; `OSError` if the file cannot be written.
     """
     images = list(_convert(system, structures, energies, gradients))
     if info is not None:
@@ -58,8 +58,8 @@ def write_extxyz(
 def read_extxyz(path: str | os.PathLike) -> list[Atoms]:
     """Read all structures of a file as `ase.Atoms`, with stored energies and forces.
 
-    **Raises:** `ValueError` for a file of another format or a truncated one; `OSError`
-    if it cannot be read.
+    **Raises:** `ValueError` for a file that is truncated or has another format;
+    `OSError` if it cannot be read.
     """
     content = Path(path).read_bytes()
     try:
@@ -67,7 +67,9 @@ def read_extxyz(path: str | os.PathLike) -> list[Atoms]:
         images = ase.io.read(text, index=":", format="extxyz")
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
-        raise ValueError(f"{path} is no whole extended XYZ file ({reason})") from error
+        raise ValueError(
+            f"{path} is not a complete extended XYZ file ({reason})"
+        ) from error
     assert isinstance(images, list)
     return images
 

@@ -1,4 +1,4 @@
-"""Double precision, as ASE uses, independent of JAX's default precision."""
+"""Double precision, as in ASE, independent of JAX's default precision."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from jaxtyping import PyTree
 def to_float64(tree: PyTree) -> PyTree:
     """Convert the floating-point arrays of a pytree to double precision.
 
-    A single-precision value becomes the shortest decimal that rounds to it, so that
-    parameters of up to six digits, such as 10.229, are recovered exactly.
+    A single-precision value becomes the shortest decimal number that rounds to it, so
+    that parameters of up to six digits, such as 10.229, are recovered exactly.
     """
     with jax.enable_x64(True):
         return jax.tree.map(_convert_leaf, tree)

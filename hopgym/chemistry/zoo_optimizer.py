@@ -1,6 +1,6 @@
-"""Any optimizer of the zoo as an optimizer of ASE."""
+"""The optimizers of the zoo as optimizers of ASE."""
 
-# ASE has no types; those inferred from its base classes are narrower than is meant.
+# ASE has no type annotations; the inferred ones of its base classes are too narrow.
 # pyright: reportIncompatibleMethodOverride=false
 
 from __future__ import annotations
@@ -31,11 +31,17 @@ from hopgym.optimizers import (
     make_optimizer,
 )
 
-DESCENTS = (AbstractLocalOptimizer, Fire, FireAse, GradientDescent, OptaxOptimizer)
+LOCAL_OPTIMIZERS = (
+    AbstractLocalOptimizer,
+    Fire,
+    FireAse,
+    GradientDescent,
+    OptaxOptimizer,
+)
 
 
 class ZooOptimizer(Optimizer):
-    """Classical, hopping and learned optimizers on atoms with any calculator.
+    """Local, global and learned optimizers for atoms with any ASE calculator.
 
     ```python
     atoms.calc = ase.calculators.emt.EMT()
@@ -44,42 +50,45 @@ class ZooOptimizer(Optimizer):
     search.best_atoms, search.best_energy, search.evaluations
     ```
 
-    A step is one evaluation of energy and forces, in which searches do all they do:
-    quenches, hops and restarts. A descent ends when the largest force is below `fmax`,
-    a search when its steps are used up. Afterwards the atoms are where the optimizer
-    is; the lowest structure evaluated is in `best_atoms`.
+    Each step costs one evaluation of energy and forces; quenches, hops and restarts of
+    a search span many steps. A local optimizer stops when the largest force is below
+    `fmax`, a search when its steps are used up. Then the atoms are at the last
+    structure; the structure of lowest energy is `best_atoms`.
 
-    Learned optimizers expect attraction from afar: with calculators that end at a short
-    cutoff (EMT) begin with a compact structure, or fragments may drift apart.
+    Learned optimizers expect long-range attraction: with calculators that have a short
+    cutoff (EMT), start from a compact structure, or fragments may drift apart.
 
-    If the calculator fails its error is passed on; the atoms are back at the last
-    structure evaluated, nothing found is lost, and `run` can be called again.
+    If the calculator fails, its error is raised and the atoms return to the last
+    evaluated structure. No result is lost, and `run` can be called again.
 
     **Arguments:**
 
-    - `atoms`: in free space or in an orthorhombic periodic cell; constraints hold.
-    - `optimizer`: a name of the zoo, or an optimizer.
-    - `restart`: file in which the state is kept after every step. If it is there, the
-      optimizer goes on from it, with its structure, as if it had not been interrupted.
-    - `logfile`, `trajectory`, and others by name: see ASE's optimizers.
-    - `steps`: length of a search, also for schedules.
-    - `seed`: of everything random.
-    - `length`: unit of length; by default that of the system of a
-      [`hopgym.chemistry.HopgymCalculator`][], else the mean distance of nearest
-      neighbours in crystals of the elements (twice the covalent radius where that is
-      not known), or 1 for atoms `"X"`.
-    - `energy`: unit of energy, in which the energy per atom is about that of a
-      Lennard-Jones cluster; by default likewise, else 0.5 eV, as fits metals, or 1.
-    - `search`: whether to go on at a minimum; by default all but descents do.
+    - `atoms`: in free space or in an orthorhombic periodic cell; may have constraints.
+    - `optimizer`: the name of an optimizer of the zoo, or an optimizer.
+    - `restart`: file to which the state is saved after every step. If it exists, the
+      run is resumed from it, including its structure.
+    - `logfile`, `trajectory`, `options`: see ASE's optimizers.
+    - `steps`: number of steps of a search; schedules depend on it.
+    - `seed`: random seed.
+    - `length`: unit of length. Default: that of the system of a
+      [`hopgym.chemistry.HopgymCalculator`][]; 1 for atoms `"X"`; otherwise the mean
+      nearest-neighbour distance in crystals of the elements (twice the covalent radius
+      for elements without a known one).
+    - `energy`: unit of energy in which the energy per atom is similar to that of a
+      Lennard-Jones cluster. Default: that of the calculator's system; 1 for atoms
+      `"X"`; otherwise 0.5 eV, which suits metals.
+    - `search`: whether to continue at a minimum; false by default for local optimizers.
 
-    **Attributes:** `evaluations`, of energy and forces together; `best_atoms`,
-    `best_energy`; `faults`, components of steps that were not finite and counted as
-    zero.
+    **Attributes:**
 
-    **Raises:** `KeyError` for an unknown name; `ValueError` for atoms, units, steps or
-    a restart file that make no sense; `TypeError` if `atoms` is not `ase.Atoms`;
-    `ase.calculators.calculator.CalculationFailed`, in a run, for energies or forces
-    that are not finite.
+    - `evaluations`: number of evaluations of energy and forces.
+    - `best_atoms`, `best_energy`: the structure of lowest energy so far.
+    - `faults`: non-finite components of steps, which were replaced by zero.
+
+    **Raises:** `KeyError` for an unknown name; `ValueError` for invalid atoms, units or
+    steps, or a restart file that is damaged or of another run; `TypeError` if `atoms`
+    is not `ase.Atoms`; `ase.calculators.calculator.CalculationFailed`, during a run,
+    for energies or forces that are not finite.
     """
 
     def __init__(
@@ -101,21 +110,25 @@ class ZooOptimizer(Optimizer):
             raise ValueError(f"a search needs at least one step, got {steps}")
         self.evaluations = 0
         self.faults = 0
-        self._length = steps
-        self._around = describe_atoms(atoms, length, energy)
+        self._total_steps = steps
+        self._ase_context = describe_atoms(atoms, length, energy)
         with jax.enable_x64(True):
             if isinstance(optimizer, str):
-                optimizer = make_optimizer(optimizer, system=self._around, steps=steps)
+                optimizer = make_optimizer(
+                    optimizer, system=self._ase_context, steps=steps
+                )
             self._optimizer = to_float64(optimizer)
-            self._opt_state = _begin(
+            self._opt_state = _init(
                 self._optimizer,
                 jnp.asarray(atoms.get_positions()),
                 jax.random.key(seed),
-                self._around.context,
+                self._ase_context.context,
             )
-        self._search = not isinstance(optimizer, DESCENTS) if search is None else search
+        self._search = (
+            not isinstance(optimizer, LOCAL_OPTIMIZERS) if search is None else search
+        )
         nothing = np.zeros((len(atoms), 3))
-        self._present = self._best = Evaluation(nothing, np.asarray(np.inf), nothing)
+        self._current = self._best = Evaluation(nothing, np.asarray(np.inf), nothing)
         super().__init__(atoms, restart, logfile, trajectory, **options)
 
     @property
@@ -134,13 +147,13 @@ class ZooOptimizer(Optimizer):
         return atoms
 
     def run(self, fmax: float | int = 0.05, steps: int | None = None) -> bool:
-        """Whether it converged, after at most `steps` steps.
+        """Do at most `steps` steps, and return whether the optimizer converged.
 
         **Arguments:**
 
-        - `fmax`: largest force on an atom at which a descent ends; a search does not
-          converge.
-        - `steps`: by default what is left of the length given at the beginning.
+        - `fmax`: a local optimizer has converged when the largest force on an atom is
+          below this; a search never converges.
+        - `steps`: by default the remaining ones of the constructor's `steps`.
         """
         *_, converged = self.irun(fmax, steps)
         return converged
@@ -148,34 +161,36 @@ class ZooOptimizer(Optimizer):
     def irun(
         self, fmax: float | int = 0.05, steps: int | None = None
     ) -> Generator[bool]:
-        """Like `run`, one step at a time."""
+        """Like `run`, as a generator that yields after every step."""
         self.fmax = fmax
-        left = max(self._length - self.nsteps, 0)
+        left = max(self._total_steps - self.nsteps, 0)
         self.max_steps = self.nsteps + (left if steps is None else steps)
         if self.evaluations == 0:
-            self._take(evaluate(self.atoms))
+            self._accept(evaluate(self.atoms))
             self._record()
         yield self.converged()
         while (
-            self.nsteps < self.max_steps and not self.converged() and not self._at_rest
+            self.nsteps < self.max_steps
+            and not self.converged()
+            and not self._is_finished
         ):
             self.step()
             yield self.converged()
 
     def step(self) -> None:
-        """One displacement, and the evaluation of where it leads."""
+        """Displace the atoms and evaluate the new structure."""
         with jax.enable_x64(True):
             displacement, opt_state = _update(
                 self._optimizer,
-                self._present,
+                self._current,
                 self._opt_state,
-                self._around.context,
+                self._ase_context.context,
             )
         displacement = np.asarray(displacement)
-        if displacement.shape != self._present.positions.shape:
+        if displacement.shape != self._current.positions.shape:
             raise ValueError(
                 f"{type(self._optimizer).__name__}.update must return a displacement "
-                f"of shape {self._present.positions.shape}, got {displacement.shape}"
+                f"of shape {self._current.positions.shape}, got {displacement.shape}"
             )
         finite = np.isfinite(displacement)
         before = self.atoms.get_positions()
@@ -188,76 +203,75 @@ class ZooOptimizer(Optimizer):
         self._opt_state = opt_state
         self.faults += int(np.sum(~finite))
         self.nsteps += 1
-        self._take(evaluated)
+        self._accept(evaluated)
         self._record()
 
     def converged(self, *_: Any, **__: Any) -> bool:
-        """Whether a descent has arrived."""
-        return not self._search and bool(self._present.largest_force < (self.fmax or 0))
+        """Whether a local optimizer has converged; always false for a search."""
+        return not self._search and bool(self._current.largest_force < (self.fmax or 0))
 
     def log(self, *_: Any, **__: Any) -> None:
-        """A line for the present structure, and the lowest energy so far."""
+        """Log a line about the current structure and the lowest energy so far."""
         name = type(self).__name__
         if self.nsteps == 0:
             head = f"{'':{len(name)}}  {'Step':>6} {'Time':>8} {'Energy':>15}"
             self._write(f"{head} {'fmax':>15} {'best':>15}\n")
         self._write(
             f"{name}: {self.nsteps:6d} {time.strftime('%H:%M:%S')} "
-            f"{float(self._present.energy):15.6f} {self._present.largest_force:15.6f} "
+            f"{float(self._current.energy):15.6f} {self._current.largest_force:15.6f} "
             f"{self.best_energy:15.6f}\n"
         )
 
     def todict(self) -> dict[str, Any]:
-        """What trajectories tell of the optimizer."""
+        """Description of the optimizer that is stored in trajectories."""
         return {**super().todict(), "policy": type(self._optimizer).__name__}
 
     def read(self) -> None:
-        """Go on from the restart file."""
+        """Restore the state from the restart file."""
         assert self.restart is not None
         header = _serialisation.read_header(self.restart)
-        about = self._about()
-        for what, value in about.items():
+        for what, value in self._describe_run().items():
             if header.get(what) != value:
                 raise ValueError(
                     f"{self.restart} is of another run: {what} is "
                     f"{header.get(what)!r}, not {value!r}"
                 )
         with jax.enable_x64(True):
-            like = (self._opt_state, self._present, self._best)
-            self._opt_state, self._present, self._best = _serialisation.read(
+            like = (self._opt_state, self._current, self._best)
+            self._opt_state, self._current, self._best = _serialisation.read(
                 self.restart, like
             )
         self.nsteps, self.evaluations, self.faults = header["counts"]
-        self.atoms.set_positions(self._present.positions, apply_constraint=False)
+        self.atoms.set_positions(self._current.positions, apply_constraint=False)
 
-    def _about(self) -> dict[str, Any]:
+    def _describe_run(self) -> dict[str, Any]:
         return {
             "symbols": self.atoms.get_chemical_symbols(),
             "optimizer": type(self._optimizer).__name__,
         }
 
     @property
-    def _at_rest(self) -> bool:
+    def _is_finished(self) -> bool:
         local = self._optimizer
         if self._search or not isinstance(local, AbstractLocalOptimizer):
             return False
         return bool(local.finished(self._opt_state))
 
-    def _take(self, evaluated: Evaluation) -> None:
-        # Calculators answer for a structure that has not moved without computing.
-        moved = np.any(evaluated.positions != self._present.positions)
+    def _accept(self, evaluated: Evaluation) -> None:
+        # For a structure that has not moved, calculators return cached results.
+        moved = np.any(evaluated.positions != self._current.positions)
         self.evaluations += int(moved or self.evaluations == 0)
-        self._present = evaluated
+        self._current = evaluated
         if evaluated.energy < self._best.energy:
             self._best = evaluated
 
     def _record(self) -> None:
         if self.restart is not None and self.comm.rank == 0:
             counts = (self.nsteps, self.evaluations, self.faults)
-            tree = (self._opt_state, self._present, self._best)
+            tree = (self._opt_state, self._current, self._best)
             with jax.enable_x64(True):
                 _serialisation.write(
-                    self.restart, {**self._about(), "counts": counts}, tree
+                    self.restart, {**self._describe_run(), "counts": counts}, tree
                 )
         self.log()
         self.call_observers()
@@ -268,16 +282,16 @@ class ZooOptimizer(Optimizer):
 
 
 @eqx.filter_jit
-def _begin(optimizer, positions, key, context):
+def _init(optimizer, positions, key, context):
     return optimizer.init(positions, key=key, context=context)
 
 
 @eqx.filter_jit
-def _update(optimizer, present, opt_state, context):
+def _update(optimizer, current, opt_state, context):
     return optimizer.update(
-        present.gradient,
+        current.gradient,
         opt_state,
-        present.positions,
-        value=present.energy,
+        current.positions,
+        value=current.energy,
         context=context,
     )

@@ -1,4 +1,4 @@
-"""Checks of user input: modes, options of resets, positions and actions."""
+"""Checks of user input: modes, reset options, positions and actions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import gymnasium
 import jax
 import numpy as np
 
-from hopgym._suggest import unknown_name
+from hopgym._suggest import describe_unknown_name
 from hopgym.environment import State
 from hopgym.gymnasium._compiled import EPISODE_OVER, NOT_FINITE
 from hopgym.gymnasium._render import RENDER_MODES
@@ -26,7 +26,7 @@ def check_modes(render_mode, array_backend) -> None:
 
 
 def require_reset(state: State | None) -> State:
-    """The state; raise Gymnasium's `ResetNeeded` before the first reset."""
+    """Return the state; raise Gymnasium's `ResetNeeded` before the first reset."""
     if state is None:
         raise gymnasium.error.ResetNeeded("call reset() first")
     return state
@@ -35,18 +35,16 @@ def require_reset(state: State | None) -> State:
 def check_reset_options(
     options: dict[str, Any] | None, known: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Options of a reset, all of which must be known."""
+    """Return the options of a reset; raise `ValueError` for an unknown one."""
     for name in options or {}:
         if name not in known:
-            raise ValueError(
-                f"{unknown_name('reset option', str(name), list(known))} (known: "
-                f"{' and '.join(map(repr, known))})"
-            )
+            message = describe_unknown_name("reset option", str(name), list(known))
+            raise ValueError(f"{message} (known: {' and '.join(map(repr, known))})")
     return options or {}
 
 
 def check_positions(system: System, positions, count: int | None = None):
-    """Given starts in the shape that is compiled for, or `None`."""
+    """Check given starts and broadcast them to all replicas; `None` stays `None`."""
     if positions is None:
         return None
     positions = np.asarray(positions, float)
@@ -64,7 +62,7 @@ def check_positions(system: System, positions, count: int | None = None):
 
 
 def flatten_actions(system: System, actions, batch_shape: tuple[int, ...]):
-    """Actions in the shape that is compiled for, `batch_shape + (3 * atoms,)`."""
+    """Reshape actions to `batch_shape + (3 * atoms,)`."""
     if not isinstance(actions, jax.Array):
         with np.errstate(over="ignore"):
             actions = np.asarray(actions, np.float32)
@@ -80,18 +78,17 @@ def flatten_actions(system: System, actions, batch_shape: tuple[int, ...]):
 
 
 def raise_for_status(status, system: System) -> None:
-    """Raise `ValueError` for actions that a compiled step has rejected."""
+    """Raise `ValueError` if a compiled step has rejected the actions."""
     status = int(status)
     if status == NOT_FINITE:
         raise ValueError(
-            f"{system.name}: an action has components that are not finite (NaN or "
-            "infinity), and the step was not taken; look for the cause in the policy "
-            "(a diverged update, an overflow) or pass the action through "
-            "numpy.nan_to_num"
+            f"{system.name}: an action has non-finite components (NaN or infinity), so "
+            "the step was not taken; look for the cause in the policy (a diverged "
+            "update, an overflow) or pass the action through numpy.nan_to_num"
         )
     if status == EPISODE_OVER:
         raise ValueError(
             f"{system.name}: the episodes of some replicas have ended; reset these "
-            "first with reset(options={'reset_mask': terminated | truncated}), or use "
-            "another autoreset_mode"
+            "replicas with reset(options={'reset_mask': terminated | truncated}), or "
+            "use another autoreset_mode"
         )

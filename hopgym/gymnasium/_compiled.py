@@ -24,24 +24,24 @@ VALID, NOT_FINITE, EPISODE_OVER = 0, 1, 2  # status of the actions of a step
 
 @functools.cache
 def compile_shared(function, *static):
-    """`function` with its first arguments bound, jitted once for all environments."""
+    """Bind the first arguments of `function` and jit it, once for all environments."""
     return jax.jit(functools.partial(function, *static))
 
 
 def draw_seed(generator: np.random.Generator) -> np.ndarray:
-    """First seed of a sequence of starts."""
+    """Draw the first seed of a sequence of starts."""
     return generator.integers(2**32, size=2, dtype=np.uint32)
 
 
 def _start(mdp: MDP, seed: Array, positions: Array | None) -> tuple[Array, State]:
-    """The next seed, and the first state of the episode that belongs to `seed`."""
+    """Next seed, and first state of the episode that belongs to `seed`."""
     key = jax.random.fold_in(jax.random.key(seed[0]), seed[1])
     onward, now = jax.random.split(key)
     return jax.random.bits(onward, (2,), jnp.uint32), mdp.reset(now, positions)
 
 
 def reset_one(static: StaticMDP, arrays, seed, positions):
-    """Reset of one replica: the next seed, the state, the outputs."""
+    """Reset one replica: returns the next seed, the state and the outputs."""
     mdp = static.combine(arrays)
     seed, state = _start(mdp, seed, positions)
     false = jnp.zeros((), bool)
@@ -50,7 +50,7 @@ def reset_one(static: StaticMDP, arrays, seed, positions):
 
 
 def step_one(static: StaticMDP, arrays, state: State, action):
-    """Step of one replica: the state, the outputs, the status."""
+    """Step one replica: returns the state, the outputs and the status."""
     mdp = static.combine(arrays)
     after = mdp.step(state, action)
     outputs = static.collect_outputs(
@@ -66,7 +66,7 @@ def step_one(static: StaticMDP, arrays, state: State, action):
 def reset_batch(
     static: StaticMDP, arrays, seeds, states: State | None, mask, positions
 ):
-    """Reset of all replicas, or of those in the mask if `states` are given."""
+    """Reset all replicas, or those in the mask if `states` are given."""
     mdp = static.combine(arrays)
     if states is not None and positions is None:
         seeds, now = _restart(mdp, seeds, states, mask)
@@ -85,10 +85,11 @@ def reset_batch(
 def step_batch(
     static: StaticMDP, mode: AutoresetMode, arrays, seeds, states: State, ended, actions
 ):
-    """Step of all replicas, with the resets of the autoreset mode.
+    """Step all replicas, with the resets of the autoreset mode.
 
-    `ended` marks the replicas whose episode ended in the step before. Returns the next
-    `seeds`, `states` and `ended`, the outputs, those of the ended episodes, the status.
+    `ended` marks the replicas whose episode ended in the previous step. Returns the
+    next `seeds`, `states` and `ended`, the outputs, the final outputs of ended
+    episodes, and the status.
     """
     mdp = static.combine(arrays)
     after = jax.vmap(mdp.step)(states, actions)
@@ -116,7 +117,7 @@ def step_batch(
 
 
 def _restart(mdp: MDP, seeds, states: State, mask) -> tuple[Array, State]:
-    """New starts of the replicas in the mask, computed for these only."""
+    """Restart the replicas in the mask; starts are computed for these only."""
     start = functools.partial(_start, mdp, positions=None)
     return masked_map(mask, start, (seeds, states), seeds)
 

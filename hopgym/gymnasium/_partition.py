@@ -1,4 +1,4 @@
-"""An MDP as arrays and static structure, and the packed outputs of its steps."""
+"""Partition of an MDP into arrays and static parts, and packing of its outputs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ INTEGER_INFO = ("success", "first_hit", "step", "evaluations", "faults")
 
 @dataclasses.dataclass(frozen=True)
 class StaticMDP:
-    """All of an MDP but its arrays: what a compiled function depends on.
+    """An MDP without its arrays: the static argument of compiled functions.
 
     **Arguments:**
 
     - `structure`: tree structure of the MDP.
-    - `others`: leaves that are no arrays, `None` in the places of arrays.
+    - `others`: leaves that are not arrays, with `None` in place of arrays.
     - `packed`: whether outputs are packed for the transfer to NumPy.
     """
 
@@ -33,7 +33,7 @@ class StaticMDP:
     packed: bool
 
     def combine(self, arrays: list) -> MDP:
-        """The MDP with these arrays."""
+        """Rebuild the MDP with these arrays."""
         leaves = [
             other if array is None else array
             for array, other in zip(arrays, self.others, strict=True)
@@ -43,7 +43,10 @@ class StaticMDP:
     def collect_outputs(
         self, mdp: MDP, state: State, reward, terminated, truncated
     ) -> Any:
-        """Outputs of a step of one replica: Gymnasium's, or three arrays if packed."""
+        """Outputs of a step of one replica: Gymnasium's, or three arrays if packed.
+
+        The arrays are the observation, the real outputs and the integer ones.
+        """
         observation = mdp.observe(state)
         info = mdp.info(state)
         if not self.packed:
@@ -58,9 +61,9 @@ class StaticMDP:
 
 
 def partition(mdp: MDP, packed: bool) -> tuple[list, StaticMDP]:
-    """Arrays of an MDP, and the rest without the system's names.
+    """Partition an MDP into its arrays and the rest, without the system's names.
 
-    Systems that differ only in their names share compiled functions.
+    So systems that differ only in their names share compiled functions.
     """
     system = mdp.environment.system
     nameless = dataclasses.replace(
@@ -74,7 +77,7 @@ def partition(mdp: MDP, packed: bool) -> tuple[list, StaticMDP]:
 
 
 def unpack_outputs(outputs) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-    """Gymnasium's outputs from packed ones, as writable NumPy arrays."""
+    """Unpack outputs into Gymnasium's, as writable NumPy arrays."""
     observation, reals, integers = jax.tree.map(np.array, outputs)
     info = {name: reals[..., i + 1] for i, name in enumerate(REAL_INFO)}
     info |= {name: integers[..., i + 2] for i, name in enumerate(INTEGER_INFO)}

@@ -14,10 +14,10 @@ RENDER_MODES = ["rgb_array", "ansi"]
 
 
 def render(mode: str | None, system: System, state: State) -> Any:
-    """Picture (`"rgb_array"`) or text (`"ansi"`); without a mode a warning."""
+    """Render a picture (`"rgb_array"`) or text (`"ansi"`); warn if there is no mode."""
     if mode is None:
         gymnasium.logger.warn(
-            "render() without a render_mode shows nothing; make the environment with "
+            "render() does nothing without a render_mode; make the environment with "
             "render_mode='rgb_array' or 'ansi'"
         )
         return None

@@ -9,7 +9,7 @@ from hopgym.rl.mdp import MDP
 from hopgym.systems import System
 
 
-def observation_space(mdp: MDP) -> spaces.Space:
+def make_observation_space(mdp: MDP) -> spaces.Space:
     """Space of the observations of one replica: a `Dict` of boxes, or a `Box`."""
     if mdp.observation.is_dict:
         return spaces.Dict(
@@ -22,6 +22,6 @@ def observation_space(mdp: MDP) -> spaces.Space:
     return spaces.Box(-bound, bound, dtype=np.float32)
 
 
-def action_space(system: System) -> spaces.Box:
+def make_action_space(system: System) -> spaces.Box:
     """Space of the actions of one replica: `3 * atoms` components in [-1, 1]."""
     return spaces.Box(-1.0, 1.0, (3 * system.atoms,), np.float32)

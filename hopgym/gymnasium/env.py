@@ -18,7 +18,7 @@ from hopgym.gymnasium._checks import (
 from hopgym.gymnasium._compiled import compile_shared, draw_seed, reset_one, step_one
 from hopgym.gymnasium._partition import partition, unpack_outputs
 from hopgym.gymnasium._render import RENDER_MODES, render
-from hopgym.gymnasium._spaces import action_space, observation_space
+from hopgym.gymnasium._spaces import make_action_space, make_observation_space
 from hopgym.rl.mdp import MDP, check_options
 from hopgym.rl.observations import AbstractObservation
 from hopgym.systems import System, get_system
@@ -27,13 +27,13 @@ from hopgym.systems import System, get_system
 class ClusterEnv(gymnasium.Env[Any, Any]):
     """A search for the lowest energy of a system, one displacement per step.
 
-    `gymnasium.make("hopgym/LJ-75")`. Observation, action and reward are described at
-    [`hopgym.rl.MDP`][]. `info` holds `energy`, `best_energy` (in the potential's
-    unit), `success`, `first_hit`, `step`, `evaluations` and `faults`.
+    Made by `gymnasium.make("hopgym/LJ-75")`. [`hopgym.rl.MDP`][] describes
+    observation, action and reward. `info` holds `energy`, `best_energy` (in the
+    potential's unit), `success`, `first_hit`, `step`, `evaluations` and `faults`.
 
-    `reset(seed=...)` begins a sequence of starts that depends on the seed only;
-    `reset()` takes the next start. `reset(options={"positions": array})` starts at
-    given positions `(atoms, 3)`.
+    `reset(seed=...)` starts a sequence of starts that depends on the seed only;
+    `reset()` takes the next one. `reset(options={"positions": array})` starts at given
+    positions `(atoms, 3)`.
 
     **Arguments:**
 
@@ -45,14 +45,14 @@ class ClusterEnv(gymnasium.Env[Any, Any]):
     - `observation`: as in [`hopgym.rl.MDP`][].
     - `options`: other options of [`hopgym.rl.MDP`][].
 
-    The `max_episode_steps` of `gymnasium.make` (50,000 unless given) is the limit of
-    its `TimeLimit` wrapper, which can end an episode before `horizon` but is not seen
-    here. For longer episodes give both, for shorter ones `horizon`, above all with
-    `reward="final"`, which is paid at that step.
+    The `max_episode_steps` of `gymnasium.make` (default 50,000) is the limit of its
+    `TimeLimit` wrapper, which can end an episode before `horizon` without the
+    environment knowing. For longer episodes set both; for shorter ones set `horizon`,
+    in particular with `reward="final"`, which is paid at that step.
 
-    **Raises:** `ValueError` for actions that are not finite or of another shape than
-    `(3 * atoms,)` or `(atoms, 3)`, for unknown options of `reset` and invalid values;
-    `TypeError` for an unknown option of [`hopgym.rl.MDP`][].
+    **Raises:** `ValueError` for actions that are not finite or not of shape
+    `(3 * atoms,)` or `(atoms, 3)`, and for unknown options of `reset` or invalid
+    values; `TypeError` for an unknown option of [`hopgym.rl.MDP`][].
     """
 
     metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": 20}  # noqa: RUF012
@@ -72,8 +72,8 @@ class ClusterEnv(gymnasium.Env[Any, Any]):
         check_modes(render_mode, array_backend)
         self.render_mode = render_mode
         self.metadata = self.metadata | {"jax": array_backend == "jax"}
-        self.observation_space = observation_space(self.mdp)
-        self.action_space = action_space(self.system)
+        self.observation_space = make_observation_space(self.mdp)
+        self.action_space = make_action_space(self.system)
         self._numpy = array_backend == "numpy"
         self._arrays, static = partition(self.mdp, self._numpy)
         self._reset = compile_shared(reset_one, static)
@@ -83,7 +83,7 @@ class ClusterEnv(gymnasium.Env[Any, Any]):
 
     @property
     def state(self) -> State:
-        """The [`hopgym.State`][] of the search."""
+        """The current [`hopgym.State`][]."""
         return require_reset(self._state)
 
     def reset(

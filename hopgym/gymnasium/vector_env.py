@@ -28,7 +28,7 @@ from hopgym.gymnasium._compiled import (
 )
 from hopgym.gymnasium._partition import partition, unpack_outputs
 from hopgym.gymnasium._render import RENDER_MODES, render
-from hopgym.gymnasium._spaces import action_space, observation_space
+from hopgym.gymnasium._spaces import make_action_space, make_observation_space
 from hopgym.rl.mdp import MDP, STEP_LIMIT, check_options
 from hopgym.rl.observations import AbstractObservation
 from hopgym.systems import System, get_system
@@ -37,9 +37,9 @@ from hopgym.systems import System, get_system
 class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
     """Many searches of one system; a step is one compiled call, resets included.
 
-    `gymnasium.make_vec("hopgym/LJ-75", num_envs=150)`. Replica i of `reset(seed=s)`
-    gets the starts of `ClusterEnv` with the seed s + i, after every autoreset as well.
-    A list of seeds has one for each replica; replicas with `None` continue their
+    Made by `gymnasium.make_vec("hopgym/LJ-75", num_envs=150)`. After `reset(seed=s)`
+    replica i has the starts of `ClusterEnv` with the seed s + i, in autoresets as well.
+    A list of seeds has one entry per replica; replicas with `None` continue their
     sequence of starts.
 
     `reset(options=...)` takes `"positions"` of shape `(num_envs, atoms, 3)` or, for
@@ -49,11 +49,11 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
     The three autoreset modes are Gymnasium's. `NEXT_STEP`: the step after the end of
     an episode ignores the action and returns the first observation of the next one.
     `SAME_STEP`: that observation is returned at once, and `info["final_obs"]` and
-    `info["final_info"]` hold the last of the ended episode. `DISABLED`: a replica
+    `info["final_info"]` hold the last ones of the ended episode. `DISABLED`: a replica
     whose episode has ended must be reset by mask before the next step.
 
     With `array_backend="jax"`, everything is a JAX array with a leading axis, and
-    `info["final_obs"]` an array of all replicas, valid where `info["_final_obs"]`.
+    `info["final_obs"]` is an array of all replicas, valid where `info["_final_obs"]`.
 
     **Arguments:** those of [`hopgym.gymnasium.ClusterEnv`][], and
 
@@ -103,8 +103,8 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
             "jax": array_backend == "jax",
             "autoreset_mode": self.autoreset_mode,
         }
-        self.single_observation_space = observation_space(self.mdp)
-        self.single_action_space = action_space(self.system)
+        self.single_observation_space = make_observation_space(self.mdp)
+        self.single_action_space = make_action_space(self.system)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._numpy = array_backend == "numpy"
@@ -165,7 +165,7 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
         return observation, reward, terminated, truncated, self._add_masks(info, mask)
 
     def _add_masks(self, info: dict[str, Any], mask) -> dict[str, Any]:
-        """`info` with Gymnasium's masks of the replicas that its entries refer to."""
+        """Add Gymnasium's masks of the replicas for which the entries are valid."""
         present = np.ones(self.num_envs, bool) if mask is None else mask
         return info | {f"_{name}": present.copy() for name in info}
 
@@ -197,7 +197,7 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
         return mask
 
     def _draw_seeds(self, seed, mask) -> np.ndarray:
-        """Seeds of the next starts; new ones for the replicas that are given a seed."""
+        """Seeds of the next starts, new ones for replicas with a given seed."""
         n = self.num_envs
         if seed is None:
             given = [None] * n
@@ -218,7 +218,7 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
         return seeds
 
     def render(self) -> tuple[Any, ...] | None:
-        """One picture or text per replica."""
+        """Render one picture or text per replica."""
         state = jax.device_get(self.state)
         if self.render_mode is None:
             return render(None, self.system, state)

@@ -9,17 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-# 2^x on [-1/2, 1/2], accurate to the last digit of float32.
+# 2^x on [-1/2, 1/2], accurate to float32 rounding.
 _EXP2 = np.polynomial.Chebyshev.interpolate(np.exp2, 5, domain=[-0.5, 0.5]).convert(
     kind=np.polynomial.Polynomial
 )
-_ROUNDER = np.float32(1.5 * 2**23)  # x + this has round(x) in its last bits
-_BIAS = 127  # of the exponent of a float32, which starts at bit 23
+_ROUNDER = np.float32(1.5 * 2**23)  # x + _ROUNDER has round(x) in its last bits
+_BIAS = 127  # exponent bias of float32, whose exponent starts at bit 23
 
 
 @jax.custom_jvp
 def fast_exp2(x: Array) -> Array:
-    """2^x; float32 results are faster than XLA's and clipped to 2^-126 .. 2^126."""
+    """2^x; in float32 faster than XLA's, with results clipped to 2^-126 .. 2^126."""
     if x.dtype != jnp.float32:
         return jnp.exp2(x)
     power = jnp.clip(x, 1 - _BIAS, _BIAS - 1)
@@ -39,5 +39,5 @@ def _fast_exp2_jvp(primals, tangents):
 
 
 def fast_exp(x: Array) -> Array:
-    """e^x by [`fast_exp2`][hopgym.potentials._fast_exp.fast_exp2]."""
+    """e^x, computed by `fast_exp2`."""
     return fast_exp2(x * (1 / math.log(2)))

@@ -9,11 +9,12 @@ from jaxtyping import Array, Float
 
 from hopgym.potentials.base import POSITION_LIMIT, Positions
 
-# Squared distance, in units of the potential, of pairs that do not interact.
+# Squared distance, in units of the potential, that is given to pairs that must not
+# interact: an atom with itself, or with padding.
 FAR_SQUARED = 1e9
 
-# Pair matrices are padded to a multiple of this many rows and columns: compilers
-# process the remainder of a row without vector instructions.
+# The number of rows and columns of pair matrices is padded to a multiple of this:
+# compilers process the remainder of a row without vector instructions.
 ROW_MULTIPLE = 8
 
 PaddedPositions = Float[Array, "padded 3"]
@@ -27,8 +28,7 @@ def matmul(a: Array, b: Array) -> Array:
 def centre(positions: Positions) -> Positions:
     """Clip positions to `POSITION_LIMIT` and move their mean to the origin.
 
-    Forces are formed as differences of sums over neighbours, which lose fewer digits
-    about the origin.
+    Forces are differences of sums over neighbours; fewer digits cancel near the origin.
     """
     bounded = jnp.clip(positions, -POSITION_LIMIT, POSITION_LIMIT)
     return bounded - jnp.mean(bounded, axis=0)
@@ -52,8 +52,8 @@ def squared_distances(
 
     **Arguments:**
 
-    - `positions`: padded.
-    - `atoms`: number of atoms that are not padding.
+    - `positions`: padded positions.
+    - `atoms`: number of atoms without padding.
     """
     dx, dy, dz = pair_differences(positions)
     mask = np.eye(positions.shape[0])
@@ -73,12 +73,13 @@ def central_gradient(
 ) -> Positions:
     """Gradient of central forces, sum_j w_ij (r_i - r_j), as one matrix product.
 
-    Rounding errors grow with an atom's distance from the mean position relative to
+    Rounding errors grow with the ratio of an atom's distance from the mean position to
     its neighbour distances: they matter for fragments that are far apart.
 
     **Arguments:**
 
-    - `weights`: symmetric.
+    - `weights`: symmetric matrix w.
+    - `positions`: positions r.
     """
     ones = jnp.ones((positions.shape[0], 1), positions.dtype)
     sums = matmul(weights, jnp.concatenate([positions, ones], axis=1))
@@ -92,7 +93,7 @@ def soften_distances(squared: Array, core: float | Array) -> Array:
     differentiable and never zero, so that no function of it is singular. Its gradient
     is the difference vector divided by max(result, core).
     """
-    # (core^2 + r^2)^2 = 4 core^2 r^2 + (core^2 - r^2)^2. One square root at the very
-    # end: XLA keeps the results of such operations and recomputes all others.
+    # (core^2 + r^2)^2 = 4 core^2 r^2 + (core^2 - r^2)^2. A single square root at the
+    # end: XLA stores the results of such operations and recomputes all others.
     inside = jnp.maximum(core * core - squared, 0) * (0.5 / core)
     return jnp.sqrt(squared + inside * inside)

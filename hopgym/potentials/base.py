@@ -21,20 +21,20 @@ AtomEnergies = Float[Array, " atoms"]
 class AbstractPotential(eqx.Module):
     """A potential-energy surface.
 
-    All methods take one replica; `jax.vmap` gives batches. Parameters are array
+    All methods take one replica; use `jax.vmap` for batches. Parameters are array
     leaves, so they can be batched and differentiated as well. `species` is an
     integer array, so compositions can be batched without recompiling.
 
-    A potential must be finite for every finite input. Inside a small core radius the
-    energy keeps rising towards coincidence with a finite slope, so that overlapping
+    A potential must be finite for every finite input. Within a small core radius the
+    energy must keep rising as atoms approach, with a finite slope, so that overlapping
     atoms are never favourable.
     """
 
     @abc.abstractmethod
     def check_box(self, box: Box | None) -> None:
-        """Check that the potential is defined in a box.
+        """Check that the potential is defined for a box.
 
-        Reads the values of `box`, so it must be called outside of `jax.jit`:
+        Reads the values of `box`, so it must be called outside `jax.jit`:
         [`hopgym.System`][] does so when it is constructed.
 
         **Raises:** `ValueError` if the potential is not defined for `box`.
@@ -61,14 +61,14 @@ class AbstractPotential(eqx.Module):
     def atom_energies(
         self, positions: Positions, species: Species, box: Box | None
     ) -> AtomEnergies:
-        """Energy of each atom; they sum to the total energy.
+        """Energy of each atom; the sum is the total energy.
 
         Arguments as in [`hopgym.potentials.AbstractPotential.energy_and_gradient`][].
         """
 
 
 def check_free_space(potential: AbstractPotential, box: Box | None) -> None:
-    """Refuse a box, for potentials without a cutoff.
+    """Check that there is no box, for potentials without a cutoff.
 
     **Raises:** `ValueError` if `box` is not `None`.
     """

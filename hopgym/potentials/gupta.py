@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hopgym._converters import real
+from hopgym._converters import to_float
 from hopgym.potentials._fast_exp import fast_exp2
 from hopgym.potentials._pair_sums import (
     PaddedPositions,
@@ -35,8 +35,8 @@ from hopgym.potentials.base import (
 )
 from hopgym.potentials.kernel import AbstractKernelPotential, Kernel
 
-# Lower bound of the squared bond energy, which vanishes for an isolated atom. Its power
-# of -3/2, in derivatives, must be a finite float32.
+# Lower bound of the squared bond energy, which vanishes for an isolated atom. Its
+# -3/2 power, which occurs in derivatives, must be finite in float32.
 MIN_DENSITY = 1e-20
 
 Table = Float[Array, "species species"]
@@ -53,22 +53,24 @@ class Gupta(AbstractKernelPotential):
     - `xi`: hopping integral, of the same shape, in energy units.
     - `p`, `q`: inverse ranges, of the same shape, dimensionless.
     - `d0`: nearest-neighbour distance of the bulk, of the same shape, in length units.
-    - `core`: radius in units of the smallest d0 within which the distance is
-      softened.
+    - `core`: radius within which distances are softened, in units of the smallest d0.
     """
 
-    a: Table = eqx.field(converter=real)
-    xi: Table = eqx.field(converter=real)
-    p: Table = eqx.field(converter=real)
-    q: Table = eqx.field(converter=real)
-    d0: Table = eqx.field(converter=real)
-    core: Float[Array, ""] = eqx.field(converter=real, default=0.1)
+    a: Table = eqx.field(converter=to_float)
+    xi: Table = eqx.field(converter=to_float)
+    p: Table = eqx.field(converter=to_float)
+    q: Table = eqx.field(converter=to_float)
+    d0: Table = eqx.field(converter=to_float)
+    core: Float[Array, ""] = eqx.field(converter=to_float, default=0.1)
 
     def check_box(self, box: Box | None) -> None:
         check_free_space(self, box)
 
     def _exponents(self) -> tuple[Table, Table, Table, Table]:
-        """Start and decay of each sum's terms, written as exp(start - decay r)."""
+        """Coefficients of the terms of each sum, written as exp(start - decay r).
+
+        Returns start and decay of the repulsion, then of the density.
+        """
         p, q = self.p / self.d0, 2 * self.q / self.d0
         return self.p + jnp.log(self.a), p, 2 * (self.q + jnp.log(self.xi)), q
 
@@ -77,7 +79,7 @@ class Gupta(AbstractKernelPotential):
         return self.core * jnp.min(self.d0)
 
     def _pairs(self, positions: PaddedPositions, species: Species):
-        """Repulsion and density terms of all pairs, their decays, and distances."""
+        """Repulsion and density terms of all pairs, their decays, and the distances."""
         atoms = species.shape[0]
         kinds = self.d0.shape[0]
         all_species = jnp.pad(species, (0, positions.shape[0] - atoms))

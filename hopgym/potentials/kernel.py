@@ -1,4 +1,4 @@
-"""Potentials with a C++ kernel besides the JAX implementation."""
+"""Potentials with a C++ kernel in addition to the JAX implementation."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from hopgym.potentials.base import (
 
 
 class Kernel(NamedTuple):
-    """A call of a kernel, up to the positions.
+    """A kernel with all its arguments except the positions.
 
     **Arguments:**
 
     - `target`: name of the kernel.
-    - `operands`: arrays it takes in addition to the positions, by name.
-    - `attributes`: numbers it takes in addition to the position limit, by name.
+    - `operands`: arrays other than the positions, by name.
+    - `attributes`: numbers other than the position limit, by name.
     """
 
     target: str
@@ -37,7 +37,7 @@ class Kernel(NamedTuple):
     def __call__(
         self, results: dict[str, jax.ShapeDtypeStruct], positions: Positions
     ) -> dict[str, Array]:
-        """Compute the results that are named: energy and gradient, or atom energies."""
+        """Compute the named results: energy and gradient, or atom energies."""
         operands = {"positions": positions, **self.operands}
         attributes = {"position_limit": POSITION_LIMIT, **self.attributes}
         return native.call(self.target, results, operands, attributes)
@@ -46,7 +46,8 @@ class Kernel(NamedTuple):
 class AbstractKernelPotential(AbstractPotential):
     """A potential implemented in JAX and as a C++ kernel.
 
-    [`hopgym.native`][] decides which one is used; derivatives are those of JAX.
+    [`hopgym.native`][] decides which one is used; derivatives are those of the JAX
+    implementation.
     """
 
     @abc.abstractmethod

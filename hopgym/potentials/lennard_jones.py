@@ -9,7 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hopgym._converters import real
+from hopgym._converters import to_float
 from hopgym.potentials._pair_sums import PaddedPositions, squared_distances
 from hopgym.potentials.base import Box, Species
 from hopgym.potentials.kernel import Kernel
@@ -20,7 +20,7 @@ class LennardJones(AbstractPairPotential):
     """sum_{i<j} epsilon [(d0/r)^12 - 2 (d0/r)^6].
 
     Within `core * d0` the pair energy is continued linearly in r^2, with the value
-    and slope it has there.
+    and slope at that distance.
 
     **Arguments:**
 
@@ -29,9 +29,9 @@ class LennardJones(AbstractPairPotential):
     - `core`: core radius in units of d0.
     """
 
-    epsilon: Float[Array, ""] = eqx.field(converter=real, default=1.0)
-    d0: Float[Array, ""] = eqx.field(converter=real, default=1.0)
-    core: Float[Array, ""] = eqx.field(converter=real, default=0.1)
+    epsilon: Float[Array, ""] = eqx.field(converter=to_float, default=1.0)
+    d0: Float[Array, ""] = eqx.field(converter=to_float, default=1.0)
+    core: Float[Array, ""] = eqx.field(converter=to_float, default=0.1)
 
     @property
     def _units(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
@@ -42,7 +42,7 @@ class LennardJones(AbstractPairPotential):
         core2 = self.core * self.core
         outside = jnp.maximum(squared, core2)
         # 1/r^2, continued linearly in r^2. Everything else is a function of this one
-        # matrix: XLA keeps the result of a division and recomputes all others.
+        # matrix: XLA stores the result of a division and recomputes all others.
         inverse = (2 - jnp.minimum(squared, core2) / core2) / outside
         edge = 1 / core2
         r2 = jnp.minimum(inverse, edge)

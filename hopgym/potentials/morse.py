@@ -1,4 +1,4 @@
-"""Morse potential, a classic testbed of global optimisation.
+"""Morse potential, a classic test case of global optimisation.
 
 Doye and Wales, J. Chem. Soc., Faraday Trans. 93, 4233 (1997).
 """
@@ -9,7 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hopgym._converters import real
+from hopgym._converters import to_float
 from hopgym.potentials._fast_exp import fast_exp
 from hopgym.potentials._pair_sums import (
     PaddedPositions,
@@ -29,13 +29,13 @@ class Morse(AbstractPairPotential):
     - `rho`: inverse range; 6 resembles Lennard-Jones, 14 is very short-ranged.
     - `epsilon`: depth of the pair potential.
     - `d0`: distance of its minimum.
-    - `core`: radius in units of d0 within which the distance is softened.
+    - `core`: radius within which distances are softened, in units of d0.
     """
 
-    rho: Float[Array, ""] = eqx.field(converter=real)
-    epsilon: Float[Array, ""] = eqx.field(converter=real, default=1.0)
-    d0: Float[Array, ""] = eqx.field(converter=real, default=1.0)
-    core: Float[Array, ""] = eqx.field(converter=real, default=0.1)
+    rho: Float[Array, ""] = eqx.field(converter=to_float)
+    epsilon: Float[Array, ""] = eqx.field(converter=to_float, default=1.0)
+    d0: Float[Array, ""] = eqx.field(converter=to_float, default=1.0)
+    core: Float[Array, ""] = eqx.field(converter=to_float, default=0.1)
 
     @property
     def _units(self) -> tuple[Float[Array, ""], Float[Array, ""]]:

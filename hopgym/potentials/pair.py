@@ -40,7 +40,7 @@ class AbstractPairPotential(AbstractKernelPotential):
         **Arguments:**
 
         - `scaled`: padded positions in units of d0.
-        - `atoms`: number of atoms that are not padding.
+        - `atoms`: number of atoms without padding.
 
         **Returns:** two matrices `(padded, padded)`.
         """

@@ -1,4 +1,4 @@
-"""Soft spheres, which spread the atoms of random starts (Learn2Hop, Eq. 8).
+"""Soft spheres, which push apart the atoms of random starts (Learn2Hop, Eq. 8).
 
 The paper's text states a cutoff of 0.1; the pair energy is cut off at the diameter,
 where it is continuous.
@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hopgym._converters import real
+from hopgym._converters import to_float
 from hopgym.potentials._pair_sums import centre, pair_differences, sum_rows
 from hopgym.potentials.base import (
     AbstractPotential,
@@ -26,8 +26,8 @@ class SoftSphere(AbstractPotential):
     """sum_{i<j} (epsilon/alpha) (1 - r/sigma)^alpha for r < sigma, else 0.
 
     In a box each pair interacts through its nearest image, so `sigma` must be at most
-    half the shortest edge. The gradient of exactly coincident atoms is zero, as they
-    define no direction.
+    half the shortest edge. Exactly coincident atoms define no direction, so they do not
+    contribute to the gradient.
 
     **Arguments:**
 
@@ -36,9 +36,9 @@ class SoftSphere(AbstractPotential):
     - `alpha`: exponent, greater than 1.
     """
 
-    sigma: Float[Array, ""] = eqx.field(converter=real, default=1.0)
-    epsilon: Float[Array, ""] = eqx.field(converter=real, default=1.0)
-    alpha: Float[Array, ""] = eqx.field(converter=real, default=2.0)
+    sigma: Float[Array, ""] = eqx.field(converter=to_float, default=1.0)
+    epsilon: Float[Array, ""] = eqx.field(converter=to_float, default=1.0)
+    alpha: Float[Array, ""] = eqx.field(converter=to_float, default=2.0)
 
     def check_box(self, box: Box | None) -> None:
         if box is not None and float(box.min()) < 2 * float(self.sigma):

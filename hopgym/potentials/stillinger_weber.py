@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hopgym._converters import real
+from hopgym._converters import to_float
 from hopgym.potentials._fast_exp import fast_exp
 from hopgym.potentials._pair_sums import (
     FAR_SQUARED,
@@ -32,12 +32,12 @@ from hopgym.potentials.base import (
 )
 from hopgym.potentials.kernel import AbstractKernelPotential, Kernel
 
-# Bonds are cut at this fraction of the cutoff: beyond it every term is
-# exp(-1/(1 - r/cutoff)) and smaller than the smallest float64.
+# Bonds are cut off at this fraction of the cutoff: beyond it every term has the factor
+# exp(-1/(1 - r/cutoff)), which is smaller than the smallest float64.
 CUTOFF_FRACTION = 0.9995
 
 # Largest number of bonds per replica, periodic images included, for which the kernel
-# is used: it stores them in 0.1 to 0.2 GB.
+# is used: it stores them all, in 0.1 to 0.2 GB.
 MAX_KERNEL_BONDS = 500_000
 
 
@@ -49,32 +49,32 @@ class StillingerWeber(AbstractKernelPotential):
     theta_3 = lambda epsilon (cos theta_jik + 1/3)^2 f(r_ij) f(r_ik) with
     f(r) = exp[gamma sigma / (r - a sigma)]
 
-    Because the angular term is quadratic in the cosine, the sum over pairs of
-    bonds is exactly a function of moments of single bonds,
-    M_k = sum_j f_j n_j^(k), n_j the unit vector of the bond:
+    Because the angular term is quadratic in the cosine, the sum over pairs of bonds
+    is an exact function of moments of single bonds, M_k = sum_j f_j n_j^(k), where n_j
+    is the unit vector of the bond:
 
     E_3 = (lambda epsilon / 2) sum_i [|M_2|^2 + 2/3 |M_1|^2 + M_0^2 / 9
-    - sum_j f_j^2 (n_j.n_j + 1/3)^2],
+    - sum_j f_j^2 (n_j.n_j + 1/3)^2].
 
-    so it costs as much as a pair potential.
+    So the potential costs as much as a pair potential.
 
     **Arguments:**
 
     - `a`, `big_a`, `big_b`, `epsilon`, `sigma`, `strength` (lambda), `gamma`: the
       constants above; by default those of silicon, in eV and angstrom.
-    - `core`: radius in units of sigma within which distances are softened.
-    - `images`: number of periodic images summed over on each side: 0 if each edge of
-      the box is at least twice the cutoff.
+    - `core`: radius within which distances are softened, in units of sigma.
+    - `images`: number of periodic images on each side that are summed over: 0 if each
+      edge of the box is at least twice the cutoff.
     """
 
-    a: Float[Array, ""] = eqx.field(converter=real, default=1.8)
-    big_a: Float[Array, ""] = eqx.field(converter=real, default=7.049556277)
-    big_b: Float[Array, ""] = eqx.field(converter=real, default=0.6022245584)
-    epsilon: Float[Array, ""] = eqx.field(converter=real, default=2.16826)
-    sigma: Float[Array, ""] = eqx.field(converter=real, default=2.0951)
-    strength: Float[Array, ""] = eqx.field(converter=real, default=21.0)
-    gamma: Float[Array, ""] = eqx.field(converter=real, default=1.2)
-    core: Float[Array, ""] = eqx.field(converter=real, default=0.1)
+    a: Float[Array, ""] = eqx.field(converter=to_float, default=1.8)
+    big_a: Float[Array, ""] = eqx.field(converter=to_float, default=7.049556277)
+    big_b: Float[Array, ""] = eqx.field(converter=to_float, default=0.6022245584)
+    epsilon: Float[Array, ""] = eqx.field(converter=to_float, default=2.16826)
+    sigma: Float[Array, ""] = eqx.field(converter=to_float, default=2.0951)
+    strength: Float[Array, ""] = eqx.field(converter=to_float, default=21.0)
+    gamma: Float[Array, ""] = eqx.field(converter=to_float, default=1.2)
+    core: Float[Array, ""] = eqx.field(converter=to_float, default=0.1)
     images: int = eqx.field(static=True, default=0)
 
     @property
@@ -171,8 +171,8 @@ class StillingerWeber(AbstractKernelPotential):
         zeroth, first, second = self._moments(f, units)
         energies = self._reduce(f, pair, units, zeroth, first, second)
 
-        # A bond is in the sums of both its atoms, in opposite directions: even moments
-        # of the two add up and odd ones subtract, and sums over rows suffice.
+        # A bond enters the sums of both its atoms, in opposite directions: even moments
+        # of the two are added, odd ones subtracted, and sums over rows suffice.
         def combine_ends(moment: Array, sign: int) -> Array:
             other = jnp.tile(moment, f.shape[1] // f.shape[0])
             return moment[:, None] + sign * other
@@ -193,14 +193,14 @@ class StillingerWeber(AbstractKernelPotential):
             + combine_ends(zeroth, 1) / 9
             - 2 * same * (norms + 1 / 3)
         )
-        # Outside the core a unit vector turns, but keeps its length.
+        # Outside the core a unit vector can turn but not change its length.
         projection = jnp.where(
             distances > self.core,
             2 * quadratic + (2 / 3) * linear - 4 * same * norms,
             0,
         )
         radial = outside * (self.strength * by_f * d_f + d_pair)
-        # Quotients, which XLA keeps, while it would recompute a product three times.
+        # Quotients: XLA stores these, but would recompute a product three times.
         along = (radial - self.strength * f * (projection + 4 * same)) / outside
         across = self.strength * f / outside
         gradient = [

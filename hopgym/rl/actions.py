@@ -1,4 +1,4 @@
-"""Actions: what the displacement that an agent chooses leads to."""
+"""Actions: how an agent's displacement changes the state."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class AbstractAction(eqx.Module):
         **Arguments:**
 
         - `environment`: a [`hopgym.Environment`][].
-        - `state`: as its `reset` returns it.
+        - `state`: the state that its `reset` returned.
         """
 
     @abc.abstractmethod
@@ -45,13 +45,13 @@ class AbstractAction(eqx.Module):
 
         - `environment`: a [`hopgym.Environment`][].
         - `state`: the state before the step.
-        - `update`: displacement in the system's unit; components may be non-finite, see
-          [`hopgym.Environment.step`][].
+        - `update`: displacement in the potential's unit of length; components may be
+          non-finite, see [`hopgym.Environment.step`][].
         """
 
 
 class StepAction(AbstractAction):
-    """One update of the positions, as in the paper: a step costs one evaluation."""
+    """One update of the positions, as in the paper; a step costs one evaluation."""
 
     @property
     def default_displacement(self) -> float:
@@ -70,13 +70,13 @@ class HopAction(AbstractAction):
     """A displacement followed by an L-BFGS quench: one move of basin hopping.
 
     The start is quenched as well, so the states of an episode are local minima, and
-    what remains to be learned is where to hop. A step costs tens to hundreds of
-    evaluations, all of which are counted. In a batch (`jax.vmap`), a step takes as
-    long as its longest quench.
+    an agent only has to learn where to hop. A step costs tens to hundreds of
+    evaluations, which are all counted. In a batch (`jax.vmap`), a step takes as long as
+    its longest quench.
 
     **Arguments:**
 
-    - `quench_steps`: maximum number of evaluations of a hop, converged or not.
+    - `quench_steps`: maximum number of evaluations per hop.
 
     **Raises:** `ValueError` if `quench_steps` is less than 1.
     """
@@ -106,7 +106,7 @@ class HopAction(AbstractAction):
     def _quench(
         self, environment: Environment, state: State, evaluations: Int[Array, ""]
     ) -> State:
-        """State after a quench that stops at this total number of evaluations."""
+        """Quench, at most until `state.evaluations` reaches `evaluations`."""
         quenched, _ = descend(environment, self.optimizer, state, evaluations)
         return eqx.tree_at(lambda state: state.step, quenched, state.step)
 
@@ -115,4 +115,4 @@ ACTIONS: dict[str, Callable[[int], AbstractAction]] = {
     "step": lambda quench_steps: StepAction(),
     "hop": HopAction,
 }
-"""Constructors of the actions by name, of `quench_steps`."""
+"""Constructors of the actions by name, called with `quench_steps`."""

@@ -39,16 +39,16 @@ class Parameters(eqx.Module):
 class GymnaxEnvironment:
     """A search as a pair of pure functions, for agents that are trained in JAX.
 
-    `reset` and `step` are those of gymnax, which rejax, purejaxrl and others call
-    under `jit`, `vmap` and `scan`; gymnax itself is not needed. As in gymnax, the step
-    that ends an episode returns the first observation of the next one.
+    `reset` and `step` have the interface of gymnax, which rejax, purejaxrl and others
+    call under `jit`, `vmap` and `scan`; gymnax itself is not needed. As in gymnax, the
+    step that ends an episode returns the first observation of the next one.
 
     A random start costs a thousand steps of relaxation, plus a quench for hops. Under
     `vmap`, where both branches of a condition are computed, every replica would pay
-    for that in every step. So `starts` first states are made in advance, and each
-    episode begins at a random one of them. An agent could overfit a small pool:
-    evaluate it on another `seed`. With `starts=0` each start is new and computed only
-    for the replicas that need it, at its full cost.
+    for it in every step. Therefore a pool of `starts` first states is made in advance,
+    and each episode starts from a random one. An agent can overfit a small pool, so
+    evaluate it with another `seed`. With `starts=0` every start is new, and computed
+    only for the replicas that need it.
 
     ```python
     environment = GymnaxEnvironment("LJ-13", action="hop", horizon=20)
@@ -61,7 +61,7 @@ class GymnaxEnvironment:
     - `system`: name of a system, or a [`hopgym.System`][].
     - `outputs`: number of outputs of `step`: 5, `(observation, state, reward, done,
       info)`, or 6 as in gymnax 1.0, with `terminated, truncated` in place of `done`.
-    - `starts`, `seed`: number of first states, and the seed of their random numbers.
+    - `starts`, `seed`: number of first states in the pool, and their random seed.
     - `observation`: as in [`hopgym.rl.MDP`][], but not `"dict"`.
     - `options`: other options of [`hopgym.rl.MDP`][].
 
@@ -105,7 +105,7 @@ class GymnaxEnvironment:
 
         **Arguments:**
 
-        - `key`: chooses the start, or generates it.
+        - `key`: random key of the start.
         - `params`: by default `default_params`.
         """
         params = self.default_params if params is None else params
@@ -122,16 +122,16 @@ class GymnaxEnvironment:
         action: Float[Array, "..."],
         params: Parameters | None = None,
     ) -> tuple[Any, ...]:
-        """Outputs of one step, see `outputs`.
+        """Do one step; for what is returned see `outputs`.
 
         At the end of an episode, observation and state are those of the next start.
-        `info` holds the entries of [`hopgym.rl.MDP.info`][] for the step itself, not
-        for the next start, and `terminated`, `truncated`, `discount` (0 where
+        `info` holds the entries of [`hopgym.rl.MDP.info`][] after the step itself, not
+        those of the next start, and `terminated`, `truncated`, `discount` (0 where
         terminated) and `final_observation`.
 
         **Arguments:**
 
-        - `key`: for the next start, if the episode ends.
+        - `key`: random key of the next start, if the episode ends.
         - `state`, `params`: as for `reset`.
         - `action`: components in [-1, 1].
         """
@@ -180,7 +180,7 @@ def _draw_start(key: PRNGKeyArray, starts: State) -> State:
 
 
 def _restart(mdp: MDP, key: PRNGKeyArray, done: Array, otherwise: State) -> State:
-    """New start where `done`, computed for those replicas only."""
+    """New start where `done`, computed only for those replicas."""
     arrays, rest = eqx.partition(mdp, eqx.is_array)
 
     def start(arrays, key):

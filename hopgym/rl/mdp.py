@@ -1,7 +1,7 @@
 """A search as a Markov decision process.
 
-Pure functions between [`hopgym.Environment`][] and the interfaces of reinforcement
-learning: all of them can be jitted and vmapped, so that an interface is a thin shell.
+Pure functions that can be jitted and vmapped: the common core of the interfaces for
+reinforcement learning.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Int, PRNGKeyArray
 
-from hopgym._suggest import unknown_name
+from hopgym._suggest import describe_unknown_name
 from hopgym.environment import Environment, State
 from hopgym.rl.actions import ACTIONS, AbstractAction
 from hopgym.rl.observations import OBSERVATIONS, AbstractObservation, flatten
@@ -36,10 +36,11 @@ class MDP(eqx.Module):
 
     - `environment`: a [`hopgym.Environment`][].
     - `max_displacement`: largest component of a displacement, in units of the
-      system's length; by default 0.1, for hops 0.4. An agent that explores by noise
-      learns to descend sooner with 0.05: smaller noise does less harm.
-    - `horizon`: expected length of an episode in steps; at that step the observed
-      fraction is 1.
+      system's length; by default 0.1, for hops 0.4. An agent that explores by adding
+      noise to its actions learns to descend sooner with 0.05, where noise does less
+      harm.
+    - `horizon`: expected length of an episode in steps; the step is observed as a
+      fraction of it.
     - `step_limit`: step at which an episode is truncated; by default the horizon.
     - `terminate_on_success`: whether an episode ends at the reference minimum.
     - `reward`: `"best"` ([`hopgym.rl.rewards.BestReward`][]), `"energy"`
@@ -54,11 +55,11 @@ class MDP(eqx.Module):
       ([`hopgym.rl.observations.DictObservation`][]), `"neighbours"`
       ([`hopgym.rl.observations.NeighbourObservation`][]), or another
       [`hopgym.rl.observations.AbstractObservation`][].
-    - `neighbours`: number of neighbours that `"neighbours"` shows.
-    - `quench_steps`: maximum number of evaluations of a `"hop"`, converged or not.
+    - `neighbours`: number of neighbours in the observation `"neighbours"`.
+    - `quench_steps`: maximum number of evaluations per `"hop"`.
 
-    **Raises:** `ValueError` for unknown names and for values out of range, or if
-    episodes are to end at a reference minimum and none is known.
+    **Raises:** `ValueError` for unknown names and values out of range, and for
+    `terminate_on_success` without a known reference minimum.
     """
 
     environment: Environment
@@ -133,7 +134,7 @@ class MDP(eqx.Module):
     def step(self, state: State, action: Float[Array, "..."]) -> State:
         """State after an action of shape `(atoms, 3)` or `(3 * atoms,)`.
 
-        Components that are not finite count as zero and are counted in `faults`.
+        Non-finite components are replaced by zero and counted in `faults`.
         """
         action = jnp.asarray(action, state.positions.dtype).reshape(-1, 3)
         clipped = jnp.where(jnp.isfinite(action), jnp.clip(action, -1, 1), action)
@@ -150,31 +151,31 @@ class MDP(eqx.Module):
         return self.environment.system.is_hit(state.best_energy)
 
     def is_terminated(self, state: State) -> Bool[Array, ""]:
-        """Whether the episode ends because the minimum is found."""
+        """Whether the episode ends because the reference minimum was found."""
         return self.terminate_on_success & self.is_success(state)
 
     def is_truncated(self, state: State) -> Bool[Array, ""]:
-        """Whether the episode ends because its steps are used up."""
+        """Whether the episode ends because the step limit is reached."""
         return state.step >= self.step_limit
 
     def observe(
         self, state: State
     ) -> Float32[Array, " features"] | dict[str, Float32[Array, "..."]]:
-        """Observation in the form that `observation` prescribes: by name or one vector.
+        """Observation, by name or as one vector depending on `observation`.
 
-        It is within `bounds`, whatever the state is.
+        It lies within `bounds` for every state.
         """
         if self.observation.is_dict:
             return self.observe_entries(state)
         return self.observe_vector(state)
 
     def observe_entries(self, state: State) -> dict[str, Float32[Array, "..."]]:
-        """Observation by name."""
+        """Entries of the observation by name."""
         system = self.environment.system
         return self.observation.observe(state, system, self.horizon)
 
     def observe_vector(self, state: State) -> Float32[Array, " features"]:
-        """Observation as one vector, its entries in the order of `bounds`."""
+        """Observation as one vector, with its entries in the order of `bounds`."""
         return flatten(self.observe_entries(state))
 
     def bounds(self) -> dict[str, Float32[np.ndarray, "..."]]:
@@ -199,21 +200,23 @@ class MDP(eqx.Module):
 
 
 def check_options(shell: type, options: Iterable[str]) -> None:
-    """Check the names of options that a shell forwards to [`hopgym.rl.MDP`][].
+    """Check the names of options that a class forwards to [`hopgym.rl.MDP`][].
 
     **Arguments:**
 
-    - `shell`: the class, whose own keyword arguments are among the suggestions.
+    - `shell`: the class; its own keyword arguments are suggested as well.
     - `options`: the names.
 
-    **Raises:** `TypeError` for a name that is no option of `MDP`.
+    **Raises:** `TypeError` for a name that is not an option of `MDP`.
     """
     parameters = inspect.signature(MDP.__init__).parameters.values()
     options_of_mdp = {one.name for one in parameters if one.kind is one.KEYWORD_ONLY}
     for name in options:
         if name not in options_of_mdp:
             own = set(inspect.signature(shell).parameters) - {"options"}
-            message = unknown_name("option", name, sorted(own | options_of_mdp))
+            message = describe_unknown_name(
+                "option", name, sorted(own | options_of_mdp)
+            )
             raise TypeError(f"{shell.__name__}: {message} (see hopgym.rl.MDP)")
 
 
@@ -224,7 +227,7 @@ def _make(
     table: dict[str, Callable[..., Any]],
     *arguments: Any,
 ) -> Any:
-    """Instance of a class given by name, or as it is."""
+    """Return `value` if it is an instance of `kind`, else make one by name."""
     if isinstance(value, kind):
         return value
     if isinstance(value, str) and value in table:

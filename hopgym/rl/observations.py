@@ -1,4 +1,4 @@
-"""Observations: what an agent sees of a state, all of it bounded and in float32."""
+"""Observations: what an agent sees of a state, as bounded float32 arrays."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hopgym.environment import State
 from hopgym.rl.rewards import squash_energy
 from hopgym.systems import System
 
-# Limit of the components of reduced gradients before their asinh, which is then below
-# `GRADIENT_BOUND`.
+# Components of reduced gradients are clipped to this limit, so that their asinh is
+# below `GRADIENT_BOUND`.
 GRADIENT_LIMIT = 1e8
 GRADIENT_BOUND = 20.0
 
-# Length to which vectors to neighbours are shortened, in reduced units.
+# Vectors to neighbours are shortened to this length, in reduced units.
 NEIGHBOUR_BOUND = 5.0
 
 Entries = dict[str, Float32[Array, "..."]]
@@ -30,19 +30,19 @@ Bounds = dict[str, Float32[np.ndarray, "..."]]
 class AbstractObservation(eqx.Module):
     """The observation of a state: float32 entries in reduced units, all bounded.
 
-    `observe` and `bounds` have the same entries in the same order, which is that of the
-    observation as a vector. To add one, write a final class and add it to
-    `OBSERVATIONS`.
+    `observe` and `bounds` return the same entries in the same order, which is also
+    their order in the observation vector. To add an observation, write a final class
+    and add it to `OBSERVATIONS`.
     """
 
     @property
     @abc.abstractmethod
     def is_dict(self) -> bool:
-        """Whether an agent gets the entries by name, or else as one vector."""
+        """Whether an agent gets the entries by name instead of as one vector."""
 
     @abc.abstractmethod
     def observe(self, state: State, system: System, horizon: Int[Array, ""]) -> Entries:
-        """Entries by name, within `bounds` whatever the state is.
+        """Entries by name, within `bounds` for every state.
 
         **Arguments:**
 
@@ -53,9 +53,9 @@ class AbstractObservation(eqx.Module):
 
     @abc.abstractmethod
     def bounds(self, system: System) -> Bounds:
-        """Largest absolute values of the entries, arrays of their shapes.
+        """Largest absolute values of the entries, as arrays of the same shapes.
 
-        Looks at values of arrays, which must not be traced.
+        Reads the values of the system's arrays, which must not be traced.
         """
 
 
@@ -64,8 +64,8 @@ class FlatObservation(AbstractObservation):
 
     Its entries are
 
-    - `positions` `(atoms, 3)`: about the centroid, clipped to 2 N^(1/3), four radii of
-      a compact cluster; in a periodic box wrapped about its centre;
+    - `positions` `(atoms, 3)`: relative to the centroid, clipped to 2 N^(1/3), about
+      four radii of a compact cluster; in a periodic box, wrapped about its centre;
     - `gradient` `(atoms, 3)`: asinh(gradient x length / energy unit), within 20;
     - `energy` `(1,)`: h(E), see [`hopgym.rl.rewards.squash_energy`][];
     - `step` `(1,)`: fraction of the horizon that has passed;
@@ -79,7 +79,7 @@ class FlatObservation(AbstractObservation):
     position_bound: Float32[Array, "3"]
 
     def __init__(self, system: System):
-        self.position_bound = _position_bound(system)
+        self.position_bound = _compute_position_bound(system)
 
     @property
     def is_dict(self) -> bool:
@@ -98,16 +98,16 @@ class FlatObservation(AbstractObservation):
         return {
             "positions": np.tile(np.asarray(self.position_bound), (system.atoms, 1)),
             "gradient": np.full((system.atoms, 3), GRADIENT_BOUND, np.float32),
-            **_progress_bounds(system),
+            **_get_progress_bounds(system),
         }
 
 
 class DictObservation(AbstractObservation):
-    """Entries of another observation by name.
+    """The entries of another observation, by name.
 
     **Arguments:**
 
-    - `vector`: the other observation, for example
+    - `vector`: the other observation, for example a
       [`hopgym.rl.observations.FlatObservation`][].
     """
 
@@ -129,19 +129,20 @@ class NeighbourObservation(AbstractObservation):
 
     Its entries are
 
-    - `gradient` `(atoms, 3)`: of each atom's gradient in reduced units, the length |g|
-      is replaced by asinh |g|, within 20;
+    - `gradient` `(atoms, 3)`: gradient of each atom in reduced units, with its length
+      |g| replaced by asinh |g|, within 20;
     - `energy`, `step`, `species`: as in [`hopgym.rl.observations.FlatObservation`][];
-    - `neighbours` `(atoms, k, 3)`: vectors from each atom to its k nearest ones,
-      nearest first, in a periodic box to the nearest images; shortened to 5 if longer;
-    - `kinds` `(atoms, k)`: their species, if the system has more than one.
+    - `neighbours` `(atoms, k, 3)`: vectors from each atom to its k nearest neighbours
+      (in a periodic box, to their nearest images), nearest first, in units of the
+      system's length; longer ones are shortened to 5;
+    - `kinds` `(atoms, k)`: species of the neighbours, if the system has several.
 
-    These are invariant under translation of the cluster, rotate with it, and those of
-    an atom do not depend on the numbering of the others (except at equal distances).
+    The entries are invariant under translation of the cluster and rotate with it. Those
+    of an atom do not depend on the order of the others (except at equal distances).
 
     **Arguments:**
 
-    - `count`: the number k of neighbours, or of other atoms if there are fewer.
+    - `count`: number k of neighbours; at most all other atoms.
 
     **Raises:** `ValueError` if `count` is less than 1.
     """
@@ -169,7 +170,7 @@ class NeighbourObservation(AbstractObservation):
         shape = (system.atoms, self._count_in(system))
         bounds = {
             "gradient": np.full((system.atoms, 3), GRADIENT_BOUND, np.float32),
-            **_progress_bounds(system),
+            **_get_progress_bounds(system),
             "neighbours": np.full((*shape, 3), NEIGHBOUR_BOUND, np.float32),
         }
         if len(system.elements) > 1:
@@ -185,24 +186,24 @@ OBSERVATIONS: dict[str, Callable[[System, int], AbstractObservation]] = {
     "dict": lambda system, neighbours: DictObservation(FlatObservation(system)),
     "neighbours": lambda system, neighbours: NeighbourObservation(neighbours),
 }
-"""Constructors of the observations by name, of the system and `neighbours`."""
+"""Constructors of the observations by name, called with system and `neighbours`."""
 
 
 def flatten(entries: Entries) -> Float32[Array, " features"]:
-    """Entries of an observation as one vector, in their order."""
+    """Concatenate the entries of an observation to one vector, in their order."""
     return jnp.concatenate([entry.reshape(-1) for entry in entries.values()])
 
 
 def clip_to(
     values: Float[Array, "..."], bound: float | Float32[Array, "3"]
 ) -> Float32[Array, "..."]:
-    """Values in single precision, clipped to [-bound, bound]; 0 for NaN."""
+    """Convert to single precision and clip to [-bound, bound]; NaN becomes 0."""
     single = jnp.nan_to_num(values.astype(jnp.float32))
     return jnp.clip(single, -bound, bound)
 
 
 def centre_positions(state: State, system: System) -> Float[Array, "atoms 3"]:
-    """Reduced positions about the centroid, or wrapped about the centre of the box."""
+    """Reduced positions relative to the centroid, or to the box centre and wrapped."""
     if system.box is None:
         positions = state.positions - jnp.mean(state.positions, axis=0)
     else:
@@ -212,7 +213,7 @@ def centre_positions(state: State, system: System) -> Float[Array, "atoms 3"]:
 
 
 def reduce_gradient(state: State, system: System) -> Float[Array, "atoms 3"]:
-    """Gradient in reduced units, its components limited to `GRADIENT_LIMIT`."""
+    """Gradient in reduced units, with components clipped to `GRADIENT_LIMIT`."""
     gradient = state.gradient * (system.length / system.energy_unit)
     return jnp.clip(gradient, -GRADIENT_LIMIT, GRADIENT_LIMIT)
 
@@ -220,7 +221,7 @@ def reduce_gradient(state: State, system: System) -> Float[Array, "atoms 3"]:
 def compress_gradient(
     gradient: Float[Array, "atoms 3"],
 ) -> Float32[Array, "atoms 3"]:
-    """Gradient of each atom with its length |g| replaced by asinh |g|."""
+    """Replace the length |g| of each atom's gradient by asinh |g|."""
     length = jnp.linalg.norm(gradient, axis=1, keepdims=True)
     length = jnp.maximum(length, 1e-12)
     return clip_to(gradient * (jnp.arcsinh(length) / length), GRADIENT_BOUND)
@@ -235,10 +236,10 @@ def scale_species(system: System) -> Float32[Array, " atoms"]:
 def find_neighbours(
     state: State, system: System, count: int
 ) -> tuple[Float32[Array, "atoms neighbours 3"], Int[Array, "atoms neighbours"]]:
-    """Vectors from each atom to its nearest ones, nearest first, and their indices.
+    """Vectors from each atom to its nearest neighbours, and their indices.
 
-    In a periodic box to the nearest images. In reduced units, shortened to
-    `NEIGHBOUR_BOUND` if longer.
+    Nearest first; in a periodic box, to the nearest images. In reduced units, shortened
+    to `NEIGHBOUR_BOUND` if longer.
 
     **Arguments:**
 
@@ -258,7 +259,7 @@ def find_neighbours(
     return clip_to(vectors, NEIGHBOUR_BOUND), indices
 
 
-def _position_bound(system: System) -> Float32[Array, "3"]:
+def _compute_position_bound(system: System) -> Float32[Array, "3"]:
     """Largest absolute values of centred positions: 2 N^(1/3), or half the box."""
     if system.box is None:
         return jnp.full(3, 2 * system.atoms ** (1 / 3), jnp.float32)
@@ -266,7 +267,7 @@ def _position_bound(system: System) -> Float32[Array, "3"]:
 
 
 def _observe_progress(state: State, system: System, horizon: Int[Array, ""]) -> Entries:
-    """Entries that all observations share."""
+    """Entries shared by all observations."""
     energy = squash_energy(state.energy, system.energy_scale)
     return {
         "energy": clip_to(energy[None], 1.0),
@@ -275,7 +276,7 @@ def _observe_progress(state: State, system: System, horizon: Int[Array, ""]) -> 
     }
 
 
-def _progress_bounds(system: System) -> Bounds:
+def _get_progress_bounds(system: System) -> Bounds:
     return {
         "energy": np.ones(1, np.float32),
         "step": np.ones(1, np.float32),

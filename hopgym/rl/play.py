@@ -1,4 +1,4 @@
-"""Episodes of a policy."""
+"""Evaluation of a policy."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def play(
     act: Callable[[Float32[Array, " features"], PRNGKeyArray], Float[Array, "..."]],
     key: PRNGKeyArray,
 ) -> State:
-    """Final states of episodes of a policy, one from each start.
+    """Run one episode of a policy from each start, and return the final states.
 
     Their `best_energy`, `first_hit` and `evaluations` tell what was found and at what
-    cost. Can be jitted, and called while an agent is trained; for starts that the agent
-    has not seen, pass the `default_params` of an environment with another `seed`.
+    cost. Can be jitted and called during training; for starts that the agent has not
+    seen, pass the `default_params` of an environment with another `seed`.
 
     **Arguments:**
 
-    - `params`: of a [`hopgym.rl.GymnaxEnvironment`][] with `starts`.
+    - `params`: parameters of a [`hopgym.rl.GymnaxEnvironment`][] with `starts`.
     - `act`: the policy, `act(observation, key) -> action`.
-    - `key`: randomness of the policy.
+    - `key`: random key of the policy.
 
     **Raises:** `ValueError` if `params` has no starts.
     """

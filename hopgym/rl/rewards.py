@@ -13,16 +13,16 @@ from jaxtyping import Array, Bool, Float
 from hopgym.environment import State
 from hopgym.systems import System
 
-# Energy gap, in energy scales, at which the squashed energy is 1/2. A random start
-# lies about 10 of these above the lowest known energy (squashed energy 0.9), a first
-# quench of 13 to 75 atoms 0.5 to 1 (0.3 to 0.5): descent and search are worth about
-# the same.
+# Energy gap, in energy scales, at which the squashed energy is 1/2. Random starts have
+# a gap of about 10 times this (squashed energy 0.9), their quenched structures, for 13
+# to 75 atoms, 0.5 to 1 times this (0.3 to 0.5): so the first descent and the search
+# after it are worth about the same.
 HALF_GAP = 0.1
 
-# Energy gap, in energy scales, below which its logarithm becomes linear: three decades
-# below a start's.
+# Energy gap, in energy scales, below which `log_gap` becomes linear: three decades
+# below that of a random start.
 LOG_RESOLUTION = 1e-3
-GAP_LIMIT = 1e8  # limit of energy gaps before the logarithm, in energy scales
+GAP_LIMIT = 1e8  # energy gaps are clipped to this before the logarithm, in scales
 _LOG_RANGE = float(np.log1p(1 / LOG_RESOLUTION))
 
 
@@ -33,14 +33,14 @@ def squash_energy(
 
         h(E) = g / (c + |g|),   g = E + scale,   c = 0.1 scale
 
-    It is 1/2 at a gap g of c, and tends to 1 for a random start or an overlap of
-    atoms, however large its energy. Its slope increases towards the minimum, where
-    small energy differences separate very different structures. 1 for NaN.
+    It is 1/2 at a gap g of c, and tends to 1 for random starts and overlapping atoms,
+    however large their energy. Its slope increases towards the minimum, where small
+    energy differences separate very different structures. NaN gives 1.
 
     **Arguments:**
 
-    - `energy`: in the potential's unit.
-    - `scale`: `energy_scale` of the system, minus its lowest known energy.
+    - `energy`: energy in the potential's unit.
+    - `scale`: `energy_scale` of the system, that is, minus its lowest known energy.
     """
     gap = energy + scale
     bounded = gap / (HALF_GAP * scale + jnp.abs(gap))
@@ -50,12 +50,12 @@ def squash_energy(
 def log_gap(
     energy: Float[Array, "*batch"], scale: Float[Array, ""]
 ) -> Float[Array, "*batch"]:
-    """Logarithm l(E) of the gap to the lowest known energy, 0 there.
+    """Logarithm l(E) of the gap to the lowest known energy, 0 at that energy.
 
         l(E) = sign(g) log(1 + |g| / d) / log(1 + scale / d),
         g = E + scale,   d = 0.001 scale
 
-    The gap is limited to 1e8 scales; NaN counts as that limit.
+    The gap is clipped to 1e8 scales; NaN counts as this limit.
 
     **Arguments:** as for [`hopgym.rl.rewards.squash_energy`][].
     """
@@ -78,7 +78,7 @@ class AbstractReward(eqx.Module):
 
         **Arguments:**
 
-        - `before`, `after`: the states between which the step leads.
+        - `before`, `after`: the states before and after the step.
         - `ended`: whether the step ends the episode.
         - `system`: a [`hopgym.System`][].
         """
@@ -88,8 +88,8 @@ class BestReward(AbstractReward):
     """Decrease of h(E), [`hopgym.rl.rewards.squash_energy`][], of the best energy.
 
     The rewards of an episode that starts high and ends at the lowest known minimum add
-    up to about 1. Only a step that leads below all earlier energies is rewarded, hence
-    never an overlap of atoms; such steps are rare until an agent descends.
+    up to about 1. Only steps to a new lowest energy are rewarded, so overlapping atoms
+    never are; such steps are rare until an agent has learned to descend.
     """
 
     def compute(
@@ -104,9 +104,9 @@ class BestReward(AbstractReward):
 class EnergyReward(AbstractReward):
     """Decrease of h(E), [`hopgym.rl.rewards.squash_energy`][], of the current energy.
 
-    Every step is rewarded or punished, which makes learning easier to begin with. The
-    rewards of an episode that starts high and ends at the lowest known minimum add up
-    to about 1.
+    Every step is rewarded or punished, which makes the first stages of learning easier.
+    The rewards of an episode that starts high and ends at the lowest known minimum add
+    up to about 1.
     """
 
     def compute(
@@ -119,8 +119,8 @@ class EnergyReward(AbstractReward):
 class LogReward(AbstractReward):
     """Decrease of l(E), [`hopgym.rl.rewards.log_gap`][], of the best energy.
 
-    Every decade of the gap is worth the same, so the last one is not lost among the
-    differences between descents.
+    Every decade of the gap is worth the same, so the last one is not lost in the
+    variation between descents.
     """
 
     def compute(
@@ -131,10 +131,10 @@ class LogReward(AbstractReward):
 
 
 class FinalReward(AbstractReward):
-    """1 - h(best energy) at the step that ends the episode, and 0 before.
+    """1 - h(best energy) at the last step of the episode, and 0 before.
 
-    h is [`hopgym.rl.rewards.squash_energy`][]. Only the outcome of the search counts;
-    which steps led to it is for the agent to find out.
+    h is [`hopgym.rl.rewards.squash_energy`][]. Only the outcome of the search is
+    rewarded; the agent must find out which steps led to it.
     """
 
     def compute(

@@ -1,4 +1,4 @@
-"""A space that can be sampled inside compiled functions."""
+"""A space that can be sampled within compiled functions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Box:
         return self.high.dtype
 
     def sample(self, key: PRNGKeyArray) -> Float32[Array, "..."]:
-        """Uniformly distributed element."""
+        """Draw a uniformly distributed element."""
         return jax.random.uniform(key, self.shape, self.dtype, self.low, self.high)
 
     def contains(self, x: Float32[Array, "..."]) -> Bool[Array, ""]:

@@ -1,1 +1,1 @@
-"""Searches for the lowest minima of a system: python -m hopgym.search --help."""
+"""Search for the lowest minima of a system: `python -m hopgym.search --help`."""

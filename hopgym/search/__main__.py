@@ -1,4 +1,4 @@
-"""python -m hopgym.search --help."""
+"""Runs `python -m hopgym.search`."""
 
 import sys
 

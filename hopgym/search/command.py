@@ -1,4 +1,4 @@
-"""A search from the command line: python -m hopgym.search --help."""
+"""The command `python -m hopgym.search`."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from hopgym._cli.provenance import describe_run
 from hopgym.search.command_line import (
     Plan,
     check_extras,
-    differences,
-    parser,
-    plan,
-    resumed,
+    describe_differences,
+    make_parser,
+    make_plan,
+    update_plan,
 )
 from hopgym.search.search import Search
 from hopgym.search.search_folder import SearchFolder
 
-KEEP = 10
-SAVE_SECONDS = 5.0
-PAUSE = 10.0  # seconds between lines where there is no terminal
+KEEP = 10  # minima to report
+SAVE_SECONDS = 5.0  # between checkpoints
+LINE_SECONDS = 10.0  # between lines of progress if there is no terminal
+REFRESH_SECONDS = 0.1  # between updates of the progress on a terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Search; the exit code.
+    """Run the command and return its exit code.
 
-    0: all steps are done. 1: stopped before, by the time limit or a signal, or an
-    error. 2: the command makes no sense; nothing was changed.
+    0: all steps were done. 1: stopped early, by the time limit, a signal or an error.
+    2: invalid arguments; nothing was changed.
     """
-    options = parser()
+    options = make_parser()
     given = vars(options.parse_args(arguments))
     resume = given.pop("resume", False)
     keep, limit = given.pop("keep", KEEP), given.pop("time_limit", None)
@@ -42,11 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_extras()
         use_all_cores()
         path = given.pop("out", None)
-        chosen, folder = _chosen(given, path, resume)
+        plan, folder = _choose_plan(given, path, resume)
         words = sys.argv[1:] if arguments is None else arguments
         command = " ".join(["python -m hopgym.search", *words])
-        search = Search(chosen, folder, describe_run(command, ["ase"]))
-        if folder.holds_a_search:
+        search = Search(plan, folder, describe_run(command, ["ase"]))
+        if folder.has_search:
             search.restore()
         else:
             search.save()
@@ -54,11 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.error(error.args[0])
     except (ValueError, OSError) as error:
         options.error(str(error).partition("\n")[0])
-    return Command(search, keep, StopRequest(limit)).go()
+    return Command(search, keep, StopRequest(limit)).run()
 
 
 class Command:
-    """A search that runs until it is done or is stopped, and its report."""
+    """Runs a search until it is done or stopped, and writes its report."""
 
     def __init__(self, search: Search, keep: int, stop: StopRequest):
         self.search = search
@@ -69,14 +70,14 @@ class Command:
         self.live = sys.stderr.isatty()
         self.shown = -1e9
 
-    def go(self) -> int:
-        """Search and report; the exit code."""
+    def run(self) -> int:
+        """Search, report, and return the exit code."""
         search = self.search
         try:
             with self.stop:
                 if self.first:
-                    self._say(f"going on after step {self.first:,}")
-                self._run()
+                    self._say(f"resuming after step {self.first:,}")
+                self._search()
                 search.save()
                 if self.live:
                     sys.stderr.write("\r\x1b[K")
@@ -88,11 +89,11 @@ class Command:
             return 0
         self._say(
             f"{self.stop.reason} after step {search.done:,} of {search.plan.steps:,}; "
-            f"go on with: python -m hopgym.search --out {search.folder.path} --resume"
+            f"resume with: python -m hopgym.search --out {search.folder.path} --resume"
         )
         return 1
 
-    def _run(self) -> None:
+    def _search(self) -> None:
         saved = time.perf_counter()
         while not self.search.finished and not self.stop():
             self.search.advance()
@@ -105,7 +106,7 @@ class Command:
                 saved = time.perf_counter()
 
     def _report(self) -> None:
-        # Here and not above: they need packages that not everybody has installed.
+        # Imported here, since they need optional packages.
         from hopgym.search.output import refine_minima, write_results
 
         search = self.search
@@ -127,7 +128,7 @@ class Command:
         self._say(f"structures, tables and report.html in {search.folder.path}")
 
     def _show(self, now: float) -> None:
-        if now - self.shown < (0.1 if self.live else PAUSE):
+        if now - self.shown < (REFRESH_SECONDS if self.live else LINE_SECONDS):
             return
         self.shown = now
         search = self.search
@@ -151,26 +152,26 @@ class Command:
         print(text, file=sys.stderr, flush=True)
 
 
-def _chosen(
+def _choose_plan(
     given: dict[str, Any], path: Path | None, resume: bool
 ) -> tuple[Plan, SearchFolder]:
-    """The plan, and the folder in which its search is or will be.
+    """The plan of a new search or of the one to be resumed, and its folder.
 
-    **Raises:** `ValueError` or `KeyError` for what makes no sense, among it a folder
-    with another search, or none to resume.
+    **Raises:** `ValueError` or `KeyError` for invalid options, a folder that holds
+    another search, or one that holds none to resume.
     """
     if path is None:
-        path = Path("searches") / plan(given).system
+        path = Path("searches") / make_plan(given).system
     folder = SearchFolder(path)
-    if not folder.holds_a_search:
+    if not folder.has_search:
         if resume:
             raise ValueError(f"{path} holds no search to resume")
-        return plan(given), folder
-    stored = folder.plan()
-    asked = resumed(given, stored) if resume else plan(given)
-    changed = differences(stored, asked)
-    if changed:
+        return make_plan(given), folder
+    stored = folder.read_plan()
+    requested = update_plan(stored, given) if resume else make_plan(given)
+    differences = describe_differences(stored, requested)
+    if differences:
         raise ValueError(
-            f"{path} holds another search ({changed}): choose another --out"
+            f"{path} holds another search ({differences}): choose another --out"
         )
     return stored, folder

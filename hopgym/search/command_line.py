@@ -1,4 +1,4 @@
-"""The command line of a search: what is asked for, checked before it is done."""
+"""The command line of a search: its options, and the plan that they describe."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hopgym._cli.arguments import (
     parse_seconds,
     parse_seed,
 )
-from hopgym._suggest import unknown_name
+from hopgym._suggest import describe_unknown_name
 from hopgym.optimizers import ZOO, AbstractOptimizer, load, make_optimizer
 from hopgym.search.formula import resolve_system_name
 from hopgym.systems import System
 from hopgym.systems.registry import potential_names
 
-MAX_STARTS = 100_000  # all of them are in memory at once
+MAX_STARTS = 100_000  # all are held in memory at once
 
 EXAMPLES = """\
 examples:
@@ -30,21 +30,21 @@ examples:
   python -m hopgym.search LJ38 --optimizer bh-two-phase --steps 20000
   python -m hopgym.search Si64 --time-limit 600
   python -m hopgym.search --out au55/ --resume
-The same command again, or --resume, goes on where an interrupted one stopped. Open
-report.html in the folder to look at what was found.
+Repeat the command, or use --resume, to resume an interrupted search. Open report.html
+in the folder to see the results.
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a search depends on.
+    """The settings that determine a search.
 
     **Attributes:**
 
-    - `system`: its name.
-    - `optimizer`: a name of the zoo, or a file.
-    - `starts`, `steps`, `seed`: number and length of walks, and their randomness.
-    - `chunk`: steps between harvests of minima.
+    - `system`: name of the system.
+    - `optimizer`: name of an optimizer of the zoo, or a file of trained weights.
+    - `starts`, `steps`, `seed`: number and length of walks, and their random seed.
+    - `chunk`: number of steps after which structures are quenched and collected.
     """
 
     system: str
@@ -55,18 +55,18 @@ class Plan:
     chunk: int
 
     def make_optimizer(self, system: System) -> AbstractOptimizer:
-        """The optimizer.
+        """Make the optimizer.
 
-        **Raises:** `KeyError` for an unknown name, `OSError` and `ValueError` for a
-        file that is not there or holds none.
+        **Raises:** `KeyError` for an unknown name; `OSError` for a file that cannot be
+        read; `ValueError` for one that holds no optimizer.
         """
         if self.optimizer.endswith(".eqx"):
             return load(self.optimizer)
         return make_optimizer(self.optimizer, system=system, steps=self.steps)
 
 
-def parser() -> Parser:
-    """All options. Those that are not given are not in the result."""
+def make_parser() -> Parser:
+    """Parser of all options; those that are not given are absent from its result."""
     options = Parser(
         prog="hopgym.search",
         description="Search for the lowest minima of a cluster or crystal.",
@@ -76,55 +76,66 @@ def parser() -> Parser:
         allow_abbrev=False,
     )
     add = options.add_argument
-    add("target", nargs="?", metavar="FORMULA", help="such as Au55, or a system's name")
+    add("target", nargs="?", metavar="FORMULA", help="such as Au55; or a system name")
     add(
         "--potential",
         metavar="NAME",
-        help=f"{', '.join(potential_names())}, or a parameter set as in gupta-table4; "
-        "default: lj for LJ38 and rare gases, sw for silicon, else gupta",
+        help=f"{', '.join(potential_names())}, or with a parameter set, as in "
+        "gupta-table4; default: lj for LJ38 and rare gases, sw for silicon, otherwise "
+        "gupta",
     )
     add(
         "--optimizer",
         metavar="NAME",
         help=f"{', '.join(ZOO)}, or a file of trained weights; default: bh-lbfgs",
     )
-    add("--starts", type=_parse_starts, metavar="N", help="random starts, default 100")
+    add(
+        "--starts",
+        type=_parse_starts,
+        metavar="N",
+        help="number of random starts; default: 100",
+    )
     add(
         "--steps",
         type=parse_count,
         metavar="N",
-        help="energy evaluations of each start, default 50000",
+        help="energy evaluations per start; default: 50000",
     )
-    add("--seed", type=parse_seed, help="of everything random, default 0")
+    add("--seed", type=parse_seed, help="random seed; default: 0")
     add(
         "--chunk",
         type=parse_count,
         metavar="N",
-        help="steps between two harvests of minima, default 1000 or a tenth of all",
+        help="collect minima every N steps; default: 1000, at most a tenth of --steps",
     )
     add(
         "--time-limit",
         type=parse_seconds,
         metavar="S",
-        help="stop after so many seconds",
+        help="stop after S seconds",
     )
-    add("--keep", type=parse_count, metavar="N", help="minima to report, default 10")
+    add(
+        "--keep",
+        type=parse_count,
+        metavar="N",
+        help="number of minima to report; default: 10",
+    )
     add("--out", type=Path, metavar="DIR", help="default: searches/<system>")
-    add("--resume", action="store_true", help="go on with the search in DIR")
+    add("--resume", action="store_true", help="resume the search in DIR")
     return options
 
 
-def plan(given: dict[str, Any]) -> Plan:
-    """The plan that options ask for.
+def make_plan(given: dict[str, Any]) -> Plan:
+    """Make a plan from the options given on the command line.
 
-    **Raises:** `ValueError` or `KeyError` for what makes no sense.
+    **Raises:** `ValueError` or `KeyError` for invalid options.
     """
     if "target" not in given:
-        raise ValueError("say what to search: a formula such as Au55")
+        raise ValueError("what to search is missing: give a formula such as Au55")
     steps = given.get("steps", 50_000)
     optimizer = given.get("optimizer", "bh-lbfgs")
     if optimizer not in ZOO and not optimizer.endswith(".eqx"):
-        raise ValueError(unknown_name("optimizer", optimizer, list(ZOO)))
+        raise ValueError(describe_unknown_name("optimizer", optimizer, list(ZOO)))
     return Plan(
         system=resolve_system_name(given["target"], given.get("potential")),
         optimizer=optimizer,
@@ -135,27 +146,27 @@ def plan(given: dict[str, Any]) -> Plan:
     )
 
 
-def resumed(given: dict[str, Any], stored: Plan) -> Plan:
-    """The stored plan, changed as options ask for.
+def update_plan(stored: Plan, given: dict[str, Any]) -> Plan:
+    """Update a stored plan by the options given on the command line.
 
-    **Raises:** as `plan`.
+    **Raises:** as `make_plan`.
     """
     kept = dataclasses.asdict(stored)
-    return plan({"target": kept.pop("system"), **kept, **given})
+    return make_plan({"target": kept.pop("system"), **kept, **given})
 
 
-def differences(stored: Plan, asked: Plan) -> str:
-    """What two plans differ in; empty if they agree."""
+def describe_differences(stored: Plan, requested: Plan) -> str:
+    """Describe the differences between two plans; empty if they agree."""
     return "; ".join(
         f"{field.name} is {getattr(stored, field.name)}, not "
-        f"{getattr(asked, field.name)}"
+        f"{getattr(requested, field.name)}"
         for field in dataclasses.fields(Plan)
-        if getattr(stored, field.name) != getattr(asked, field.name)
+        if getattr(stored, field.name) != getattr(requested, field.name)
     )
 
 
 def check_extras() -> None:
-    """Raise `ValueError` if a package that reports need is not installed."""
+    """Raise `ValueError` if a package required for reports is not installed."""
     for package in ("ase", "plotly"):
         if importlib.util.find_spec(package) is None:
             raise ValueError(

@@ -11,12 +11,12 @@ import plotly.graph_objects as go
 from hopgym.search.search import Search
 
 INK, BLUE, ORANGE, GREY = "#2e3440", "#3b6ea8", "#d08342", "#9aa3b2"
-SHOWN_QUANTILE = 0.95  # of the minima: the highest are far above all others
+SHOWN_QUANTILE = 0.95  # of the energies: the highest are far above all others
 HISTOGRAM_BINS = 60
 
 
 def make_charts(search: Search) -> list[dict[str, Any]]:
-    """Charts as JSON: energies of the minima, progress, growth of their number."""
+    """Make the charts, as JSON: energies of the minima, progress, number of minima."""
     figures = [_plot_energies(search), _plot_progress(search), _plot_growth(search)]
     return [json.loads(str(figure.to_json())) for figure in figures]
 

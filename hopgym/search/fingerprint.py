@@ -1,4 +1,4 @@
-"""Fingerprints: invariants by which equal structures are recognised."""
+"""Fingerprints: invariants that identify equal structures."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ def compute_fingerprints(
 ) -> Float[np.ndarray, "structures atoms"]:
     """Eigenvalues, in descending order, of w_i w_j exp[-(r_ij / length)^2 / 2].
 
-    Overlaps of Gaussians at the atoms, after Sadeghi, Ghasemi, Schaefer, Mohr, Lill and
-    Goedecker, J. Chem. Phys. 139, 184118 (2013). They are invariant under translation,
-    rotation, reflection and permutation of atoms of a species, and continuous in the
-    positions. In a box distances are those of nearest images.
+    The matrix consists of overlaps of Gaussians at the atoms, after Sadeghi, Ghasemi,
+    Schaefer, Mohr, Lill and Goedecker, J. Chem. Phys. 139, 184118 (2013). The
+    eigenvalues are invariant under translation, rotation, reflection and permutation of
+    atoms of a species, and continuous in the positions. In a box, distances are to
+    nearest images.
 
     **Arguments:**
 
     - `positions`: `Float[ndarray, "structures atoms 3"]`.
     - `species`: index of each atom's species, which sets its weight w.
-    - `length`: a nearest-neighbour distance.
+    - `length`: a nearest-neighbour distance, in the unit of the positions.
     - `box`: edges of the periodic box, or `None` in free space.
 
     **Returns:** `Float[ndarray, "structures atoms"]`.

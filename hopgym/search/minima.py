@@ -14,8 +14,8 @@ from hopgym.relax import Quenched
 from hopgym.search.fingerprint import compute_fingerprints
 from hopgym.systems import System
 
-# Two structures are equal if no element of their fingerprints differs by more than
-# FINGERPRINT_TOLERANCE, and their energies by no more than ENERGY_TOLERANCE, in energy
+# Two structures are equal if all elements of their fingerprints differ by less than
+# FINGERPRINT_TOLERANCE, and their energies by at most ENERGY_TOLERANCE, in energy
 # units, plus the rounding error of float32.
 FINGERPRINT_TOLERANCE = 0.02
 ENERGY_TOLERANCE = 1e-3
@@ -28,9 +28,10 @@ class Minimum:
 
     **Attributes:**
 
-    - `energy`, `positions`, `fingerprint`: those of the structure found first.
+    - `energy`, `positions`, `fingerprint`: of the first structure found.
     - `starts`: indices of the starts that visited it.
-    - `found`: search evaluations of all starts together when it was first found.
+    - `found`: number of search evaluations, summed over all starts, when it was first
+      found.
     """
 
     energy: float
@@ -41,7 +42,7 @@ class Minimum:
 
 
 class Pool:
-    """Distinct minima in order of energy, the lowest first.
+    """Distinct minima in order of increasing energy.
 
     Mirror images count as the same minimum.
 
@@ -56,13 +57,13 @@ class Pool:
         self._tolerance = ENERGY_TOLERANCE * float(system.energy_unit)
 
     def add(self, quenched: Quenched, starts: Sequence[set[int]], found: int) -> None:
-        """Add a batch of quenched structures, except those that did not converge.
+        """Add the converged ones of a batch of quenched structures.
 
         **Arguments:**
 
         - `quenched`: the structures.
         - `starts`: indices of the starts that visited each structure.
-        - `found`: search evaluations so far.
+        - `found`: number of search evaluations so far, summed over all starts.
         """
         positions = np.asarray(quenched.positions)
         fingerprints = self._compute_fingerprints(positions)
@@ -113,7 +114,7 @@ class Pool:
         }
 
     def blank(self, count: int, pairs: int) -> dict[str, Any]:
-        """Arrays of the shapes and dtypes of `arrays`.
+        """Zeros with the shapes and dtypes of `arrays`, to restore a checkpoint.
 
         **Arguments:**
 

@@ -24,19 +24,19 @@ from hopgym.search.search import Search
 from hopgym.search.symmetry import find_symmetry
 from hopgym.systems import get_system
 
-EXTRA_MINIMA = 5  # refined besides those to report: some may turn out to be equal
+EXTRA_MINIMA = 5  # refined in addition to those reported: some may turn out equal
 
 
 @dataclass(frozen=True)
 class RefinedMinimum:
-    """A minimum in double precision.
+    """A minimum that was refined in double precision.
 
     **Attributes:**
 
     - `energy`, `positions`, `gradient`: in the units of the system's potential.
     - `force`: largest norm of the force on an atom.
     - `starts`, `found`: as in `hopgym.search.minima.Minimum`.
-    - `symmetry`: symbol of its point or space group, or empty.
+    - `symmetry`: symbol of its point group or space group, or empty.
     """
 
     energy: float
@@ -50,7 +50,7 @@ class RefinedMinimum:
 
 @dataclass(frozen=True)
 class RefinedMinima:
-    """The lowest minima, and the evaluations spent on refining them."""
+    """The lowest minima, and the number of evaluations spent on refining them."""
 
     minima: list[RefinedMinimum]
     evaluations: int
@@ -89,7 +89,7 @@ def refine_minima(search: Search, keep: int) -> RefinedMinima:
 
 
 def write_results(search: Search, refined: RefinedMinima) -> None:
-    """Write all files of a search except its checkpoint.
+    """Write all result files of a search.
 
     **Raises:** `OSError` if they cannot be written.
     """

@@ -47,7 +47,7 @@ def render_report(
         "rows": _format_table(rows, pictures),
         "provenance": _format_provenance(meta),
         "unit": html.escape(meta["unit"]),
-        # A closing tag in the data would end the script element that holds it.
+        # A closing tag in the data would end the enclosing script element.
         "data": json.dumps(data).replace("</", "<\\/"),
         "plotly": get_plotlyjs(),
     }
@@ -95,7 +95,7 @@ def _format_facts(meta: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     facts += [
         (f"{meta['distinct']:,}", "distinct minima"),
         (f"{spent + meta['refine_evaluations']:,}", "evaluations"),
-        (format_duration(meta["seconds"]), "time of the search"),
+        (format_duration(meta["seconds"]), "search time"),
     ]
     return "\n".join(
         f"<div><b>{html.escape(value)}</b><span>{html.escape(name)}</span></div>"
@@ -130,11 +130,11 @@ def _format_provenance(meta: dict[str, Any]) -> str:
         "optimizer": plan["optimizer"],
         "walks": f"{plan['starts']:,} starts, {done} steps each, seed {plan['seed']}",
         "evaluations": f"{meta['search_evaluations']:,} of energy and gradient in the "
-        "search (its own quenches and initial structures included), "
-        f"{meta['quench_evaluations']:,} in quenches, every {plan['chunk']:,} steps, "
-        "of each start's current structure and its best since the previous time, "
-        f"{meta['refine_evaluations']:,} in quenches of the lowest minima in double "
-        "precision",
+        "search, including its own quenches and the initial structures; "
+        f"{meta['quench_evaluations']:,} in quenches of each start's current and best "
+        f"recent structure, every {plan['chunk']:,} steps; "
+        f"{meta['refine_evaluations']:,} in double precision, to refine the lowest "
+        "minima",
         "not converged": f"{meta['unconverged_quenches']:,} quenches, discarded",
         "reference": meta["reference_source"] or "none known",
         "software": ", ".join(f"{k} {v}" for k, v in meta["versions"].items()),

@@ -1,4 +1,4 @@
-"""A search: many walks, whose best structures are quenched and collected."""
+"""A search: many walks whose structures are quenched and collected as they run."""
 
 from __future__ import annotations
 
@@ -18,23 +18,29 @@ from hopgym.search.minima import Pool
 from hopgym.search.search_folder import SearchFolder
 from hopgym.systems import get_system
 
-LONGEST_QUENCH = 1000  # evaluations: few structures take more, and all wait for them
+MAX_QUENCH_STEPS = 1000  # few structures need more, and all others wait for these
 
 
 class Search:
-    """The state of a search, which a folder keeps.
+    """A search that can be advanced, saved to its folder and restored.
 
     **Arguments:**
 
-    - `plan`: what is searched, and how.
-    - `folder`: where it is kept.
-    - `about`: of the command that began it.
+    - `plan`: settings of the search.
+    - `folder`: folder of its checkpoint and results.
+    - `about`: provenance: the command that started it, versions and machine.
 
-    **Attributes:** `done` steps of each start; `evaluations` of the walks and
-    `quench_evaluations` of the quenches of what they met, all starts together;
-    `faults` and `unconverged` quenches; `best`, the lowest quenched energy of each
-    start; `curve`, a row of evaluations, lowest energy, mean of `best` and number of
-    distinct minima for each harvest; `seconds` of search.
+    **Attributes:**
+
+    - `done`: completed steps of each start.
+    - `evaluations`: evaluations of the walks, summed over all starts.
+    - `quench_evaluations`: evaluations of the quenches of structures of the walks.
+    - `faults`: non-finite components of updates.
+    - `unconverged`: number of quenches that did not converge.
+    - `best`: lowest quenched energy of each start.
+    - `curve`: after each chunk a row of evaluations, lowest energy, mean of `best` and
+      number of distinct minima.
+    - `seconds`: time of the search.
     """
 
     def __init__(self, plan: Plan, folder: SearchFolder, about: dict[str, Any]):
@@ -65,9 +71,9 @@ class Search:
         return self.done >= self.plan.steps
 
     def advance(self) -> None:
-        """Walk to the end of a chunk, and quench what each start has met.
+        """Advance the walks by one chunk, and quench two structures of each.
 
-        That is its best structure in this chunk, and the one where it is now.
+        These are the best structure of the chunk and the current one.
         """
         timer = time.perf_counter()
         steps = min(self.plan.chunk, self.plan.steps - self.done)
@@ -77,11 +83,11 @@ class Search:
         self.evaluations = int(np.sum(state.evaluations, dtype=np.int64))
         self.faults = int(np.sum(state.faults, dtype=np.int64))
         met = jnp.concatenate([state.best_positions, state.positions])
-        quenched = quench(self.system, met, steps=LONGEST_QUENCH)
-        self._harvest(jax.tree.map(np.asarray, quenched))
+        quenched = quench(self.system, met, steps=MAX_QUENCH_STEPS)
+        self._collect(jax.tree.map(np.asarray, quenched))
         self.seconds += time.perf_counter() - timer
 
-    def _harvest(self, quenched: Quenched) -> None:
+    def _collect(self, quenched: Quenched) -> None:
         self.quench_evaluations += int(np.sum(quenched.evaluations, dtype=np.int64))
         self.unconverged += int(np.sum(~quenched.converged))
         energies = np.where(quenched.converged, quenched.energy.astype(float), np.inf)
@@ -94,7 +100,7 @@ class Search:
             self.curve.append([float(value) for value in row])
 
     def save(self) -> None:
-        """Keep everything in the folder.
+        """Write a checkpoint to the folder.
 
         **Raises:** `OSError` if it cannot be written.
         """
@@ -118,11 +124,11 @@ class Search:
         self.folder.save(header, tree)
 
     def restore(self) -> None:
-        """Go on where the search in the folder was saved.
+        """Restore the search from the checkpoint in the folder.
 
-        **Raises:** `ValueError` if it is damaged or cannot be that of this plan.
+        **Raises:** `ValueError` if it is damaged or does not fit the plan.
         """
-        header = self.folder.header()
+        header = self.folder.read_header()
         like = {
             "rollout": self._rollout.arrays(),
             "best": self.best,

@@ -1,4 +1,4 @@
-"""The folder of a search: the checkpoint from which it goes on."""
+"""The folder of a search and its checkpoint."""
 
 from __future__ import annotations
 
@@ -16,59 +16,59 @@ HEADER = {"plan", "about", "done", "counts", "curve", "minima", "pairs", "second
 
 
 class SearchFolder:
-    """Files of a search; `search.eqx` holds all of its state.
+    """Folder of a search; `search.eqx` in it is the checkpoint.
 
     **Arguments:**
 
-    - `path`: of the folder.
+    - `path`: path of the folder.
     """
 
     def __init__(self, path: Path):
         self.path = path
 
     @property
-    def holds_a_search(self) -> bool:
-        """Whether there is a search to go on with."""
+    def has_search(self) -> bool:
+        """Whether the folder has a checkpoint."""
         return (self.path / CHECKPOINT).exists()
 
-    def header(self) -> dict[str, Any]:
-        """Plan and progress of the search that is here.
+    def read_header(self) -> dict[str, Any]:
+        """Read plan and progress of the search from the checkpoint.
 
-        **Raises:** `ValueError` if there is none, or if its file is damaged or of
-        another version.
+        **Raises:** `ValueError` if there is no checkpoint, or it is damaged or from
+        another version of hopgym.
         """
-        if not self.holds_a_search:
+        if not self.has_search:
             raise ValueError(f"{self.path} holds no search to resume")
         header = _serialisation.read_header(self.path / CHECKPOINT)
         missing = HEADER - header.keys()
         if missing:
             raise ValueError(
-                f"{self.path / CHECKPOINT} says nothing of "
-                f"{', '.join(sorted(missing))}: it is no search of this version"
+                f"{self.path / CHECKPOINT} lacks {', '.join(sorted(missing))}: it was "
+                "written by another version of hopgym"
             )
         return header
 
-    def plan(self) -> Plan:
-        """The plan of the search that is here.
+    def read_plan(self) -> Plan:
+        """Read the plan of the search from the checkpoint.
 
-        **Raises:** as `header`.
+        **Raises:** as `read_header`.
         """
-        stored = self.header()["plan"]
+        stored = self.read_header()["plan"]
         fields = {field.name for field in dataclasses.fields(Plan)}
         if stored.keys() != fields:
             raise ValueError(
-                f"{self.path / CHECKPOINT} is of another version of hopgym"
+                f"{self.path / CHECKPOINT} was written by another version of hopgym"
             )
         return Plan(**stored)
 
     def save(self, header: dict[str, Any], arrays: PyTree) -> None:
-        """Replace the checkpoint."""
+        """Write the checkpoint, replacing an existing one."""
         self.path.mkdir(parents=True, exist_ok=True)
         _serialisation.write(self.path / CHECKPOINT, header, arrays)
 
     def restore(self, like: PyTree) -> PyTree:
-        """The arrays of the checkpoint.
+        """Read the arrays of the checkpoint into a pytree with the structure of `like`.
 
-        **Raises:** `ValueError` if they are not those of this search.
+        **Raises:** `ValueError` if the arrays do not fit `like`.
         """
         return _serialisation.read(self.path / CHECKPOINT, like)

@@ -1,4 +1,4 @@
-"""Point groups of clusters and space groups of crystals, by pymatgen."""
+"""Point groups of clusters and space groups of crystals, using pymatgen."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from jaxtyping import Float
 
 from hopgym.systems import System
 
-# Largest deviation of atoms from a symmetric structure, in angstrom. Clusters, but not
-# crystals, are first scaled to a nearest-neighbour distance of BOND_LENGTH.
+# Largest deviation of atoms from a symmetric structure, in angstrom. Clusters (not
+# crystals) are first scaled to a nearest-neighbour distance of BOND_LENGTH.
 TOLERANCE = 0.1
 BOND_LENGTH = 2.9
 UNKNOWN = ""

@@ -1,4 +1,4 @@
-"""Systems: a potential with its atoms, box, random starts and reference energy."""
+"""Systems: a potential with atoms, box, random starts and reference energy."""
 
 from hopgym.systems.registry import get_system as get_system
 from hopgym.systems.registry import register_system as register_system

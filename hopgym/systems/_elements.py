@@ -1,4 +1,4 @@
-"""Checks of chemical elements."""
+"""Checks of the chemical elements of a system."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def get_single_element(potential: str, symbols: Iterable[str]) -> str:
-    """The element of atoms that are all alike.
+    """Get the element of atoms that must all have the same one.
 
     **Raises:** `ValueError` for several elements.
     """

@@ -15,19 +15,19 @@ Edges = Float[Array | np.ndarray, "3"]
 
 
 class AbstractFamily(abc.ABC):
-    """Systems of one kind of potential, by name, by formula and by atoms.
+    """Systems with one kind of potential, built by name, by formula or from atoms.
 
-    [`hopgym.get_system`][], the command lines and [`hopgym.chemistry.from_ase`][] ask
+    [`hopgym.get_system`][], the command lines and [`hopgym.chemistry.from_ase`][] query
     the families listed in `hopgym.systems.registry.FAMILIES`. The first paragraph of a
     subclass's docstring describes the family in `benchmarks/run.py --list`.
 
     **Attributes:**
 
-    - `names`: systems registered with Gymnasium; `build` may accept more.
+    - `names`: names of the systems registered with Gymnasium; `build` may accept more.
     - `potentials`: names of its potentials on command lines and in `from_ase`;
       `has_potential` may accept more.
-    - `elements`: chemical symbols of the pure elements for which its first potential is
-      the default; `"X"` stands for reduced units.
+    - `elements`: symbols of the pure elements for which its first potential is the
+      default; `"X"` stands for reduced units.
     - `is_periodic`: whether its systems have a periodic box.
     """
 
@@ -44,7 +44,7 @@ class AbstractFamily(abc.ABC):
     def build(self, name: str) -> System | None:
         """Build a system from its name, or return `None` for a name of another family.
 
-        **Raises:** `ValueError` for a name of this family without a system.
+        **Raises:** `ValueError` for a name of this family that has no system.
         """
 
     @abc.abstractmethod
@@ -63,7 +63,7 @@ class AbstractFamily(abc.ABC):
     def build_from_symbols(
         self, potential: str, symbols: Sequence[str], box: Edges | None
     ) -> System:
-        """Build a system of given atoms, in their order.
+        """Build a system from given atoms, in their order.
 
         **Arguments:**
 

@@ -18,11 +18,11 @@ from hopgym.systems.start import HarmonicStart
 from hopgym.systems.system import System
 
 PAIRS = ("AgAu", "AgPt", "PdAu", "PdPt")
-START_EDGE = 4.0  # of the cube of random starts, in angstrom: paper D.2
+START_EDGE = 4.0  # edge of the cube of random starts, in angstrom: paper D.2
 
-# For each element of a set: energy in eV of the lowest known cluster (38 atoms; 55 for
-# the pure gold sets) divided by that of the Lennard-Jones cluster of the same size, so
-# that energies per atom in these units are alike.
+# For each element of a parameter set: energy in eV of the lowest known cluster (38
+# atoms; 55 for the pure gold sets) divided by that of the Lennard-Jones cluster of the
+# same size, so that energies per atom in these units are similar.
 ENERGY_UNITS = {
     "gold55": (0.651,),
     "table4": (0.683,),
@@ -35,20 +35,20 @@ ENERGY_UNITS = {
 
 @functools.cache
 def load_parameter_sets() -> dict[str, dict[str, Any]]:
-    """Parameter sets by name: elements, parameters of pairs, source."""
+    """Load the parameter sets by name: elements, pair parameters, source."""
     table = importlib.resources.files("hopgym") / "data" / "gupta.json"
     return json.loads(table.read_text())["sets"]
 
 
 @functools.cache
 def load_minima() -> dict[str, dict[str, Any]]:
-    """Lowest known energies in eV by system, with source and tolerance."""
+    """Load the lowest known energies in eV by system, with source and tolerance."""
     table = importlib.resources.files("hopgym") / "data" / "gupta_minima.json"
     return json.loads(table.read_text())
 
 
 def build_potential(parameter_set: str, elements: Sequence[str]) -> Gupta:
-    """Potential with a parameter set, for some or all of its elements."""
+    """Build the potential of a parameter set, for some or all of its elements."""
     pairs = load_parameter_sets()[parameter_set]["pairs"]
 
     def table(key: str) -> list[list[float]]:
@@ -66,9 +66,9 @@ def build_potential(parameter_set: str, elements: Sequence[str]) -> Gupta:
 
 
 def _choose_set(name: str, elements: Sequence[str], suffix: str | None) -> str:
-    """Name of the parameter set for elements: `suffix`, or the first that fits.
+    """Choose the parameter set for elements: `suffix`, or the first that has them.
 
-    **Raises:** `ValueError`, for the system `name`, if there is none.
+    **Raises:** `ValueError`, which mentions the system `name`, if there is none.
     """
     fitting = [
         key
@@ -93,10 +93,10 @@ def _choose_set(name: str, elements: Sequence[str], suffix: str | None) -> str:
 class GuptaClusters(AbstractFamily):
     """Gupta clusters by chemical formula: `Gupta-Au55`, `Gupta-Ag19Au19`.
 
-    `Gupta-<formula>` with one metal or one of the pairs Ag-Au, Ag-Pt, Pd-Au, Pd-Pt, any
-    number of atoms; an optional suffix chooses the parameter set (`Gupta-Au55-table4`).
-    The default is the gold-55 set for pure gold, and for other metals that of the first
-    pair above which contains them.
+    `Gupta-<formula>` with any number of atoms of one metal or of one of the pairs
+    Ag-Au, Ag-Pt, Pd-Au, Pd-Pt; an optional suffix selects the parameter set
+    (`Gupta-Au55-table4`). The default is the gold-55 set for pure gold, otherwise the
+    set of the first of these pairs that contains the metals.
     """
 
     names: ClassVar[Sequence[str]] = [
@@ -118,14 +118,14 @@ class GuptaClusters(AbstractFamily):
         parts = re.findall(r"([A-Z][a-z]?)(\d+)", formula)
         counts = {element: int(count) for element, count in parts}
         if len(counts) != len(parts):
-            raise ValueError(f"{name!r} has the same element twice")
+            raise ValueError(f"{name!r} names the same element twice")
         return self._cluster(name, counts, suffix)
 
     def get_name(self, potential: str, counts: Mapping[str, int]) -> str:
         if "X" in counts:
             raise ValueError(
-                f"{potential!r} is for one or two metals: atoms in reduced units have "
-                "no elements"
+                f"{potential!r} is for one or two metals, but atoms in reduced units "
+                "have no elements"
             )
         if len(counts) > 2:
             raise ValueError(

@@ -17,22 +17,22 @@ from hopgym.systems.start import HarmonicStart
 from hopgym.systems.system import System
 
 SOURCE = "Cambridge Cluster Database"
-MAX_ATOMS = 150  # of the table of minima
+MAX_ATOMS = 150  # size of the largest cluster in the table of minima
 
 
 @functools.cache
 def load_minima() -> dict[int, float]:
-    """Energy of the lowest known structure by number of atoms, in epsilon."""
+    """Load the lowest known energies in epsilon, by number of atoms."""
     table = importlib.resources.files("hopgym") / "data" / "lj_minima.csv"
     lines = [line for line in table.read_text().splitlines() if line[0] != "#"]
     return {int(row["n_atoms"]): float(row["energy"]) for row in csv.DictReader(lines)}
 
 
 def estimate_energy(atoms: int) -> float:
-    """Lowest energy of a cluster in epsilon, extrapolated above the table.
+    """Lowest energy of a cluster in epsilon, extrapolated beyond the table.
 
-    Above `MAX_ATOMS` the energy per atom, which varies slowly there, is that of the
-    largest entry: accurate enough for an energy scale.
+    Above `MAX_ATOMS` the energy per atom, which varies slowly, is taken from the
+    largest cluster in the table. This is accurate enough for an energy scale.
     """
     minima = load_minima()
     nearest = min(atoms, MAX_ATOMS)
@@ -60,7 +60,7 @@ class LennardJonesClusters(AbstractFamily):
         if not 2 <= atoms <= MAX_ATOMS:
             raise ValueError(
                 f"{name!r}: minima are known for LJ-2 to LJ-{MAX_ATOMS}; for other "
-                "sizes make a hopgym.System of your own"
+                "sizes, make your own hopgym.System"
             )
         return self._cluster(name, atoms)
 

@@ -17,8 +17,8 @@ from hopgym.systems.system import System
 RANGES = (3, 6, 10, 14)
 SIZES = range(2, 81)
 
-# Energies in epsilon: J. P. K. Doye, The Structure of Clusters, PhD thesis, University
-# of Cambridge (1996), table 2.2, by number of atoms, for the ranges above.
+# Lowest energies in epsilon, by number of atoms, for each of RANGES: J. P. K. Doye, The
+# Structure of Clusters, PhD thesis, University of Cambridge (1996), table 2.2.
 SOURCE = "J. P. K. Doye, PhD thesis, University of Cambridge (1996), table 2.2"
 MINIMA = {
     5: (-9.2995, -9.0449, -9.0036, -9.0003),
@@ -31,7 +31,10 @@ MINIMA = {
 
 
 class MorseClusters(AbstractFamily):
-    """Morse clusters `Morse14-38`: range parameter 3, 6, 10 or 14, number of atoms."""
+    """Morse clusters `Morse<rho>-<atoms>`: rho is 3, 6, 10 or 14, with 2 to 80 atoms.
+
+    rho is the range parameter of [`hopgym.potentials.Morse`][].
+    """
 
     names: ClassVar[Sequence[str]] = [
         f"Morse{rho}-{atoms}" for rho in RANGES for atoms in SIZES
@@ -50,9 +53,9 @@ class MorseClusters(AbstractFamily):
         rho, atoms = int(match[1]), int(match[2])
         if rho not in RANGES or atoms not in SIZES:
             raise ValueError(
-                f"{name!r}: the range parameter is one of {RANGES} and the number of "
-                f"atoms lies in {SIZES[0]}..{SIZES[-1]}; for others make a "
-                "hopgym.System of your own"
+                f"{name!r}: the range parameter must be one of {RANGES} and the number "
+                f"of atoms in {SIZES[0]}..{SIZES[-1]}; for others, make your own "
+                "hopgym.System"
             )
         return self._cluster(name, rho, atoms)
 
@@ -67,8 +70,8 @@ class MorseClusters(AbstractFamily):
         rho = int(potential.removeprefix("morse"))
         if rho not in RANGES:
             raise ValueError(
-                f"{potential!r}: the range parameter is one of {RANGES}; for others "
-                "make a hopgym.System of your own"
+                f"{potential!r}: the range parameter must be one of {RANGES}; for "
+                "others, make your own hopgym.System"
             )
         name = f"{potential.capitalize()}-{len(symbols)}"
         cluster = self._cluster(name, rho, len(symbols))

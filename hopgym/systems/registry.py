@@ -1,14 +1,13 @@
 """Systems and potentials by name.
 
-Adding a family is one file with a subclass of `AbstractFamily`, and one line in
-`FAMILIES`.
+To add a family, write a subclass of `AbstractFamily` and add it to `FAMILIES`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from hopgym._suggest import unknown_name
+from hopgym._suggest import describe_unknown_name
 from hopgym.systems.family import AbstractFamily
 from hopgym.systems.gupta import GuptaClusters
 from hopgym.systems.lennard_jones import LennardJonesClusters
@@ -34,7 +33,7 @@ def system_names() -> list[str]:
 
 
 def potential_names() -> list[str]:
-    """Names of potentials on command lines and in `from_ase`."""
+    """Names of all potentials on command lines and in `from_ase`."""
     return [name for family in FAMILIES for name in family.potentials]
 
 
@@ -45,12 +44,12 @@ def register_system(name: str, build: Callable[[], System]) -> None:
     """
     taken = any(family.build(name) is not None for family in FAMILIES)
     if taken or name in _registered:
-        raise ValueError(f"there is a system {name!r} already; choose another name")
+        raise ValueError(f"system {name!r} already exists; choose another name")
     _registered[name] = build
 
 
 def get_system(name: str) -> System:
-    """Build the system of that name, such as `"LJ-75"` or `"Gupta-Ag19Au19"`.
+    """Build a system by name, such as `"LJ-75"` or `"Gupta-Ag19Au19"`.
 
     **Raises:** `KeyError` for an unknown name, with the most similar known ones;
     `ValueError` for a size or composition that is not available (`"LJ-1"`).
@@ -61,22 +60,22 @@ def get_system(name: str) -> System:
         system = family.build(name)
         if system is not None:
             return system
-    raise KeyError(unknown_name("system", name, system_names()))
+    raise KeyError(describe_unknown_name("system", name, system_names()))
 
 
 def find_family(potential: str) -> AbstractFamily:
-    """The family of a potential such as `"lj"`, `"morse6"` or `"gupta-table4"`.
+    """Find the family of a potential, such as `"lj"`, `"morse6"` or `"gupta-table4"`.
 
     **Raises:** `ValueError` for an unknown name, with the most similar known ones.
     """
     for family in FAMILIES:
         if family.has_potential(potential):
             return family
-    raise ValueError(unknown_name("potential", potential, potential_names()))
+    raise ValueError(describe_unknown_name("potential", potential, potential_names()))
 
 
-def default_potential(elements: Collection[str]) -> str:
-    """Name of the potential that is used for elements unless another is asked for."""
+def choose_potential(elements: Collection[str]) -> str:
+    """Name of the default potential for atoms of given elements."""
     for family in FAMILIES:
         if len(elements) == 1 and set(elements) <= set(family.elements):
             return family.potentials[0]

@@ -14,11 +14,11 @@ from hopgym.systems.family import AbstractFamily, Edges
 from hopgym.systems.start import HarmonicStart
 from hopgym.systems.system import System
 
-# Edge of the cubic cell of 8 atoms, angstrom. The paper's 5.248 is a misprint: its
-# quench statistics are reproduced at 5.428 and not at 5.248.
+# Edge of the cubic cell of 8 atoms, in angstrom. The paper's 5.248 is a misprint: its
+# quench statistics are reproduced at 5.428, but not at 5.248.
 CELL_EDGE = 5.428
-# Energy of diamond at that edge, eV per atom, from the potential itself. The paper
-# quotes -277.22 eV for 64 atoms, which belongs to an edge of 5.482.
+# Energy of diamond at this edge in eV per atom, computed with the potential. The paper
+# quotes -277.22 eV for 64 atoms, which corresponds to an edge of 5.482.
 DIAMOND = -4.336503155764
 SOURCE = "diamond at a cell edge of 5.428 angstrom, from the potential"
 CELLS = {8: 1, 64: 2, 216: 3}  # cells along each edge, by number of atoms
@@ -62,8 +62,8 @@ class SiliconCrystals(AbstractFamily):
         surface = StillingerWeber()
         if box.min() < 2 * float(surface.cutoff):
             raise ValueError(
-                f"the cell's edges {box.tolist()} must be at least twice the cutoff "
-                f"{float(surface.cutoff):.4g}: repeat the cell"
+                f"the edges of the cell, {box.tolist()}, must be at least twice the "
+                f"cutoff {float(surface.cutoff):.4g}: repeat the cell"
             )
         return self._crystal(surface, atoms, box)
 
@@ -75,7 +75,7 @@ class SiliconCrystals(AbstractFamily):
             )
 
     def _diamond(self, atoms: int) -> System:
-        """Cells with the edge and the reference energy of diamond."""
+        """Build a diamond crystal of `CELL_EDGE`, whose energy is the reference."""
         return dataclasses.replace(
             self._crystal(
                 StillingerWeber(images=1 if CELLS[atoms] == 1 else 0),

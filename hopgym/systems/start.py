@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hopgym._converters import real
+from hopgym._converters import to_float
 from hopgym.potentials import SoftSphere
 
 
@@ -28,7 +28,7 @@ class AbstractStart(eqx.Module):
 
         **Arguments:**
 
-        - `key`: of the random numbers.
+        - `key`: random key.
         - `atoms`: number of atoms.
         - `length`: the system's unit of length.
         - `box`: edges of the periodic box, or `None` in free space.
@@ -38,20 +38,21 @@ class AbstractStart(eqx.Module):
 class HarmonicStart(AbstractStart):
     """Harmonic initialisation: uniform in a cube, then relaxed as soft spheres.
 
-    Learn2Hop, appendix D.2. The printed rate of 1e-3 leaves large clusters
-    overlapping; 1e-2 reaches the stated energy of about zero.
+    Learn2Hop, appendix D.2. With the printed rate of 1e-3, atoms of large clusters
+    still overlap; 1e-2 reaches the stated energy of about zero.
 
     **Arguments:**
 
-    - `edge`: edge of the cube in units of the system's length; positions in a periodic
-      system are uniform in its box instead.
+    - `edge`: edge of the cube in units of the system's length; in a periodic system
+      positions are uniform in the box instead.
     - `diameter`: diameter of the soft spheres, in the same unit.
-    - `rate`, `steps`: step size and number of gradient-descent steps, in reduced units.
+    - `rate`, `steps`: step size, in reduced units, and number of steps of gradient
+      descent.
     """
 
-    edge: Float[Array, ""] = eqx.field(converter=real, default=3.0)
-    diameter: Float[Array, ""] = eqx.field(converter=real, default=1.0)
-    rate: Float[Array, ""] = eqx.field(converter=real, default=1e-2)
+    edge: Float[Array, ""] = eqx.field(converter=to_float, default=3.0)
+    diameter: Float[Array, ""] = eqx.field(converter=to_float, default=1.0)
+    rate: Float[Array, ""] = eqx.field(converter=to_float, default=1e-2)
     steps: int = eqx.field(static=True, default=1000)
 
     def sample(

@@ -11,53 +11,55 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from hopgym._converters import integer, real
+from hopgym._converters import to_float, to_int
 from hopgym.potentials import AbstractPotential
 from hopgym.systems.start import AbstractStart
 
 
 class System(eqx.Module):
-    """A potential-energy surface of given atoms, with units and known minimum.
+    """Atoms with a potential, random starts, units and, if known, the lowest energy.
 
-    A pytree whose fields are arrays, except for names and sources, so that compositions
-    of the same size can be batched (see [`hopgym.stack`][]).
+    A pytree whose leaves are arrays; names and sources are static. So compositions of
+    the same size can be batched (see [`hopgym.stack`][]).
 
     **Attributes:**
 
-    - `potential`: the energy surface.
+    - `potential`: a [`hopgym.potentials.AbstractPotential`][].
     - `species`: `Int[Array, "atoms"]`, index into `elements`.
     - `box`: `Float[Array, "3"]`, edges of the periodic box, or `None`.
     - `start`: distribution of initial positions.
     - `length`: unit of length, a nearest-neighbour distance.
     - `energy_unit`: unit of energy in which the energy per atom is similar to that of
       a Lennard-Jones cluster of the same size.
-    - `energy_scale`: |lowest energy|, or an estimate of it; losses are divided by it.
+    - `energy_scale`: |lowest energy|, or an estimate of it; meta-losses are divided by
+      it.
     - `reference`: lowest known energy; `None` is stored as `nan`.
-    - `tolerance`: a quenched structure less than this above `reference` is a hit.
-    - `name`, `elements`: readable name; chemical symbols of the species (`"X"` in
-      reduced units).
+    - `tolerance`: a quenched structure is a hit if its energy is less than `reference`
+      plus this.
+    - `name`: name of the system.
+    - `elements`: chemical symbols of the species; `"X"` in reduced units.
     - `reference_source`: source of `reference`.
 
-    **Raises:** `ValueError` for fewer than two atoms, a species without an element,
-    units, scale or box that are not positive and finite, or a box for which the
-    potential is not defined.
+    **Raises:** `ValueError` for fewer than two atoms, a species that has no element,
+    units, scale, tolerance or box edges that are not positive and finite, or a box for
+    which the potential is not defined.
     """
 
     name: str = eqx.field(static=True)
     potential: AbstractPotential
-    species: Int[Array, "*stack atoms"] = eqx.field(converter=integer)
+    species: Int[Array, "*stack atoms"] = eqx.field(converter=to_int)
     start: AbstractStart
-    energy_scale: Float[Array, "*stack"] = eqx.field(converter=real)
+    energy_scale: Float[Array, "*stack"] = eqx.field(converter=to_float)
     box: Float[Array, "*stack 3"] | None = eqx.field(
-        converter=lambda box: None if box is None else real(box), default=None
+        converter=lambda box: None if box is None else to_float(box), default=None
     )
-    length: Float[Array, "*stack"] = eqx.field(converter=real, default=1.0)
-    energy_unit: Float[Array, "*stack"] = eqx.field(converter=real, default=1.0)
+    length: Float[Array, "*stack"] = eqx.field(converter=to_float, default=1.0)
+    energy_unit: Float[Array, "*stack"] = eqx.field(converter=to_float, default=1.0)
     reference: Float[Array, "*stack"] = eqx.field(
-        converter=lambda energy: real(math.nan if energy is None else energy),
+        converter=lambda energy: to_float(math.nan if energy is None else energy),
         default=None,
     )
-    tolerance: Float[Array, "*stack"] = eqx.field(converter=real, default=1e-3)
+    tolerance: Float[Array, "*stack"] = eqx.field(converter=to_float, default=1e-3)
     elements: tuple[str, ...] = eqx.field(static=True, default=("X",))
     reference_source: str = eqx.field(static=True, default="")
 
@@ -112,7 +114,7 @@ class System(eqx.Module):
         return self.potential.energy_and_gradient(positions, self.species, self.box)
 
     def is_hit(self, energy: Float[Array, "..."]) -> Array:
-        """Whether energies of quenched structures reach the reference minimum."""
+        """Whether energies of quenched structures are that of the reference minimum."""
         return energy < self.reference + self.tolerance
 
 

@@ -1,6 +1,6 @@
 """Strategies of meta-training by name."""
 
-from hopgym._suggest import unknown_name
+from hopgym._suggest import describe_unknown_name
 from hopgym.meta.strategies.base import AbstractSettings as AbstractSettings
 from hopgym.meta.strategies.base import AbstractStrategy as AbstractStrategy
 from hopgym.meta.strategies.es import ES as ES
@@ -26,5 +26,5 @@ def get_strategy(name: str) -> type[AbstractStrategy]:
     **Raises:** `KeyError` for an unknown name, with the nearest known ones.
     """
     if name not in STRATEGIES:
-        raise KeyError(unknown_name("strategy", name, list(STRATEGIES)))
+        raise KeyError(describe_unknown_name("strategy", name, list(STRATEGIES)))
     return STRATEGIES[name]

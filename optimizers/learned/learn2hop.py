@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym import native
-from hopgym._converters import real
-from hopgym._suggest import unknown_name
+from hopgym._converters import to_float
+from hopgym._suggest import describe_unknown_name
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.learned import kernel
@@ -110,7 +110,7 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
     ):
         for name in features:
             if name not in FEATURES:
-                raise ValueError(unknown_name("feature", name, list(FEATURES)))
+                raise ValueError(describe_unknown_name("feature", name, list(FEATURES)))
         if not features:
             raise ValueError(f"choose at least one of the features {FEATURES}")
         if kinds not in (1, 2) or hidden < 1 or depth < 2:
@@ -135,9 +135,9 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
         self.network = Network(
             2 * sizes[0], sizes[1], sizes[2], hidden=hidden, depth=depth, key=key
         )
-        self.log_alpha = real(np.log(0.1))
-        self.beta = real(1.0)
-        self.gamma = real(-3.0)
+        self.log_alpha = to_float(np.log(0.1))
+        self.beta = to_float(1.0)
+        self.gamma = to_float(-3.0)
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context

@@ -13,7 +13,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hopgym._converters import real
+from hopgym._converters import to_float
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.basin_hopping import bh_paper
@@ -68,7 +68,7 @@ def adam4p(
     - `learning_rate`: initial value, in the system's own unit.
     """
     start = {"learning_rate": learning_rate, "b1": 0.1, "b2": 1e-3, "eps": 1e-8}
-    return Reparametrised(_adam, {k: real(jnp.log(v)) for k, v in start.items()})
+    return Reparametrised(_adam, {k: to_float(jnp.log(v)) for k, v in start.items()})
 
 
 def _adam(raw: dict[str, Array]) -> AbstractOptimizer:
@@ -94,7 +94,7 @@ def fire6p(key: PRNGKeyArray | None = None, time_step: float = 1e-2) -> Reparame
     """
     start = {"dt_start": time_step, "dt_max": 8 * time_step, "f_inc": 0.1}
     start |= {"f_dec": 0.5, "alpha_start": 0.1, "f_alpha": 0.01}
-    return Reparametrised(_fire, {k: real(jnp.log(v)) for k, v in start.items()})
+    return Reparametrised(_fire, {k: to_float(jnp.log(v)) for k, v in start.items()})
 
 
 def _fire(raw: dict[str, Array]) -> AbstractOptimizer:
@@ -118,7 +118,7 @@ def bh_step(key: PRNGKeyArray | None = None, step: float = 0.4) -> Reparametrise
     - `step`: initial standard deviation of the hops, in the potential's own unit of
       length.
     """
-    return Reparametrised(_bh, {"step": real(jnp.log(step))})
+    return Reparametrised(_bh, {"step": to_float(jnp.log(step))})
 
 
 def _bh(raw: dict[str, Array]) -> AbstractOptimizer:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from hopgym import _serialisation
-from hopgym._suggest import unknown_name
+from hopgym._suggest import describe_unknown_name
 from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.learned.learn2hop import Learn2Hop
 from hopgym.optimizers.learned.mlp_opt import MLPOpt
@@ -45,7 +45,7 @@ def make_untrained(name: str, key: PRNGKeyArray, **options: Any) -> AbstractOpti
     does not have, or invalid values.
     """
     if name not in ARCHITECTURES:
-        raise KeyError(unknown_name("architecture", name, list(ARCHITECTURES)))
+        raise KeyError(describe_unknown_name("architecture", name, list(ARCHITECTURES)))
     known = inspect.signature(ARCHITECTURES[name]).parameters
     for option in options:
         if option not in known:
@@ -151,7 +151,9 @@ def _find(name: str | Path) -> Path:
             raise FileNotFoundError(f"there is no file {path}")
         return path
     if str(name) not in list_trained():
-        raise KeyError(unknown_name("trained optimizer", str(name), list_trained()))
+        raise KeyError(
+            describe_unknown_name("trained optimizer", str(name), list_trained())
+        )
     return _get_folder() / f"{name}{SUFFIX}"
 
 
