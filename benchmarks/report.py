@@ -123,7 +123,7 @@ def _make_notes(shared: dict[str, Any], members: list[Cell]) -> list[str]:
         margin = cell.get("tolerance") or 0
         if lowest is not None and known is not None and lowest < known - margin:
             notes.append(
-                f"{cell['optimizer']}: {lowest} is below the lowest known energy"
+                f"{cell['optimizer']}: {lowest} is lower than the lowest known energy"
             )
     if shared["system"] in paper.NOTES:
         notes.append(paper.NOTES[shared["system"]])
