@@ -1,1 +1,1 @@
-"""Comparisons of optimizers, and of implementations, under written protocols."""
+"""Benchmarks: of optimizers, and of the speed of implementations."""

@@ -1,4 +1,4 @@
-"""The columns of the results: what they mean, and how tables show them.
+"""The columns of the results: their meanings, and how tables show them.
 
 python benchmarks/columns.py     print the table of columns for README.md
 """
@@ -14,16 +14,16 @@ Cell = dict[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the results. In a cell that lacks it, it is null.
+    """A column of the results; null in cells that lack it.
 
     **Arguments:**
 
-    - `name`: in `results.jsonl` and `results.csv`.
-    - `meaning`: in Markdown.
-    - `in_csv`: whether `results.csv` has it.
+    - `name`: name in `results.jsonl` and `results.csv`.
+    - `meaning`: description in Markdown.
+    - `in_csv`: whether `results.csv` has the column.
     - `essential`: whether cells without it are invalid.
-    - `heading`: of the column in printed tables, `None` if they do not show it.
-    - `show`: the text of a cell's entry there.
+    - `heading`: heading in printed tables; `None` if they do not show the column.
+    - `show`: returns the text of a cell's entry in printed tables.
     """
 
     name: str
@@ -35,19 +35,19 @@ class Column:
 
 
 def format_energy(value: float | None) -> str:
-    """An energy; diverging optimizers end at 1e10 and more."""
+    """Format an energy; those of diverging optimizers are 1e10 and more."""
     if value is None:
         return "-"
     return f"{value:.3f}" if abs(value) < 1e6 else f"{value:.2e}"
 
 
 def format_seconds(value: float | None) -> str:
-    """A time in seconds."""
+    """Format a time in seconds."""
     return "-" if value is None else f"{value:.1f}"
 
 
 def format_hits(cell: Cell) -> str:
-    """Hits and starts."""
+    """Format the number of hits and of starts."""
     hits = cell.get("hits")
     return "-" if hits is None else f"{hits}/{cell['starts']}"
 
@@ -87,8 +87,8 @@ COLUMNS = (
         show=_format_optimizer,
     ),
     Column("starts", "number of random starts", essential=True),
-    Column("steps", "search evaluations of each start", essential=True),
-    Column("seed", "of starts and optimizers", essential=True),
+    Column("steps", "search evaluations per start", essential=True),
+    Column("seed", "random seed of starts and optimizers", essential=True),
     Column("dtype", "precision: `float32` or `float64`", essential=True),
     Column(
         "min",
@@ -105,7 +105,7 @@ COLUMNS = (
     Column("mean_error", "standard error of `mean`"),
     Column(
         "hits",
-        "starts that found the lowest known minimum; null if none is known",
+        "number of starts that found the lowest known minimum; null if none is known",
         heading="hits",
         show=format_hits,
     ),
@@ -120,8 +120,8 @@ COLUMNS = (
     Column(
         "evaluations_to_hit",
         "search evaluations of all starts until their first hit, or until the end, "
-        "divided by the number of hits (the maximum-likelihood mean); null without "
-        "hits",
+        "divided by the number of hits (the maximum-likelihood estimate of the mean); "
+        "null without hits",
         heading="evals/hit",
         show=_format_evaluations_to_hit,
     ),
@@ -138,21 +138,21 @@ COLUMNS = (
         show=_show_energy("final_mean"),
     ),
     Column("final_mean_error", "standard error of `final_mean`"),
-    Column("evaluations", "spent in the search, over all starts"),
-    Column("evaluations_post", "spent on quench and polish, over all starts"),
+    Column("evaluations", "evaluations of the search, over all starts"),
+    Column("evaluations_post", "evaluations of quench and polish, over all starts"),
     Column(
         "seconds",
-        "of the search, without compilation",
+        "wall time of the search, without compilation",
         heading="time/s",
         show=lambda cell: format_seconds(cell.get("seconds")),
     ),
-    Column("seconds_post", "of quench and polish, with compilation"),
-    Column("compile_seconds", "of the compilation of the search"),
-    Column("faults", "components of updates that were not finite"),
-    Column("not_converged", "quenches that did not finish in 5,000 evaluations"),
-    Column("reference", "lowest energy known, or null"),
-    Column("reference_source", "where `reference` comes from", in_csv=False),
-    Column("tolerance", "energy above `reference` up to which a start is a hit"),
+    Column("seconds_post", "wall time of quench and polish, with compilation"),
+    Column("compile_seconds", "compilation time of the search"),
+    Column("faults", "number of non-finite components of updates"),
+    Column("not_converged", "quenches that did not converge in 5,000 evaluations"),
+    Column("reference", "lowest known energy, or null"),
+    Column("reference_source", "source of `reference`", in_csv=False),
+    Column("tolerance", "a start is a hit below `reference` plus this energy"),
     Column("settings", "hyper-parameters of the optimizer", in_csv=False),
     Column("grid", "hyper-parameters that `tune.py` varied", in_csv=False),
     Column(
@@ -162,18 +162,18 @@ COLUMNS = (
     ),
     Column(
         "first_hit",
-        "for each start: evaluations when the minimum was met, or -1",
+        "for each start: evaluations when it first met the minimum, or -1",
         in_csv=False,
     ),
     Column(
         "curve",
-        "mean and quantiles over starts of the best energy so far, at up to 100 "
+        "mean and quantiles over starts of the best energy so far, after up to 100 "
         "numbers of evaluations",
         in_csv=False,
     ),
     Column("date", "when the cell was computed", in_csv=False),
-    Column("host", "where: versions, processor and devices", in_csv=False),
-    Column("key", "what the same command has to agree with to resume", in_csv=False),
+    Column("host", "versions, processor and devices", in_csv=False),
+    Column("key", "settings by which a repeated command finds the cell", in_csv=False),
 )
 ESSENTIAL = tuple(column.name for column in COLUMNS if column.essential)
 CSV = tuple(column.name for column in COLUMNS if column.in_csv)
@@ -181,7 +181,7 @@ SHOWN = tuple(column for column in COLUMNS if column.heading is not None)
 
 
 def format_columns() -> str:
-    """All columns with their meanings, in Markdown."""
+    """Format a table of all columns and their meanings, in Markdown."""
     rows = [f"| `{column.name}` | {column.meaning} |" for column in COLUMNS]
     return "\n".join(["| column | meaning |", "|---|---|", *rows])
 

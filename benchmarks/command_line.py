@@ -1,4 +1,4 @@
-"""The command line of run.py: options, and the cells that they ask for."""
+"""The command line of run.py: its options, and the cells that they select."""
 
 from __future__ import annotations
 
@@ -28,33 +28,34 @@ examples:
   python benchmarks/run.py --systems LJ-38,Gupta-Ag19Au19 --optimizers adam,bh-lbfgs
   python benchmarks/run.py --optimizer my_file.py:MyOptimizer
   python benchmarks/run.py --report results/quick --markdown
-The same command resumes an interrupted one.
+Repeat the command to resume an interrupted one.
 """
 
 
 def make_parser() -> Parser:
-    """All options; README.md in this folder explains the protocol."""
+    """Parser of all options; README.md in this folder explains the protocol."""
     options = Parser(
         prog="run.py",
-        description="Run optimizers on systems under one protocol and compare them.",
+        description="Compare optimizers on systems under one protocol.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = options.add_argument
     add("--preset", choices=list(PRESETS), default="quick", help="default: quick")
-    add("--systems", metavar="A,B", type=parse_names, help="instead of the preset's")
-    add("--optimizers", metavar="A,B", type=parse_names, help="instead of the preset's")
+    instead = "instead of those of the preset"
+    add("--systems", metavar="A,B", type=parse_names, help=instead)
+    add("--optimizers", metavar="A,B", type=parse_names, help=instead)
     add(
         "--optimizer",
         metavar="FILE.py:NAME",
         action="append",
         default=[],
-        help="one of your own beside the others, also MODULE:NAME; repeatable",
+        help="your own optimizer, in addition; also MODULE:NAME; repeatable",
     )
-    add("--starts", type=parse_count, help="random starts of each cell")
-    add("--steps", type=parse_count, help="search evaluations of each start")
-    add("--seed", type=parse_seed, help="of starts and optimizers, default 0")
+    add("--starts", type=parse_count, help="random starts per cell")
+    add("--steps", type=parse_count, help="search evaluations per start")
+    add("--seed", type=parse_seed, help="seed of starts and optimizers, default 0")
     add("--out", type=Path, metavar="DIR", help="default: results/<preset>")
     add("--float64", action="store_true", help="double precision")
     add("--fresh", action="store_true", help="run finished cells again")
@@ -62,24 +63,24 @@ def make_parser() -> Parser:
         "--time-limit",
         type=parse_seconds,
         metavar="S",
-        help="stop after so many seconds; the same command goes on later",
+        help="stop after S seconds; repeat the command to resume",
     )
     add("--list", action="store_true", help="list presets, systems and optimizers")
     add(
         "--report",
         type=Path,
         metavar="DIR",
-        help="table and figures of the finished cells in DIR, nothing is run; "
-        "--systems, --optimizers, --starts, --steps and --seed select",
+        help="table and figures of the finished cells in DIR, without running any; "
+        "--systems, --optimizers, --starts, --steps and --seed select cells",
     )
     add("--markdown", action="store_true", help="print the table as Markdown")
     return options
 
 
 def choose_cells(args: argparse.Namespace) -> list[CellSpec]:
-    """The cells that are to be run.
+    """Choose the cells to run.
 
-    **Raises:** `ValueError` with a one-line message for an invalid choice.
+    **Raises:** `ValueError` with a one-line message for invalid options.
     """
     preset = PRESETS[args.preset]
     names = list(preset.systems) if args.systems is None else args.systems
@@ -104,7 +105,7 @@ def choose_cells(args: argparse.Namespace) -> list[CellSpec]:
 
 
 def is_selected(args: argparse.Namespace, cell: Cell) -> bool:
-    """Whether `--report` asks for a stored cell."""
+    """Whether the options of `--report` select a stored cell."""
     wanted = {
         "system": args.systems
         and [system.name for system in get_systems(args.systems)],
@@ -117,11 +118,11 @@ def is_selected(args: argparse.Namespace, cell: Cell) -> bool:
 
 
 def list_choices() -> str:
-    """Presets, systems by family, and optimizers, one line each."""
+    """List presets, families of systems and optimizers, one line each."""
     lines = ["presets"]
     for name, preset in PRESETS.items():
         lines.append(f"  {name:16} {preset.about}: {', '.join(preset.systems)}")
-    lines += ["", "systems (the benchmark takes any name that hopgym.get_system takes)"]
+    lines += ["", "systems (any name that hopgym.get_system accepts)"]
     for family in FAMILIES:
         span = f"{family.names[0]} ... {family.names[-1]}"
         doc = (inspect.getdoc(family) or "").partition("\n\n")[0].replace("\n", " ")

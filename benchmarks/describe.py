@@ -1,4 +1,4 @@
-"""All settings of an optimizer or a system as plain data that any run reproduces."""
+"""Descriptions of optimizers and systems: all settings, as reproducible plain data."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ MAX_DEPTH = 12  # closures may contain themselves
 
 
 def describe(value: Any, depth: int = 0) -> Any:
-    """`value` as plain JSON data: numbers as they are, objects by type and fields.
+    """Describe a value as plain JSON data.
 
-    Functions are described by name and by what they enclose.
+    Numbers are kept; objects are described by type and fields, functions by name and
+    the values they close over.
     """
     inside = functools.partial(describe, depth=depth + 1)
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,9 +1,9 @@
-"""Fig. 3 of the paper: meta-training by several strategies, from their runs' metrics.
+"""Fig. 3 of the paper: meta-training by several strategies, from the runs' metrics.
 
 python benchmarks/figure3.py [RUNS]
 
 RUNS has a folder STRATEGY-SEED for each run, with the metrics.jsonl that
-hopgym.meta.train wrote; figure.png and summary.json are written there.
+hopgym.meta.train wrote; figure.png and summary.json are written to RUNS.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Runs = dict[str, dict[int, dict[int, dict[str, Any]]]]
 
 
 def read_runs(folder: Path) -> Runs:
-    """Evaluations on held-out starts, by strategy, seed and update.
+    """Read the evaluations on held-out starts, by strategy, seed and update.
 
     **Raises:** `ValueError` if there are none, or a file is damaged.
     """
@@ -56,13 +56,13 @@ def read_runs(folder: Path) -> Runs:
         }
     if not found:
         raise ValueError(
-            f"{folder} has no runs: folders such as esmc-0 with a metrics.jsonl"
+            f"{folder} has no runs, that is, folders such as esmc-0 with metrics.jsonl"
         )
     return {name: found[name] for name in LABELS if name in found}
 
 
 def summarise(runs: Runs) -> dict[str, Any]:
-    """What each strategy reached: means over seeds, and each seed's own."""
+    """Summarise the results of each strategy: means over seeds, and hits by seed."""
     table = {}
     for name, seeds in runs.items():
         last = {seed: course[max(course)] for seed, course in seeds.items()}
@@ -88,7 +88,7 @@ def summarise(runs: Runs) -> dict[str, Any]:
 
 
 def draw(path: Path, runs: Runs) -> None:
-    """Mean and range over seeds of the meta-loss, and below of the hit rate."""
+    """Plot mean and range over seeds of the meta-loss and of the hit rate."""
     figure = Figure(figsize=(7, 6), layout="constrained")
     losses, rates = figure.subplots(2, 1, sharex=True)
     for name, seeds in runs.items():
@@ -115,7 +115,7 @@ def draw(path: Path, runs: Runs) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw; the exit code: 0, or 2 if there is nothing to draw."""
+    """Draw the figure, and return the exit code: 0, or 2 if there are no runs."""
     parser = Parser(prog="figure3.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "runs", type=Path, nargs="?", default=DEFAULT_RUNS, metavar="RUNS"

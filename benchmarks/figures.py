@@ -1,4 +1,4 @@
-"""Figures: where the minima lie (the paper's Fig. 5), and how the energy falls."""
+"""Figures: distribution of the minima (the paper's Fig. 5), and energy curves."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ GREY = "0.35"
 
 
 def draw(cells: list[Cell], folder: Path) -> list[Path]:
-    """Two figures for each system (and budget), written into `folder`.
+    """Write two figures for each system and budget into `folder`.
 
-    Cells that lack what a figure shows are left out.
+    Cells without the data of a figure are left out.
     """
     groups = group_cells(cells)
     systems = [shared["system"] for shared, _ in groups]
@@ -53,7 +53,7 @@ def _choose_colours(count: int) -> list:
 
 
 def _plot_minima(group: Group) -> Figure:
-    """One histogram for each optimizer, above each other, on one axis."""
+    """Plot one histogram per optimizer, stacked with a common axis."""
     shared, members = group
     energies = [
         np.asarray([e for e in cell["energies"] if e is not None], float)
@@ -83,7 +83,7 @@ def _plot_minima(group: Group) -> Figure:
 
 
 def _choose_span(energies: np.ndarray, reference: float | None) -> tuple[float, float]:
-    """Range of the histograms; the highest 2% are drawn in the last bin."""
+    """Choose the range of the histograms; the last bin includes the highest 2%."""
     low = float(energies.min(initial=np.inf if reference is None else reference))
     high = float(np.quantile(energies, 0.98)) if len(energies) else low
     margin = max(0.03 * (high - low), 1e-3 * max(abs(low), 1))
@@ -91,7 +91,7 @@ def _choose_span(energies: np.ndarray, reference: float | None) -> tuple[float, 
 
 
 def _plot_curves(group: Group) -> Figure:
-    """Mean best energy so far against evaluations."""
+    """Plot the mean best energy so far against evaluations."""
     shared, members = group
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axis = figure.subplots()
@@ -104,7 +104,7 @@ def _plot_curves(group: Group) -> Figure:
     if reference is not None:
         axis.axhline(reference, color=GREY, linewidth=1, linestyle="--")
     floor = np.nanmin([*ends, np.nan if reference is None else reference])
-    # The fall from a random start would leave no room for the differences.
+    # With the initial descent in view, differences would not be visible.
     span = max(2.5 * (np.nanmedian(ends) - floor), 0.02 * abs(floor))
     axis.set_ylim(floor - 0.05 * span, floor + span)
     colours = _choose_colours(len(members))
@@ -113,7 +113,7 @@ def _plot_curves(group: Group) -> Figure:
         axis.plot(*curve.T, color=colour, label=f"{cell['optimizer']}{above}")
     axis.set_xscale("log")
     axis.yaxis.set_major_locator(MaxNLocator(6))
-    axis.set_xlabel("evaluations of each start")
+    axis.set_xlabel("evaluations per start")
     axis.set_ylabel("mean best energy, before the quench")
     axis.set_title(_format_title(shared), fontsize="medium")
     axis.spines[["top", "right"]].set_visible(False)

@@ -26,7 +26,7 @@ SIZE = 400
 
 
 def find_lowest(name: str, starts: int, steps: int) -> tuple[hopgym.System, np.ndarray]:
-    """A system, and the lowest structure that basin hopping finds."""
+    """Find a low structure of a system by basin hopping."""
     system = hopgym.get_system(name)
     optimizer = make_optimizer("bh-lbfgs", system=system, steps=steps)
     environment = hopgym.Environment(system)
@@ -38,7 +38,7 @@ def find_lowest(name: str, starts: int, steps: int) -> tuple[hopgym.System, np.n
 
 
 def relax(name: str, positions: jax.Array) -> tuple[hopgym.System, np.ndarray]:
-    """A system, and an ideal structure of it, relaxed."""
+    """Relax an ideal structure of a system."""
     system = hopgym.get_system(name)
     found = hopgym.quench(system, positions * system.length)
     print(f"{name}: {float(found.energy):.4f}")
@@ -46,7 +46,7 @@ def relax(name: str, positions: jax.Array) -> tuple[hopgym.System, np.ndarray]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the picture; the exit code."""
+    """Write the picture, and return the exit code."""
     parser = Parser(prog="gallery.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("path", type=Path, metavar="FILE.png")
     path = parser.parse_args(arguments).path

@@ -1,4 +1,4 @@
-"""Systems and other things by name, with one-line errors."""
+"""Look-up of systems and other names, with one-line errors."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hopgym._suggest import describe_unknown_name
 
 
 def get_systems(names: Iterable[str]) -> list[System]:
-    """The systems of these names, without duplicates.
+    """Get systems by name, without duplicates.
 
-    **Raises:** `ValueError` for an unknown or invalid name, and without any name.
+    **Raises:** `ValueError` for an unknown or invalid name, or no names.
     """
     try:
         found = [get_system(name) for name in names]
@@ -27,9 +27,11 @@ def check_names(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
 
     **Arguments:**
 
-    - `kind`: what has these names, for the message.
+    - `kind`: what is named, for messages, such as `"system"`.
+    - `names`: the names to check.
+    - `known`: all known names.
 
-    **Raises:** `ValueError` for one that is not, or without any name.
+    **Raises:** `ValueError` for an unknown name, or no names.
     """
     names, known = list(names), list(known)
     if not names:

@@ -1,9 +1,9 @@
-"""Values to compare with: Learn2Hop, Table 2.
+"""The paper's results: Learn2Hop, Table 2.
 
 A. Merchant, L. Metz, S. Schoenholz and E. D. Cubuk, "Learn2Hop: Learned Optimization
 on Rough Landscapes", ICML 2021, PMLR 139. Minimum and mean over 150 starts of the
-energy after 50,000 steps and 1,000 steps of gradient descent: what the columns
-`final_min` and `final_mean` measure here.
+energy after 50,000 steps and 1,000 steps of gradient descent, as in the columns
+`final_min` and `final_mean`.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ TABLE_2: dict[str, dict[str, tuple[float, float]]] = {
     },
 }
 
-# The optimizers here that are the paper's methods.
+# The paper's methods, by the names of the optimizers that implement them.
 COUNTERPARTS = {
     "adam": "Adam",
     "fire": "FIRE",
     "bh-paper": "BH",
-    # The paper's were trained on clusters of six sizes, on gold-55 and on silicon-64;
-    # these on LJ-13 alone.
+    # The paper's were trained on clusters of six sizes, on gold-55 and on silicon-64,
+    # these on LJ-13 only.
     "learn2hop-lj13-esmc": "ESMC",
     "learn2hop-lj13-ga": "GA",
 }
 
 NOTES = {
     "SW-Si64": (
-        "the paper prints Adam's minimum as -60.08, read as -260.08, and a global "
-        "minimum of -277.22, which belongs to another cell edge"
+        "the paper prints Adam's minimum as -60.08, taken as -260.08, and a global "
+        "minimum of -277.22, which corresponds to another cell edge"
     ),
 }

@@ -1,4 +1,4 @@
-"""Optimizers by name in the zoo, or by `FILE.py:NAME` or `MODULE:NAME` of a user."""
+"""Optimizers by name: of the zoo, or as `FILE.py:NAME` or `MODULE:NAME`."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Entry:
 
     **Arguments:**
 
-    - `name`: as shown.
-    - `make`: makes it from a system and the number of steps.
-    - `source`: hash of the file of a plug-in, else `None`.
+    - `name`: name in tables.
+    - `make`: makes the optimizer from a system and the number of steps.
+    - `source`: hash of the source file of a plug-in; `None` for the zoo.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Entry:
 
 
 def find_optimizer(spec: str) -> Entry:
-    """The optimizer called `spec`.
+    """Find an optimizer by name.
 
     **Raises:** `ValueError` with a one-line message for an unknown name, or a file that
     is missing, cannot be imported or does not define the name.
@@ -49,7 +49,7 @@ def find_optimizer(spec: str) -> Entry:
 
 
 def describe_factory(factory: Callable[..., Any]) -> str:
-    """First line of a factory's docstring."""
+    """Get the first line of a factory's docstring."""
     target = getattr(factory, "func", factory)
     return (target.__doc__ or "").strip().partition("\n")[0]
 
@@ -97,7 +97,7 @@ def _import_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError("not a Python file")
     module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up; imports of neighbouring files should work.
+    # Dataclasses look up their module; the file may import others of its folder.
     sys.modules[spec.name] = module
     _append_to_path(path.parent)
     spec.loader.exec_module(module)

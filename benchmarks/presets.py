@@ -1,4 +1,4 @@
-"""What the benchmark runs by name. Plain data: change or add entries freely."""
+"""Presets of the benchmark. Plain data: change or add entries freely."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ CLASSICAL = (
 
 
 LEARNED = ("learn2hop-lj13-esmc", "learn2hop-lj13-ga", "learn2hop-lj-set")
-# Classical ones whose hyper-parameters were learned (Learn2Hop, appendix C).
+# Classical optimizers with learned hyper-parameters (Learn2Hop, appendix C).
 REPARAMETRISED = ("adam4p-lj13", "fire6p-lj13", "bh-step-lj13")
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Number of starts, and search evaluations for each of them."""
+    """Number of starts, and of search evaluations per start."""
 
     starts: int
     steps: int
@@ -35,8 +35,7 @@ class Budget:
 class Preset:
     """Systems with their budgets, and optimizers.
 
-    `budget` is for systems that are asked for on the command line and are not in
-    `systems`.
+    `budget` is that of systems on the command line that are not in `systems`.
     """
 
     about: str
@@ -47,7 +46,7 @@ class Preset:
 
 PRESETS = {
     "quick": Preset(
-        about="four landscapes at a reduced budget, five minutes on two cores",
+        about="four landscapes with a reduced budget, five minutes on two cores",
         systems={
             "LJ-13": Budget(starts=50, steps=10_000),
             "LJ-38": Budget(starts=30, steps=20_000),
@@ -58,7 +57,7 @@ PRESETS = {
         budget=Budget(starts=20, steps=10_000),
     ),
     "yardstick": Preset(
-        about="classical search on more clusters at the budget of Table 2",
+        about="classical searches on more clusters, with the budget of Table 2",
         systems={
             name: Budget(starts=100, steps=50_000)
             for name in ("LJ-19", "LJ-31", "LJ-38", "LJ-55")

@@ -1,4 +1,4 @@
-"""A progress bar: in place on a terminal, a line now and then elsewhere."""
+"""A progress bar: in place on a terminal, otherwise an occasional line."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Bar:
 
     **Arguments:**
 
-    - `label`: what is running.
-    - `starts`, `steps`: its size.
-    - `stream`: where the bar goes.
+    - `label`: text in front of the bar.
+    - `starts`, `steps`: size of the search.
+    - `stream`: stream to write to.
     """
 
     def __init__(self, label: str, starts: int, steps: int, stream: TextIO):
@@ -34,14 +34,20 @@ class Bar:
         self.first: tuple[int, float] | None = None
 
     def announce(self, stage: str) -> None:
-        """Name the stage that begins."""
+        """Show the name of a stage that has started."""
         if self.live:
             self._draw(f"{self.label}  {stage} ...")
 
     def update(self, done: int, best: np.ndarray) -> None:
-        """Show `done` steps and the best energies so far, unless it was just shown."""
+        """Show progress, unless it was just shown.
+
+        **Arguments:**
+
+        - `done`: number of completed steps.
+        - `best`: best energy of each start so far.
+        """
         now = time.perf_counter()
-        if self.first is None:  # compilation ends here, the clock starts
+        if self.first is None:  # compilation is over, the clock starts
             self.first = done, now
             self.shown = now
             return
@@ -58,14 +64,14 @@ class Bar:
         )
 
     def clear(self) -> None:
-        """Take the bar off the terminal."""
+        """Remove the bar from the terminal."""
         if self.live:
             self.stream.write("\r\x1b[K")
             self.stream.flush()
 
     def _draw(self, text: str) -> None:
         if self.live:
-            # A bar of more than one line could not be drawn over.
+            # A bar of more than one line could not be overwritten.
             width = shutil.get_terminal_size().columns - 1
             text = f"\r\x1b[K{text[:width]}"
         else:
@@ -75,7 +81,7 @@ class Bar:
 
 
 def format_rate(per_second: float) -> str:
-    """Evaluations per second, from 10,000 on in thousands."""
+    """Format evaluations per second, in thousands if 10,000 or more."""
     if per_second >= 1e4:
         return f"{per_second / 1e3:,.0f}k eval/s"
     return f"{per_second:,.0f} eval/s"

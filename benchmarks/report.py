@@ -1,4 +1,4 @@
-"""Printed tables: for each system the optimizers, beside the paper's values."""
+"""Printed tables: the optimizers on each system, with the paper's values."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ PAPER_HEAD = ("paper min", "paper mean")
 SETTINGS = ("system", "starts", "steps", "seed", "dtype")
 LEGEND = (
     "min, mean, hits: quenched best structure of each start. final: polished last "
-    "structure, the paper's measure. evals/hit: search evaluations of all starts "
-    "until their first hit or the end, for each hit. time: of the search, without "
-    "compilation. paper: Learn2Hop, Table 2 (150 starts, 50,000 steps)."
+    "structure, as in the paper. evals/hit: search evaluations of all starts until "
+    "their first hit or the end, per hit. time: search, without compilation. paper: "
+    "Learn2Hop, Table 2 (150 starts, 50,000 steps)."
 )
 
 Group = tuple[dict[str, Any], list[Cell]]
 
 
 def group_cells(cells: Iterable[Cell]) -> list[Group]:
-    """Cells that can be compared with each other, and the settings they share.
+    """Group cells that can be compared, with the settings they share.
 
-    Of cells that differ in nothing but the optimizer's settings the last one counts.
+    If cells differ in the optimizer's settings only, the last one counts.
     """
     found: dict[tuple, dict[str, Cell]] = {}
     for cell in cells:
@@ -43,7 +43,7 @@ def render(
     *,
     markdown: bool = False,
 ) -> str:
-    """All tables with their notes, as plain text or Markdown."""
+    """Render all tables with their notes, as plain text or Markdown."""
     failures = list(failures)
     bold = "**" if markdown else ""
     parts = []
@@ -72,7 +72,7 @@ def render(
 
 
 def summarise_cell(cell: Cell) -> str:
-    """One cell in a few words."""
+    """Summarise a cell in one line."""
     energies = [format_energy(cell.get(name)) for name in ("min", "mean")]
     hits = "" if cell.get("hits") is None else f"  hits {format_hits(cell)}"
     seconds = format_seconds(cell.get("seconds"))
@@ -112,7 +112,7 @@ def _make_notes(shared: dict[str, Any], members: list[Cell]) -> list[str]:
         if cell.get("faults"):
             notes.append(
                 f"* {cell['optimizer']}: {cell['faults']:,} components of updates were "
-                "not finite and counted as zero"
+                "not finite and were replaced by zero"
             )
         if cell.get("not_converged"):
             notes.append(
@@ -123,7 +123,7 @@ def _make_notes(shared: dict[str, Any], members: list[Cell]) -> list[str]:
         margin = cell.get("tolerance") or 0
         if lowest is not None and known is not None and lowest < known - margin:
             notes.append(
-                f"{cell['optimizer']}: {lowest} is lower than the lowest known"
+                f"{cell['optimizer']}: {lowest} is lower than the lowest known energy"
             )
     if shared["system"] in paper.NOTES:
         notes.append(paper.NOTES[shared["system"]])

@@ -1,4 +1,4 @@
-"""The benchmark: optimizers on systems under one protocol. README.md explains it.
+"""The benchmark: optimizers on systems under one protocol, see README.md.
 
 python benchmarks/run.py --help
 """
@@ -33,10 +33,10 @@ class OutOfTime(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark; the exit code.
+    """Run the command and return its exit code.
 
-    0: all cells are finished. 1: cells failed, or the time limit was reached. 2: the
-    command is invalid, nothing was computed.
+    0: all cells are finished. 1: cells failed, or the time limit was reached. 2:
+    invalid arguments; nothing was computed.
     """
     parser = command_line.make_parser()
     args = parser.parse_args(arguments)
@@ -57,11 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         parser.error(f"cannot write results: {error}")
     command = format_command("python benchmarks/run.py", arguments)
-    return Run(args, specs, store, command).go()
+    return Run(args, specs, store, command).run()
 
 
 class Run:
-    """A command: the cells it asks for, those that are finished, those that failed."""
+    """Runs the cells of a command, and keeps track of finished and failed ones."""
 
     def __init__(
         self, args: Any, specs: list[run_cell.CellSpec], store: Store, command: str
@@ -72,11 +72,11 @@ class Run:
         self.command = command
         self.finished: list[Cell] = []
         self.failures: list[dict[str, str]] = []
-        self.began = time.perf_counter()
+        self.started = time.perf_counter()
         self.out_of_time = StopRequest(args.time_limit)
 
-    def go(self) -> int:
-        """Run what is not finished, then write and print everything; the exit code."""
+    def run(self) -> int:
+        """Run unfinished cells, write and print all, and return the exit code."""
         for complaint in self.store.complaints:
             _say(f"{complaint}: left out")
         try:
@@ -93,7 +93,7 @@ class Run:
                 f"\ninterrupted: {len(self.finished)} of {len(self.specs)} cells are "
                 f"kept in {self.store.folder}; the same command resumes"
             )
-            # A thread that computes cannot be stopped, and has nothing to save.
+            # The computing thread cannot be stopped, and has nothing to save.
             sys.stdout.flush()
             os._exit(130)
         except OSError as error:
@@ -102,7 +102,7 @@ class Run:
         return 0 if len(self.finished) == len(self.specs) else 1
 
     def _process_cell(self, number: int, spec: run_cell.CellSpec) -> None:
-        """Load or run a cell, and keep it; note it if it fails."""
+        """Load or run a cell, and save it or its failure."""
         width = len(str(len(self.specs)))
         label = f"[{number:{width}}/{len(self.specs)}] {'  '.join(spec.name)}"
         stem = "__".join(spec.name)
@@ -119,7 +119,7 @@ class Run:
                 cell = run_interruptibly(lambda: self._compute(spec, optimizer, bar))
                 self.store.save(cell)
                 bar.clear()
-                spent = format_duration(time.perf_counter() - self.began)
+                spent = format_duration(time.perf_counter() - self.started)
                 _say(f"{label}  {report.summarise_cell(cell)}  ({spent} so far)")
             self.finished.append(cell)
         except OutOfTime:
@@ -164,7 +164,7 @@ class Run:
 
 
 def _report(args: Any) -> None:
-    """Print and draw the finished cells that `--report` asks for.
+    """Print and draw the finished cells selected by `--report`.
 
     **Raises:** `ValueError` if there are none.
     """
@@ -176,7 +176,7 @@ def _report(args: Any) -> None:
     for complaint in complaints:
         _say(f"{complaint}: left out")
     selected = [cell for cell in cells if command_line.is_selected(args, cell)]
-    # The last of cells that differ in nothing but settings, as in the table.
+    # As in the table: the last of cells that differ in settings only.
     groups = report.group_cells(selected)
     shown = [cell for _, members in groups for cell in members]
     if not shown:

@@ -1,4 +1,4 @@
-"""One cell of the benchmark: an optimizer on the starts of a system."""
+"""A cell of the benchmark: one optimizer on the starts of one system."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hopgym import Environment, State, System, rollout
 from hopgym._cli.provenance import describe_host
 from hopgym.relax import polish, quench
 
-# Part of the key of every stored cell: raise it when the meaning of a column changes.
+# Part of the key of stored cells: increase it when the meaning of a column changes.
 PROTOCOL = 1
 PROTOCOL_TEXT = (
     "Every start: `steps` search evaluations (energy+gradient; internal quenches "
@@ -35,12 +35,12 @@ PROTOCOL_TEXT = (
     "evaluations_to_hit: search evaluations of all starts until their first hit, or "
     "until the end, divided by the number of hits."
 )
-CHUNKS = 500  # compiled calls in a search: how fine the curve and the bar are
+CHUNKS = 500  # compiled calls per search: resolution of curve and progress bar
 
 
 @dataclass(frozen=True)
 class CellSpec:
-    """A cell that is to be run: `steps` search evaluations from each start."""
+    """A cell to be run: `steps` search evaluations from each start."""
 
     system: System
     entry: Entry
@@ -55,7 +55,7 @@ class CellSpec:
 
 
 def make_key(spec: CellSpec, optimizer: Any) -> dict[str, Any]:
-    """What a stored cell has to agree with to be taken for this one."""
+    """Settings in which a stored cell must agree to be used for this one."""
     return {
         "protocol": PROTOCOL,
         "system": spec.system.name,
@@ -76,12 +76,15 @@ def run(
     progress: Callable[[int, np.ndarray], None],
     announce: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Search, quench and polish; the columns of the cell.
+    """Run a cell: search, quench and polish.
 
     **Arguments:**
 
-    - `progress`: called with the steps done and the best energies so far.
-    - `announce`: called with the name of each stage that begins.
+    - `spec`, `optimizer`: the cell and its optimizer.
+    - `progress`: called with the number of completed steps and the best energies.
+    - `announce`: called with the name of each stage at its start.
+
+    **Returns:** the columns of the cell.
     """
     key = make_key(spec, optimizer)
     system = spec.system

@@ -1,4 +1,4 @@
-"""How fast evaluations and learned steps are: contenders in one process, by rounds.
+"""Time evaluations and learned steps of several implementations ("contenders").
 
 python benchmarks/speed.py --systems LJ-75,Gupta-Au55 --contenders xla,jax-md
 python benchmarks/speed.py --what learned-step --systems LJ-13,LJ-38,LJ-75
@@ -7,20 +7,21 @@ python benchmarks/speed.py --systems LJ-13,LJ-75 --batch 1280 --cores 2
 
 Writes DIR/speed.json and prints a table. Protocol:
 
-- One core: the process is pinned and XLA's thread pool is off. The measure is the CPU
-  time of the process; wall time and CPU/wall are reported beside it.
-- Contenders take turns in every round, each for about `--seconds`, and the ratio is
-  formed per round: median, smallest and greatest are reported. The base also runs
-  against a second compilation of itself, which shows the noise.
-- Evaluations are steps of a compiled loop, as in a rollout, energy included; the call
-  from Python is outside. Compilation is not counted.
-- Before timing, forces of all contenders are compared and so is a trajectory of 50
-  steps; of learned steps the first displacement, and 20 of them, for 95 of 100
-  replicas (of 1,000) in single precision. Contenders that disagree are not timed.
-- On several cores (`--cores`) kernels may use so many threads, the measure is wall
-  time, and the base is the same kernel on one thread; another row has its two halves
-  one after the other, which shows what the size of the batch does.
-- One precision for all contenders. Start: harmonic initialisation, a few steps down.
+- The process is pinned to one core, without XLA's thread pool. Times are CPU times of
+  the process; wall times and CPU/wall are reported as well.
+- In every round each contender runs for about `--seconds`. Ratios of times are formed
+  within rounds; the median, smallest and largest are reported. The base also competes
+  with a second compilation of itself, which shows the noise.
+- Evaluations are steps of a compiled loop, as in a rollout, and include the energy. The
+  overhead of calls from Python and the compilation are not counted.
+- All contenders have the same precision and the same structures: harmonic starts after
+  a few steps of descent.
+- Before timing, the forces and trajectories of 50 steps of all contenders are compared;
+  for learned steps, one displacement and 20 (in single precision, for 95% of 1,000
+  replicas). It is an error if contenders disagree.
+- On several cores (`--cores`), kernels use up to as many threads, times are wall times,
+  and the base is the same kernel on one thread. Another row runs the two halves of the
+  batch in turn on one thread, which shows the effect of the batch size.
 """
 
 from __future__ import annotations
@@ -59,9 +60,9 @@ from hopgym._cli.provenance import format_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure; the exit code.
+    """Run the command and return its exit code.
 
-    0: measured. 1: contenders disagree. 2: the command is invalid, nothing is measured.
+    0: measured. 1: contenders disagree. 2: invalid arguments; nothing was measured.
     """
     parser = make_parser()
     options = parser.parse_args(arguments)
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.cores == 1:
             use_one_thread()
         jax.config.update("jax_enable_x64", options.dtype == "float64")
-        # jax-md asks for float64 on every trace.
+        # jax-md requests float64 in every trace.
         warnings.filterwarnings("ignore", message="Explicitly requested dtype")
         contests = choose_contests(options)
         path = choose_path(options.out, "speed.json")
@@ -96,43 +97,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> Parser:
-    """The command line."""
+    """Parser of all options."""
     parser = Parser(prog="speed.py", description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
-    add("--what", choices=list(QUANTITIES), default="energy")
+    add("--what", choices=list(QUANTITIES), default="energy", help="default energy")
     add("--systems", type=parse_names, metavar="A,B", help="names of systems")
     add(
         "--contenders",
         type=parse_names,
         metavar="A,B",
         help="; ".join(
-            f"of {name}: {', '.join(quantity.known)}"
+            f"for {name}: {', '.join(quantity.known)}"
             for name, quantity in QUANTITIES.items()
         ),
     )
-    add("--rounds", type=parse_count, default=5)
+    add("--rounds", type=parse_count, default=5, help="number of rounds, default 5")
     add(
         "--batch",
         type=parse_counts,
         default=[80],
         metavar="N,N",
-        help="replicas, default 80",
+        help="numbers of replicas, default 80",
     )
     add(
         "--seconds",
         type=parse_seconds,
         default=0.3,
-        help="of each contender in a round",
+        help="time per contender and round, default 0.3",
     )
-    add("--dtype", choices=sorted(AGREEMENT), default="float32")
-    add("--core", type=int, help="to be pinned to (default: the first allowed)")
-    add("--cores", type=parse_count, default=1, help="that native may use, default 1")
+    add("--dtype", choices=sorted(AGREEMENT), default="float32", help="precision")
+    add("--core", type=int, help="first core to pin to, default: first allowed one")
+    add("--cores", type=parse_count, default=1, help="cores for kernels, default 1")
     add("--out", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help=OUT_HELP)
     return parser
 
 
 def parse_counts(text: str) -> list[int]:
-    """Counts separated by commas.
+    """Parse counts separated by commas.
 
     **Raises:** `argparse.ArgumentTypeError` for anything else.
     """
@@ -140,10 +141,10 @@ def parse_counts(text: str) -> list[int]:
 
 
 def choose_contests(options: argparse.Namespace) -> list[tuple[System, Contest]]:
-    """Systems with their contenders.
+    """Choose the systems and their contenders.
 
-    **Raises:** `ValueError` for unknown ones, and for contenders that cannot compute a
-    system or are not installed.
+    **Raises:** `ValueError` for unknown names, and for contenders that are not
+    installed or cannot compute a system.
     """
     quantity = QUANTITIES[options.what]
     chosen = quantity.systems if options.systems is None else options.systems
@@ -163,7 +164,7 @@ def choose_contests(options: argparse.Namespace) -> list[tuple[System, Contest]]
 
 
 def format_rows(rows: list[dict[str, Any]], with_head: bool) -> list[str]:
-    """Lines of the printed table."""
+    """Format lines of the printed table."""
     titles = ("system", "batch", "contender", "ns/replica", "ratio", "(min", "max)")
     head = "{:<14}{:>6}  {:<18}{:>12}{:>9}{:>9}{:>9}{:>10}".format(*titles, "CPU/wall")
     lines = [head] if with_head else []

@@ -1,4 +1,4 @@
-"""Cost of an evaluation against the number of atoms and of replicas: a figure.
+"""Plot the cost of an evaluation against the number of atoms and of replicas.
 
 python benchmarks/speed_figure.py sizes.json batches.json OUT.png
 """
@@ -22,12 +22,12 @@ STYLES = {"native": "o-", "xla": "s--", "jax-md": "^:", "pele": "v-."}
 
 
 def select_rows(path: Path) -> list[dict]:
-    """Rows of a file, without the base's second run."""
+    """Read the rows of a file, except those of the second run of the base."""
     return [row for row in read_rows(path) if not row["contender"].endswith("again")]
 
 
 def draw(by_size: list[dict], by_batch: list[dict]) -> Figure:
-    """Both panels."""
+    """Draw both panels."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     sizes: dict[str, list] = defaultdict(list)
@@ -68,7 +68,7 @@ def draw(by_size: list[dict], by_batch: list[dict]) -> Figure:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw; the exit code: 0, or 2 if a file is missing or damaged."""
+    """Draw the figure, and return the exit code: 0, or 2 for an unreadable file."""
     parser = Parser(prog="speed_figure.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("sizes", type=Path, metavar="BY-SIZE.json")
     parser.add_argument("batches", type=Path, metavar="BY-BATCH.json")

@@ -1,16 +1,16 @@
-"""What a quench costs: CPU time on one core, for many structures.
+"""Time quenches of many structures: CPU time on one core.
 
 python benchmarks/speed_quench.py --systems LJ-38,LJ-75 --structures 1000 --out DIR
 
-Writes DIR/quench.json and prints a table. The same random structures are quenched by
-L-BFGS, contenders by turns in every round; compilation is not counted.
+Writes DIR/quench.json and prints a table. All contenders quench the same random
+structures by L-BFGS, in turn in every round; compilation is not counted.
 
-- `native`, `xla`: `hopgym.quench`, with kernels and with JAX only.
+- `native`, `xla`: `hopgym.quench`, with kernels and in JAX only.
 - `pele`: `pele.optimize.lbfgs_cpp`, one structure after the other (LJ clusters only).
 
-All compute in double precision and stop at about the same force: ours when the largest
-on an atom is below 1e-3 units, pele when the root mean square over coordinates is below
-1e-3 / sqrt(3), which is then at the latest.
+All compute in double precision and stop at about the same force: hopgym when the
+largest force on an atom is below 1e-3 units; pele when the root mean square over
+coordinates is below 1e-3 / sqrt(3), a criterion that is met no later.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ from hopgym._cli.devices import use_one_thread
 from hopgym._cli.provenance import format_command
 from hopgym.optimizers import LBFGS
 
-# Quenches when called: energies and evaluations.
+# Quenches all structures, and returns energies and evaluations.
 Quench = Callable[[], tuple[np.ndarray, np.ndarray]]
 
-FORCE = 1e-3
+FORCE = 1e-3  # largest force at convergence, in units of energy / length
 
 
 def compile_hopgym(backend: str, system: hopgym.System, positions: jax.Array) -> Quench:
-    """Quenches of a batch by `hopgym.quench`."""
+    """Compile `hopgym.quench` for a batch."""
     optimizer = LBFGS(force=FORCE)
-    jax.clear_caches()  # of what was made for another backend
+    jax.clear_caches()  # compiled functions call the previous backend
     quenched = trace_for(
         backend, lambda x: hopgym.quench(system, x, optimizer=optimizer)
     )
@@ -63,7 +63,7 @@ def compile_hopgym(backend: str, system: hopgym.System, positions: jax.Array) ->
 
 
 def prepare_pele(system: hopgym.System, positions: jax.Array) -> Quench:
-    """Quenches by pele, one after the other."""
+    """Prepare quenches by pele, one after the other."""
     potential = import_optional("pele.potentials", "pele").LJ(eps=1.0, sig=SIGMA)
     quench = import_optional("pele.optimize", "pele").lbfgs_cpp
     tolerance = FORCE * float(system.energy_unit / system.length) / 3**0.5
@@ -81,7 +81,7 @@ CONTENDERS = ("native", "xla", "pele")
 
 
 def make_parser() -> Parser:
-    """The command line."""
+    """Parser of all options."""
     parser = Parser(prog="speed_quench.py", description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
     add("--systems", type=parse_names, default=["LJ-13", "LJ-38", "LJ-75"])
@@ -91,9 +91,9 @@ def make_parser() -> Parser:
         default=list(CONTENDERS),
         help=", ".join(CONTENDERS),
     )
-    add("--structures", type=parse_count, default=1000)
-    add("--rounds", type=parse_count, default=3)
-    add("--core", type=int, help="to be pinned to (default: the first allowed)")
+    add("--structures", type=parse_count, default=1000, help="default 1000")
+    add("--rounds", type=parse_count, default=3, help="default 3")
+    add("--core", type=int, help="core to pin to, default: first allowed one")
     add("--out", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help=OUT_HELP)
     return parser
 
@@ -101,9 +101,10 @@ def make_parser() -> Parser:
 def prepare_quenches(
     options: argparse.Namespace,
 ) -> list[tuple[hopgym.System, dict[str, Quench]]]:
-    """Systems, and what quenches their structures.
+    """Prepare the quenches of each system by all contenders.
 
-    **Raises:** `ValueError` for what is unknown or not installed.
+    **Raises:** `ValueError` for unknown names, and contenders that are not installed or
+    cannot compute a system.
     """
     names = options.contenders
     check_names("contender", names, CONTENDERS)
@@ -129,14 +130,14 @@ def prepare_quenches(
 def measure(
     system: hopgym.System, quenches: dict[str, Quench], rounds: int
 ) -> list[dict[str, Any]]:
-    """A row for each contender."""
+    """Measure all contenders: one row for each."""
     found = {name: run() for name, run in quenches.items()}
     seconds: dict[str, list[float]] = {name: [] for name in quenches}
     for _ in range(rounds):
         for name, run in quenches.items():
-            begun = time.process_time()
+            started = time.process_time()
             run()
-            seconds[name].append(time.process_time() - begun)
+            seconds[name].append(time.process_time() - started)
     rows = []
     for name, (energies, evaluations) in found.items():
         spent = int(evaluations.sum())
@@ -155,7 +156,7 @@ def measure(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure; the exit code: 0, or 2 for an invalid command."""
+    """Run the command and return its exit code: 0, or 2 for invalid arguments."""
     parser = make_parser()
     options = parser.parse_args(arguments)
     try:

@@ -1,16 +1,16 @@
-"""What a search costs: CPU seconds on one core until it finds the lowest minimum.
+"""Time searches: CPU seconds on one core per lowest minimum found.
 
 python benchmarks/speed_search.py --systems LJ-13,LJ-38 --out DIR
 
-Writes DIR/search.json and prints a table. Our searches run on many starts at a time,
-and pele's basin hopping (`pip install pele`) on one after the other, from random
-points, until each has found the minimum or has used its evaluations. The CPU time of
-all, without compilation, is divided by the number that found it.
+Writes DIR/search.json and prints a table. Searches start from random points and run
+until they have found the minimum or used up their evaluations: those of hopgym on many
+starts at a time, pele's basin hopping (`pip install pele`) on one after the other. The
+CPU time of all starts, without compilation, is divided by the number of hits.
 
-- `shake`: basin hopping as pele does it: L-BFGS, all atoms displaced at random, step
-  adapted, Metropolis acceptance.
-- `bh-lbfgs`, `bh-two-phase`: the zoo's, with moves and quenches that pele lacks.
-- `pele`: `pele.systems.LJCluster(n).get_basinhopping()` as it comes, in double
+- `shake`: basin hopping as in pele: L-BFGS quenches, random displacements of all atoms,
+  adaptive step size, Metropolis acceptance.
+- `bh-lbfgs`, `bh-two-phase`: those of the zoo, with moves and quenches that pele lacks.
+- `pele`: `pele.systems.LJCluster(n).get_basinhopping()` with its defaults, in double
   precision.
 """
 
@@ -42,7 +42,7 @@ from hopgym._cli.provenance import format_command
 from hopgym.optimizers import BasinHopping, Shake, make_optimizer
 from hopgym.optimizers.basin_hopping import make_hop_quench
 
-TOLERANCE = 0.1  # above the lowest minimum and below the next one
+TOLERANCE = 0.1  # of a hit, in epsilon: less than the gap to the second lowest minimum
 
 
 def make_shake(system: hopgym.System, steps: int) -> Any:
@@ -50,8 +50,8 @@ def make_shake(system: hopgym.System, steps: int) -> Any:
     return BasinHopping(make_hop_quench(), Shake(0.36), 0.8, adaptation_rate=0.02)
 
 
-def make_of_zoo(name: str) -> Callable[[hopgym.System, int], Any]:
-    """A factory of a search of the zoo."""
+def make_factory(name: str) -> Callable[[hopgym.System, int], Any]:
+    """Make a factory of a search of the zoo."""
     return lambda system, steps: make_optimizer(name, system=system, steps=steps)
 
 
@@ -62,9 +62,11 @@ def search_in_batch(
     steps: int,
     seed: int,
 ) -> tuple[float, int, int]:
-    """CPU seconds, evaluations until the hits or the end, and hits, of our searches.
+    """Run searches of hopgym on all starts at a time.
 
-    A replica that has found the minimum goes on with the others, which is not charged.
+    Replicas that have found the minimum continue with the others; this is not charged.
+
+    **Returns:** CPU seconds; evaluations until first hits, or the end; number of hits.
     """
     environment = hopgym.Environment(system)
     used: list[float] = []
@@ -77,7 +79,7 @@ def search_in_batch(
         chunk=max(1, steps // 10),
         progress=lambda *_: used.append(time.process_time()),
     )
-    # Without the first chunk, in which something may still be compiled.
+    # Without the first chunk, which may include some compilation.
     share = len(used) - 1
     seconds = (used[-1] - used[0]) / share * (share + 1)
     first = np.asarray(result.state.first_hit)
@@ -89,18 +91,21 @@ def search_in_batch(
 def search_with_pele(
     system: hopgym.System, starts: int, steps: int, seed: int
 ) -> tuple[float, int, int]:
-    """CPU seconds, evaluations and hits of pele's basin hopping."""
+    """Run pele's basin hopping from one start after the other.
+
+    **Returns:** as `search_in_batch`.
+    """
     cluster = import_optional("pele.systems", "pele").LJCluster(system.atoms)
     goal = float(system.reference) + TOLERANCE
     np.random.seed(seed)
     seconds, evaluations, hits = 0.0, 0, 0
     for _ in range(starts):
-        begun = time.process_time()
+        started = time.process_time()
         with contextlib.redirect_stdout(io.StringIO()):
             search = cluster.get_basinhopping(outstream=None)
             while search.result.nfev < steps and search.result.energy > goal:
                 search.run(1)
-        seconds += time.process_time() - begun
+        seconds += time.process_time() - started
         evaluations += search.result.nfev
         hits += search.result.energy <= goal
     return seconds, evaluations, hits
@@ -108,14 +113,14 @@ def search_with_pele(
 
 CONTENDERS: dict[str, Callable[..., tuple[float, int, int]]] = {
     "pele": search_with_pele,
-    "shake": lambda *of: search_in_batch(make_shake, *of),
-    "bh-lbfgs": lambda *of: search_in_batch(make_of_zoo("bh-lbfgs"), *of),
-    "bh-two-phase": lambda *of: search_in_batch(make_of_zoo("bh-two-phase"), *of),
+    "shake": lambda *args: search_in_batch(make_shake, *args),
+    "bh-lbfgs": lambda *args: search_in_batch(make_factory("bh-lbfgs"), *args),
+    "bh-two-phase": lambda *args: search_in_batch(make_factory("bh-two-phase"), *args),
 }
 
 
 def make_parser() -> Parser:
-    """The command line."""
+    """Parser of all options."""
     parser = Parser(prog="speed_search.py", description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
     add(
@@ -130,23 +135,24 @@ def make_parser() -> Parser:
         default=list(CONTENDERS),
         help=", ".join(CONTENDERS),
     )
-    add("--starts", type=parse_count, default=64, help="of each search, default 64")
+    add("--starts", type=parse_count, default=64, help="starts per search, default 64")
     add(
         "--steps",
         type=parse_count,
         default=50_000,
-        help="evaluations at most of each start",
+        help="maximum number of evaluations per start, default 50000",
     )
-    add("--seed", type=parse_seed, default=0)
-    add("--core", type=int, help="to be pinned to (default: the first allowed)")
+    add("--seed", type=parse_seed, default=0, help="random seed, default 0")
+    add("--core", type=int, help="core to pin to, default: first allowed one")
     add("--out", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help=OUT_HELP)
     return parser
 
 
 def choose_systems(options: argparse.Namespace) -> list[hopgym.System]:
-    """The systems; the contenders are checked.
+    """Choose the systems, and check the contenders.
 
-    **Raises:** `ValueError` for unknown ones, and without pele if that takes part.
+    **Raises:** `ValueError` for unknown names, or if pele is a contender but not
+    installed.
     """
     systems = get_systems(options.systems)
     for system in systems:
@@ -159,7 +165,7 @@ def choose_systems(options: argparse.Namespace) -> list[hopgym.System]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure; the exit code: 0, or 2 for an invalid command."""
+    """Run the command and return its exit code: 0, or 2 for invalid arguments."""
     parser = make_parser()
     options = parser.parse_args(arguments)
     try:

@@ -1,4 +1,4 @@
-"""The documentation's tables of speed, from the committed results.
+"""The tables of speed in README and documentation, from the committed results.
 
 python benchmarks/speed_summary.py
 """
@@ -38,7 +38,7 @@ LEARNED_STEP = [
 
 
 def format_table(rows: list[Row], show: Callable[[Row], str], label: str) -> str:
-    """Contenders by systems, in Markdown."""
+    """Format a table of contenders by systems, in Markdown."""
     systems = list(dict.fromkeys(row["system"] for row in rows))
     lines = [f"| {label} | {' | '.join(systems)} |", "|---" * (len(systems) + 1) + "|"]
     for name in dict.fromkeys(row["contender"] for row in rows):
@@ -49,7 +49,7 @@ def format_table(rows: list[Row], show: Callable[[Row], str], label: str) -> str
 
 
 def format_times() -> str:
-    """Energies and learned steps: nanoseconds, and how much faster than the base."""
+    """Table of energies and learned steps: times, and speed-up relative to the base."""
     entries: dict[str, dict[str, str]] = {}
     systems: dict[str, None] = {}
     for what, file, name, base in [*ENERGY, *LEARNED_STEP]:
@@ -69,7 +69,7 @@ def format_times() -> str:
 
 
 def _drop_repeats(rows: list[Row]) -> list[Row]:
-    """Rows without those of the base's second run, which shows the noise."""
+    """Drop the rows of the second run of the base, which shows the noise."""
     return [row for row in rows if not row["contender"].endswith(" again")]
 
 
@@ -78,13 +78,13 @@ def _format_nanoseconds(row: Row) -> str:
 
 
 def format_double_precision() -> str:
-    """Energies by this package and by other programs, in double precision."""
+    """Table of energies in double precision, by hopgym and other programs."""
     rows = _drop_repeats(read_rows(RESULTS / "energy-float64.json"))
     return format_table(rows, _format_nanoseconds, "float64")
 
 
 def format_quantities() -> str:
-    """Energies of atoms and radial symmetry functions."""
+    """Tables of energies of atoms and of radial symmetry functions."""
     tables = []
     for file, label in (
         ("atom-energies", "energies of atoms"),
@@ -96,7 +96,7 @@ def format_quantities() -> str:
 
 
 def format_cores() -> str:
-    """One thread against two, by wall time."""
+    """Table of wall times with one thread and with two."""
     rows = [
         row
         for row in _drop_repeats(read_rows(RESULTS / "cores.json"))
@@ -112,13 +112,13 @@ def _format_seconds(row: Row) -> str:
 
 
 def format_searches() -> str:
-    """CPU time of searches for each hit."""
+    """Table of searches: CPU time per hit."""
     rows = read_rows(RESULTS / "search.json")
     return format_table(rows, _format_seconds, "search")
 
 
 def format_quenches() -> str:
-    """CPU time and evaluations of quenches."""
+    """Table of quenches: CPU time and evaluations."""
     rows = read_rows(RESULTS / "quench.json")
     return format_table(
         rows,
@@ -133,7 +133,7 @@ def measure_update() -> float:
     """Median seconds of a meta-update on two cores: 240 unrolls of 10,000 steps."""
     lines = (RESULTS / "meta-update.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
-    # The first ones are slowed down by compilation.
+    # The first updates include compilation.
     return statistics.median(row["seconds"] for row in rows if row["update"] > 3)
 
 
@@ -148,7 +148,7 @@ TABLES = (
 
 
 def main() -> int:
-    """Print all tables; the exit code."""
+    """Print all tables, and return the exit code."""
     print("\n\n".join(table() for table in TABLES))
     print(f"\nmeta-update: {measure_update():.2f} s")
     return 0

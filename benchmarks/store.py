@@ -1,9 +1,9 @@
-"""The results folder: the record of a study, and the cells of unfinished commands.
+"""The results folder: the record of a study, and cells as they finish.
 
-DIR/results.jsonl       the record: a line about the last command, then a cell a line
-DIR/results.csv         the numbers of the cells that were shown last
-DIR/cells/CELL.json     cells as they finish, each written at once
-DIR/failed/CELL.txt     tracebacks of cells that failed
+DIR/results.jsonl       the record: a line about the last command, then a line per cell
+DIR/results.csv         the numbers in the last table
+DIR/cells/CELL.json     cells, written as soon as they finish
+DIR/failed/CELL.txt     tracebacks of failed cells
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ RECORD = "results.jsonl"
 
 
 def format_file_name(text: str) -> str:
-    """`text` without characters that file systems reject."""
+    """Replace the characters of `text` that file systems reject."""
     return re.sub(r"[^\w.+-]+", "_", text)
 
 
 def format_stem(key: dict[str, Any]) -> str:
-    """Name of the file of a cell, without its ending."""
+    """File name of a cell, without the suffix."""
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     budget = f"{key['starts']}x{key['steps']}"
     parts = (key["system"], key["optimizer"], budget, f"seed{key['seed']}")
@@ -37,7 +37,7 @@ def format_stem(key: dict[str, Any]) -> str:
 
 
 def read_record(folder: Path) -> tuple[list[Cell], list[str]]:
-    """The cells in `results.jsonl`, and a complaint for each line that is damaged."""
+    """Read the cells in `results.jsonl`, and a complaint for each damaged line."""
     path = folder / RECORD
     lines = path.read_bytes().split(b"\n") if path.exists() else []
     cells, complaints = [], []
@@ -54,11 +54,11 @@ def read_record(folder: Path) -> tuple[list[Cell], list[str]]:
 
 
 class Store:
-    """A results folder. Its cells are those of the record and those in `cells`.
+    """A results folder, with the cells of the record and those in `cells`.
 
-    Where both have a cell of the same key, the one in `cells` counts.
+    If both have a cell with the same key, the one in `cells` counts.
 
-    **Raises:** `OSError` if the folder cannot be made or written to.
+    **Raises:** `OSError` if the folder cannot be created or written to.
     """
 
     def __init__(self, folder: Path):
@@ -72,7 +72,7 @@ class Store:
         self._recorded = {format_stem(cell["key"]): cell for cell in recorded}
 
     def load(self, key: dict[str, Any]) -> Cell | None:
-        """The finished cell of that key, or `None`.
+        """Load the finished cell with a key; `None` if there is none.
 
         **Raises:** `ValueError` if the file of the cell is damaged.
         """
@@ -84,9 +84,9 @@ class Store:
         return cell
 
     def load_all(self) -> tuple[list[Cell], list[str]]:
-        """All finished cells, and complaints about what is damaged.
+        """Load all finished cells, and a complaint for each damaged one.
 
-        Those of the record in its order, then all others, oldest first.
+        Cells of the record come first, in its order, then all others, oldest first.
         """
         recorded, complaints = read_record(self.folder)
         finished = {}
@@ -102,14 +102,14 @@ class Store:
         return cells, complaints
 
     def save(self, cell: Cell) -> None:
-        """Keep a finished cell."""
+        """Save a finished cell."""
         stem = format_stem(cell["key"])
         self.cells.mkdir(exist_ok=True)
         atomic_write(self.cells / f"{stem}.json", json.dumps(cell))
         (self.failed / f"{stem}.txt").unlink(missing_ok=True)
 
     def save_failure(self, stem: str, text: str) -> Path:
-        """Keep the traceback of a cell that failed."""
+        """Save the traceback of a failed cell, and return its path."""
         self.failed.mkdir(exist_ok=True)
         path = self.failed / f"{format_file_name(stem)}.txt"
         atomic_write(path, text)
@@ -125,9 +125,9 @@ class Store:
 
         **Arguments:**
 
-        - `meta`: about the command.
-        - `cells`: those it asked for. They come last, in this order, after all other
-          cells of the folder.
+        - `meta`: provenance of the command.
+        - `cells`: the cells of the command; they are written in this order after all
+          other cells of the folder.
         - `failures`: cells that failed.
         """
         shown = {format_stem(cell["key"]) for cell in cells}
@@ -157,9 +157,9 @@ def _check_head(content: bytes, source: str) -> None:
 
 
 def _parse_cell(content: bytes, source: str) -> Cell:
-    """A cell from JSON.
+    """Parse a cell from JSON.
 
-    **Raises:** `ValueError` if it is none, or lacks what is essential.
+    **Raises:** `ValueError` if it is not a cell, or lacks essential columns.
     """
     cell = _parse_object(content, source)
     if not isinstance(cell.get("key"), dict):

@@ -1,4 +1,4 @@
-"""Statistics over the starts of a cell. columns.py says what each of them means."""
+"""Statistics over the starts of a cell, see columns.py for their meanings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def wilson_interval(hits: int, starts: int, z: float = 1.959964) -> tuple[float,
     centre = (rate + z**2 / (2 * starts)) / denominator
     spread = z * math.sqrt(rate * (1 - rate) / starts + z**2 / (4 * starts**2))
     low, high = centre - spread / denominator, centre + spread / denominator
-    # Exactly 0 and 1 at the ends, where rounding leaves 1e-17.
+    # Exactly 0 and 1 at the ends, without rounding errors of 1e-17.
     return (0.0 if hits == 0 else low, 1.0 if hits == starts else high)
 
 
@@ -31,16 +31,16 @@ def summarise(
     first_hit: np.ndarray,
     is_hit: np.ndarray | None,
 ) -> dict[str, Any]:
-    """Scalar columns of a cell. All arguments have one entry for each start.
+    """Compute the scalar columns of a cell.
 
-    **Arguments:**
+    **Arguments:** arrays with one entry per start.
 
     - `quenched`: energy of the quenched best structure.
     - `polished`: energy of the polished last structure.
     - `evaluations`: energy+gradient evaluations of the search.
     - `first_hit`: evaluations until the search met the minimum, or -1.
-    - `is_hit`: whether the quenched best structure is the known minimum, or `None`
-      if no minimum is known.
+    - `is_hit`: whether the quenched best structure is the lowest known minimum; `None`
+      if none is known.
     """
     energies = np.asarray(quenched, float)
     finals = np.asarray(polished, float)
@@ -77,7 +77,7 @@ def summarise(
 
 
 def summarise_point(evaluations: int, best: np.ndarray) -> dict[str, Any]:
-    """Mean and quantiles over starts of the best energy after some evaluations."""
+    """Compute a point of the curve: mean and quantiles of the best energies."""
     energies = np.asarray(best, float)
     point = {"evaluations": evaluations, "mean": round_number(energies.mean())}
     for name, share in QUANTILES.items():
@@ -86,18 +86,18 @@ def summarise_point(evaluations: int, best: np.ndarray) -> dict[str, Any]:
 
 
 def choose_curve_steps(steps: int, chunk: int, points: int = 100) -> set[int]:
-    """Steps at which the curve is taken: multiples of `chunk`, evenly spaced in log."""
+    """Choose the steps of the curve: multiples of `chunk`, spaced logarithmically."""
     spaced = np.geomspace(1, -(-steps // chunk), points)
     return {min(chunk * int(k), steps) for k in np.rint(spaced)}
 
 
 def standard_error(values: np.ndarray) -> float | None:
-    """Standard error of the mean, `None` for fewer than two values."""
+    """Standard error of the mean; `None` for fewer than two values."""
     if len(values) < 2:
         return None
     return round_number(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
 def round_number(value: Any, digits: int = 6) -> float | None:
-    """A rounded float, or `None` where it is not finite, which JSON cannot hold."""
+    """Round a number; `None` if it is not finite, which JSON cannot represent."""
     return round(float(value), digits) if math.isfinite(value) else None

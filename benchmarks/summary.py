@@ -20,7 +20,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def format_cell(cell: Cell | None) -> str:
-    """Mean best energy with its standard error, and hits if there are any."""
+    """Format the mean best energy with its standard error, and the hits, if any."""
     if cell is None:
         return ""
     text = f"{cell['mean']:.2f} ± {cell['mean_error']:.2f}"
@@ -30,13 +30,13 @@ def format_cell(cell: Cell | None) -> str:
 def format_table(
     study: str, optimizers: Sequence[str] = (), methods: Sequence[str] = ()
 ) -> str:
-    """Optimizers by systems, in Markdown.
+    """Format a table of optimizers by systems, in Markdown.
 
     **Arguments:**
 
-    - `study`: a folder of results.
-    - `optimizers`: by default all that there are.
-    - `methods`: of the paper, whose means are shown too.
+    - `study`: folder of the results.
+    - `optimizers`: optimizers to show; by default all.
+    - `methods`: methods of the paper whose means are shown as well.
     """
     cells, _ = read_record(RESULTS / study)
     found = {(cell["optimizer"], cell["system"]): cell for cell in cells}
@@ -57,7 +57,7 @@ def format_table(
     return "\n".join(lines)
 
 
-# Of the optimizers and of the paper's methods, those in the README.
+# Optimizers in the table of the README.
 SELECTED = (
     *("adam", "fire", "random-restart", "annealing", "bh-paper", "bh-lbfgs"),
     *("bh-two-phase", "learn2hop-lj13-esmc", "learn2hop-lj-set"),
@@ -70,7 +70,7 @@ TABLES = (
 
 
 def main() -> int:
-    """Print all tables; the exit code."""
+    """Print all tables, and return the exit code."""
     print("\n\n".join(table() for table in TABLES))
     return 0
 

@@ -1,10 +1,10 @@
 """Tune hyper-parameters of optimizers on starts that no reported result uses.
 
 python benchmarks/tune.py --systems LJ-13,SW-Si64 --optimizers adam,fire,bh-paper
-python benchmarks/tune.py --write     choose the best and store them with the zoo
+python benchmarks/tune.py --write     store the best settings with the zoo
 
-Every point of an optimizer's grid is a cell of the benchmark, kept and resumed as such.
-The best point of a system is the one with the lowest mean energy.
+Every point of an optimizer's grid is a cell of the benchmark, stored and resumed as
+such. The best point for a system is the one with the lowest mean energy.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from hopgym.optimizers import zoo
 ROOT = Path(__file__).resolve().parent
 TUNED = ROOT.parent / "optimizers" / "tuned.json"
 
-# Learn2Hop, appendix C.1 and C.2, for Adam and the paper's basin hopping. FIRE has no
-# learning rate: its time steps are scaled together. For the others: around what small
-# studies favoured.
+# Adam and the paper's basin hopping: Learn2Hop, appendices C.1 and C.2. FIRE has no
+# learning rate: its time steps are scaled together. Others: around the best values of
+# small studies.
 GRIDS: dict[str, list[dict[str, float]]] = {
     "adam": [{"learning_rate": rate} for rate in (1e-2, 5e-3, 1e-3)],
     "fire": [{"dt_start": dt, "dt_max": 8 * dt} for dt in (1e-2, 5e-3, 1e-3)],
@@ -62,7 +62,7 @@ SEED = 1000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what is missing of the grids and print the best; the exit code."""
+    """Run the missing points of the grids, print the best, return the exit code."""
     parser = Parser(prog="tune.py", description=__doc__, allow_abbrev=False)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
@@ -71,11 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--starts", type=parse_count, default=40)
     add("--steps", type=parse_count, default=50_000)
     add("--out", type=Path, metavar="DIR", default=ROOT / "results" / "tuning")
-    add("--write", action="store_true", help="store the best with the zoo")
+    add("--write", action="store_true", help="store the best settings with the zoo")
     args = parser.parse_args(arguments)
     for name in args.optimizers:
         if name not in GRIDS:
-            parser.error(f"no grid for {name!r}; there are {', '.join(GRIDS)}")
+            parser.error(f"no grid for {name!r}; grids exist for {', '.join(GRIDS)}")
     use_all_cores()
     try:
         systems = get_systems(args.systems)
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def choose_best(points: Sequence[Cell]) -> dict[tuple[str, str], Cell]:
-    """The point of lowest mean energy for each optimizer and system."""
+    """Choose the point of lowest mean energy for each optimizer and system."""
     best: dict[tuple[str, str], Cell] = {}
     for point in points:
         where = point["optimizer"].partition("(")[0], point["system"]
@@ -116,7 +116,7 @@ def choose_best(points: Sequence[Cell]) -> dict[tuple[str, str], Cell]:
 def _get_cell(
     store: Store, system: Any, name: str, settings: dict[str, float], args: Any
 ) -> Cell:
-    """A point of a grid, from the folder if it is there."""
+    """Load a point of a grid from the folder, or run it."""
     shown = ",".join(f"{key}={value:g}" for key, value in settings.items())
     entry = Entry(
         f"{name}({shown})",
@@ -136,7 +136,7 @@ def _get_cell(
 def _store_with_zoo(best: dict[tuple[str, str], Cell], sizes: dict[str, int]) -> None:
     """Write the best settings to the file that the zoo reads."""
     table = json.loads(TUNED.read_text())
-    # Other systems of a family get what is best for the largest that was tuned.
+    # Other systems of a family get the settings of the largest tuned one.
     for (name, system), point in sorted(
         best.items(), key=lambda item: sizes[item[0][1]]
     ):

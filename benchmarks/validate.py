@@ -1,10 +1,10 @@
-"""Trained optimizers on held-out starts, to choose between them.
+"""Compare trained optimizers on held-out starts, to choose between them.
 
 python benchmarks/validate.py runs/a/best.eqx runs/a/weights.eqx learn2hop-lj13-esmc
 
-The starts are those of seed 1000, which neither training nor the benchmark uses (their
-seeds are 0 by default). Prints a line for each optimizer and system, the mean energy of
-the best structures after a quench, and appends it to a file of JSON lines, `--out`.
+The starts are those of seed 1000; training and benchmark have the seed 0 by default.
+Prints a line for each optimizer and system, with the mean energy of the quenched best
+structures, and with `--out` appends it to a file of JSON lines.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hopgym._cli.arguments import Parser, parse_names
 from hopgym.optimizers import load
 
 SEED = 1000
-# Starts and steps by system.
+# Number of starts and of steps, by system.
 PLAN = {
     "LJ-13": (80, 2_000),
     "LJ-38": (40, 20_000),
@@ -38,7 +38,7 @@ PLAN = {
 
 
 def validate(name: str, optimizer: Any, system: str) -> dict[str, Any]:
-    """How an optimizer does on a system: a line of the results."""
+    """Run an optimizer on a system: a line of the results."""
     starts, steps = PLAN[system]
     landscape = get_system(system)
     result = rollout(
@@ -60,7 +60,7 @@ def validate(name: str, optimizer: Any, system: str) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Validate; the exit code: 0, or 2 for an invalid command."""
+    """Run the command and return its exit code: 0, or 2 for invalid arguments."""
     parser = Parser(prog="validate.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("optimizers", nargs="+", help="names, or files of weights")
     parser.add_argument(

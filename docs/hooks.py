@@ -1,4 +1,4 @@
-"""Pictures of committed results as files of the documentation."""
+"""Adds figures of committed results to the documentation."""
 
 from pathlib import Path
 

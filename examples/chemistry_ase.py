@@ -1,4 +1,4 @@
-"""Optimizers of hopgym on a calculator of ASE: a copper-gold cluster with EMT.
+"""Optimizers of hopgym with a calculator of ASE: a copper-gold cluster with EMT.
 
 pip install "hopgym[chemistry]"
 python examples/chemistry_ase.py [STEPS]
@@ -16,7 +16,7 @@ from hopgym.chemistry import HopgymCalculator, ZooOptimizer, from_ase, to_ase
 
 
 def start() -> Atoms:
-    """Thirteen atoms, seven of them gold, out of place."""
+    """Make a distorted cluster of six copper and seven gold atoms."""
     atoms = Icosahedron("Cu", 2)
     atoms.symbols[:7] = "Au"
     atoms.rattle(0.2, seed=1)

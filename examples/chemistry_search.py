@@ -1,4 +1,4 @@
-"""Low minima of a gold cluster, and what is done with them in ASE.
+"""Find low minima of a gold cluster, and use them in ASE.
 
 pip install "hopgym[chemistry]"
 python examples/chemistry_search.py [FORMULA [STEPS]]
@@ -13,7 +13,7 @@ from hopgym.search.command import main as search
 
 
 def main(formula: str, steps: str) -> None:
-    """Search, and look at the structures found."""
+    """Search, and analyse the structures found."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / formula
         search([formula, "--starts", "20", "--steps", steps, "--out", str(out)])

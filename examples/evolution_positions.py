@@ -1,4 +1,4 @@
-"""Evolution strategies of evosax on a cluster, all with the same number of energies.
+"""Evolution strategies of evosax on a cluster, with the same number of evaluations.
 
 python examples/evolution_positions.py [SYSTEM] [EVALUATIONS]
 """
@@ -17,7 +17,7 @@ POPULATION = 32
 
 
 def search(strategy, problem: ClusterProblem, key: jax.Array, generations: int):
-    """Lowest energy found, and the number of energies computed."""
+    """Run a strategy: returns the lowest energy and the number of evaluations."""
     key, start_key, first_key = jax.random.split(key, 3)
     start, state = problem.sample(start_key), problem.init(start_key)
     params = strategy.default_params

@@ -14,7 +14,7 @@ from hopgym.optimizers import adam4p
 
 
 def main(generations: int = 20) -> None:
-    """Four hyper-parameters of Adam, learned on 7 atoms."""
+    """Learn four hyper-parameters of Adam on 7 atoms."""
     problem = OptimizerProblem(
         adam4p(learning_rate=1e-4), ["LJ-7"], starts=8, unroll=200, loss="best"
     )

@@ -1,4 +1,4 @@
-"""The same optimizers in Optax's loop, in Optimistix's, and Optax's in ours.
+"""An optimizer of hopgym in Optax and in Optimistix, and one of Optax in hopgym.
 
 pip install "hopgym[optimistix]"
 python examples/optax_and_optimistix.py [STEPS]
@@ -16,7 +16,7 @@ from hopgym.optimizers.optimistix_minimiser import Minimiser
 
 
 def main(steps: int = 2000) -> None:
-    """Three ways to the same kind of answer for 13 atoms."""
+    """Minimise the energy of 13 atoms in three ways."""
     system = hopgym.get_system("LJ-13")
     environment = hopgym.Environment(system)
     context, key = environment.context, jax.random.key(0)

@@ -1,8 +1,8 @@
-"""The wrappers that CleanRL's agents use for continuous actions, and their loop.
+"""The wrappers and the loop of CleanRL's agents for continuous actions.
 
 python examples/rl_cleanrl.py --steps 2000
 
-The agent acts at random here; one of CleanRL's can replace it line by line.
+Actions are random here; replace them by those of an agent of CleanRL.
 """
 
 import argparse

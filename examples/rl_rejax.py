@@ -3,8 +3,8 @@
 pip install "hopgym[rl]"
 python examples/rl_rejax.py --system LJ-13 --steps 8000000 --out results/rl
 
-Draws the best energy of an episode of the agent's mean actions during training, beside
-other searches with as many evaluations; all from starts that the agent has not seen.
+Plots the best energy of episodes with the agent's mean actions during training, and
+that of other searches with as many evaluations, all from starts not used in training.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from importlib.metadata import version
 import jax
 import optax
 from rejax import get_algo  # pyright: ignore[reportMissingImports]
-from rl_report import others, report
+from rl_report import report, run_others
 
 from hopgym.rl import GymnaxEnvironment, play
 
@@ -59,7 +59,7 @@ def mean_action(policy, seen):
 
 
 def evaluate(ppo, learner, key):
-    """Training steps, and episodes of the mean and of the sampled actions."""
+    """Training steps, and episodes with mean and with sampled actions."""
 
     def act(seen, _):
         batch = ppo.normalize_obs(learner.obs_rms_state, seen)[None]
@@ -76,6 +76,6 @@ evaluations = round(float(states.evaluations[-1].mean()))
 seconds = round(time.perf_counter() - timer, 1)
 
 rivals = {"PPO, sampled": sampled.best_energy[-1]}
-rivals |= others(unseen, jax.random.key(args.seed + 2), evaluations)
+rivals |= run_others(unseen, jax.random.key(args.seed + 2), evaluations)
 facts = {"evaluations": evaluations, "seconds": seconds, "rejax": version("rejax")}
 report(vars(args), steps, states.best_energy, rivals, **facts)

@@ -1,4 +1,4 @@
-"""A learning curve as a figure and as numbers, beside other searches."""
+"""Report of a learning curve and of other searches: figure and numbers."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ from hopgym.optimizers import LBFGS, GradientDescent
 from hopgym.rl import play
 
 
-def others(params, key, evaluations):
+def run_others(params, key, evaluations):
     """Best energies of random actions, gradient descent and L-BFGS."""
     mdp, starts = params.mdp, params.starts.energy.shape[0]
 
@@ -29,8 +29,8 @@ def others(params, key, evaluations):
     return found
 
 
-def summary(energies):
-    """Mean and its standard error over the last axis."""
+def summarise(energies):
+    """Mean over the last axis, and its standard error."""
     error = np.std(energies, axis=-1, ddof=1) / np.shape(energies)[-1] ** 0.5
     return {"mean": np.mean(energies, axis=-1).tolist(), "error": error.tolist()}
 
@@ -40,14 +40,14 @@ def report(settings, steps, curve, rivals, **facts):
 
     **Arguments:**
 
-    - `settings`: of the run, with `out`, `system` and `action`.
-    - `steps`, `curve`: training steps, and best energies of the agent after these
+    - `settings`: settings of the run, with `out`, `system` and `action`.
+    - `steps`, `curve`: training steps, and best energies of the agent after these,
       `(len(steps), episodes)`.
     - `rivals`: best energies of other searches, by name.
-    - `facts`: other entries of the record.
+    - `facts`: additional entries of the record.
     """
-    found = {name: summary(energies) for name, energies in rivals.items()}
-    learned = {"steps": np.asarray(steps).tolist()} | summary(curve)
+    found = {name: summarise(energies) for name, energies in rivals.items()}
+    learned = {"steps": np.asarray(steps).tolist()} | summarise(curve)
     record = {"command": " ".join(["python", *sys.argv]), "settings": settings, **facts}
     record |= {"PPO": learned, "rivals": found, "host": describe_host()}
     path = Path(settings["out"], f"{settings['system']}-{settings['action']}")
@@ -59,7 +59,7 @@ def report(settings, steps, curve, rivals, **facts):
     for i, (name, one) in enumerate(found.items(), 1):
         low, high = (one["mean"] + sign * one["error"] for sign in (-1, 1))
         axes.axhspan(low, high, color=f"C{i}", alpha=0.5, label=name)
-    axes.set_xlabel("steps of training")
+    axes.set_xlabel("training steps")
     axes.set_ylabel(f"best energy of an episode, {settings['system']}")
     axes.legend()
     figure.savefig(path.with_suffix(".png"), dpi=150)

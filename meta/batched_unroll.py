@@ -19,29 +19,29 @@ from hopgym.meta.unroll import (
     Outcome,
     Run,
     advance_run,
-    begin_run,
-    judge_run,
-    run_loss,
+    compute_losses,
+    evaluate_runs,
+    init_run,
 )
 from hopgym.systems import System
 
-START_STREAM, POLICY_STREAM = 0, 1  # of random numbers, drawn from a key
-ATOMS_AT_ONCE = 800  # that advance together on a device: they should fit its cache
+START_STREAM, POLICY_STREAM = 0, 1  # of random numbers, folded into a key
+ATOMS_AT_ONCE = 800  # advance together on a device: few enough to fit in its cache
 
 
 class BatchedUnroll:
     """Runs many optimizers of one architecture on one system at once.
 
-    Row k of every array belongs to run k. Rows are shared out over the devices of all
-    processes (in multi-process JAX every process calls every method with the same
-    arguments). What row k computes does not depend on the other rows.
+    Row k of every array belongs to run k. Rows are spread over the devices of all
+    processes (in multi-process JAX every process must call every method with the same
+    arguments). The results of a row do not depend on the other rows.
 
     **Arguments:**
 
-    - `system`: what to minimise.
-    - `architecture`: an optimizer; what is not its inexact arrays is kept.
+    - `system`: the system to minimise.
+    - `architecture`: an optimizer; its floating-point arrays are replaced by weights.
     - `bounded`, `polish_steps`: see [`hopgym.meta.meta_loss`][].
-    - `devices`: all by default.
+    - `devices`: by default all.
     """
 
     def __init__(
@@ -57,16 +57,16 @@ class BatchedUnroll:
         environment = Environment(system)
         _, frozen = eqx.partition(architecture, eqx.is_inexact_array)
 
-        def starts(words, index):
+        def draw_starts(words, index):
             def one(i):
                 return system.sample(_make_key(words, START_STREAM, i))
 
             return jax.vmap(one)(index)
 
-        def begin(words, weights, index, positions):
+        def init(words, weights, index, positions):
             def one(weights, i, positions):
                 optimizer = eqx.combine(weights, frozen)
-                return begin_run(
+                return init_run(
                     environment,
                     optimizer,
                     _make_key(words, POLICY_STREAM, i),
@@ -80,18 +80,17 @@ class BatchedUnroll:
                 optimizer = eqx.combine(weights, frozen)
                 return advance_run(environment, optimizer, run, bounded=bounded)
 
-            def some(batch):
-                weights, runs = batch
+            def advance_group(group):
+                weights, runs = group
                 return jax.lax.fori_loop(
                     0, steps, lambda _, runs: jax.vmap(one)(weights, runs), runs
                 )
 
-            return _in_groups(
-                some, (weights, runs), max(1, ATOMS_AT_ONCE // system.atoms)
-            )
+            size = max(1, ATOMS_AT_ONCE // system.atoms)
+            return _map_groups(advance_group, (weights, runs), size)
 
-        def loss(kind, runs, steps):
-            return run_loss(
+        def losses(kind, runs, steps):
+            return compute_losses(
                 environment,
                 runs,
                 steps,
@@ -100,39 +99,39 @@ class BatchedUnroll:
                 polish_steps=polish_steps,
             )
 
-        def judge(runs):
-            return judge_run(environment, runs, polish_steps=polish_steps)
+        def evaluate(runs):
+            return evaluate_runs(environment, runs, polish_steps=polish_steps)
 
-        def program(function: Callable, *batched: bool, donate: tuple[int, ...] = ()):
+        def jit(function: Callable, *batched: bool, donate: tuple[int, ...] = ()):
             sharded = _sharding.shard(function, self._mesh, batched)
             return jax.jit(sharded, donate_argnums=donate)
 
-        self._starts = program(starts, False, True)
-        self._begin = program(begin, False, True, True, True)
-        self._advance = program(advance, True, True, False, donate=(1,))
-        self._loss = {
-            kind: program(functools.partial(loss, kind), True, False)
+        self._draw_starts = jit(draw_starts, False, True)
+        self._init = jit(init, False, True, True, True)
+        self._advance = jit(advance, True, True, False, donate=(1,))
+        self._losses = {
+            kind: jit(functools.partial(losses, kind), True, False)
             for kind in LOSS_KINDS
         }
-        self._judge = program(judge, True)
+        self._evaluate = jit(evaluate, True)
 
     def begin(
         self, key: PRNGKeyArray, weights: PyTree[Array], instances: np.ndarray
     ) -> Run:
-        """Runs at their starts.
+        """Initialise runs.
 
         **Arguments:**
 
-        - `key`: of starts and policies.
-        - `weights`: the inexact arrays of the optimizers, with a leading axis.
-        - `instances`: for each row the number of its start; rows of the same number
-          have the same start and the same randomness.
+        - `key`: random key of starts and policies.
+        - `weights`: floating-point arrays of the optimizers, with a leading axis.
+        - `instances`: for each row the number of its start; rows with the same number
+          have the same start and the same random numbers.
         """
         words = np.asarray(jax.random.key_data(key))
         kinds, where = np.unique(instances, return_inverse=True)
-        starts = self._starts(words, self._spread(kinds))
+        starts = self._draw_starts(words, self._spread(kinds))
         positions = self._gather(starts, len(kinds))
-        return self._begin(
+        return self._init(
             words,
             self._spread(weights),
             self._spread(instances),
@@ -140,24 +139,24 @@ class BatchedUnroll:
         )
 
     def advance(self, weights: PyTree[Array], runs: Run, steps: int) -> Run:
-        """The runs after more updates; `runs` themselves are given up."""
+        """Advance the runs by `steps` updates; the memory of `runs` is reused."""
         done = self._advance(self._spread(weights), runs, np.int32(steps))
         return jax.block_until_ready(done)
 
     def losses(self, runs: Run, rows: int, steps: int, kind: str) -> np.ndarray:
-        """Losses of the first `rows` runs; totals are of the last `steps` updates."""
-        return self._gather(self._loss[kind](runs, np.int32(steps)), rows)
+        """Losses of the first `rows` runs, whose totals are over `steps` updates."""
+        return self._gather(self._losses[kind](runs, np.int32(steps)), rows)
 
     def judge(self, runs: Run, rows: int) -> Outcome:
         """Outcomes of the first `rows` runs."""
-        return self._gather(self._judge(runs), rows)
+        return self._gather(self._evaluate(runs), rows)
 
     def fetch(self, runs: Run, rows: int) -> Run:
-        """The runs in the memory of this process."""
+        """Copy the first `rows` runs to the memory of this process."""
         return self._gather(runs, rows)
 
     def restore(self, runs: Run) -> Run:
-        """What `fetch` returned, on the devices again."""
+        """Place runs that `fetch` returned on the devices."""
         return self._spread(runs)
 
     def _spread(self, tree: PyTree) -> PyTree:
@@ -167,18 +166,18 @@ class BatchedUnroll:
         return _sharding.gather(tree, rows, self._mesh)
 
 
-def _in_groups(function: Callable, rows: PyTree, limit: int) -> PyTree:
-    """`function` of a few rows at a time, as evenly as possible."""
+def _map_groups(function: Callable, rows: PyTree, limit: int) -> PyTree:
+    """Apply `function` to groups of at most `limit` rows, one group after the other."""
     count = len(jax.tree.leaves(rows)[0])
     groups = -(-count // limit)
     size = -(-count // groups)
-    order = jnp.arange(groups * size) % count  # the first rows again, to fill up
+    order = jnp.arange(groups * size) % count  # padded with the first rows
     split = jax.tree.map(lambda x: x[order].reshape(groups, size, *x.shape[1:]), rows)
     done = jax.lax.map(function, split)
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], done)
 
 
 def _make_key(words: Array, stream: int, index: Array) -> PRNGKeyArray:
-    """Made on the devices: keys of one process mean nothing to the others."""
+    """Random key from its data: other processes cannot use a key of this process."""
     key = jax.random.fold_in(jax.random.wrap_key_data(words), stream)
     return jax.random.fold_in(key, index)

@@ -1,4 +1,4 @@
-"""The command line of meta-training: its options, and the plan that they ask for."""
+"""The command line of meta-training: its options, and the plan that they describe."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ examples:
       --loss best --updates 500 --out runs/curriculum
   python -m hopgym.meta.train ... --coordinator HOST:PORT --processes 2 --process 0
 
-Values may change during a training: VALUE@UPDATE holds from that update on; systems are
+Values can change during training: VALUE@UPDATE holds from that update on; systems are
 added. Defaults are the paper's values.
 """
 ARCHITECTURE_OPTIONS = ("features", "kinds", "hidden", "depth")
 
 
 def make_parser() -> Parser:
-    """The parser of all options. Options that are not given are not in its result."""
+    """Parser of all options; those that are not given are absent from its result."""
     parser = Parser(
         prog="hopgym.meta.train",
-        description="Train an optimizer on systems, so that it finds low minima.",
+        description="Train an optimizer to find low minima of systems.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
@@ -58,22 +58,23 @@ def make_parser() -> Parser:
     add = parser.add_argument_group("run").add_argument
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
     add("--resume", action="store_true", help="resume the run in DIR")
-    add("--updates", **count, help="meta-updates, default 1000")
-    add("--time-limit", **seconds, help="stop after this many seconds")
+    add("--updates", **count, help="number of meta-updates, default 1000")
+    add("--time-limit", **seconds, help="stop after S seconds")
     add("--checkpoint-every", **seconds, help="seconds between checkpoints, default 30")
-    add("--seed", type=parse_seed, metavar="N", help="of all randomness, default 0")
+    add("--seed", type=parse_seed, metavar="N", help="random seed, default 0")
 
     add = parser.add_argument_group("optimizer, systems and loss").add_argument
-    add("--systems", metavar="A,B@U", help="default LJ-13")
-    add("--unroll", metavar="N,N@U", help="steps of a run, default 50000")
-    add("--loss", choices=LOSS_KINDS, help="default final")
-    add("--unbounded", action="store_true", help="energies above zero count as such")
-    add("--polish", type=_parse_steps, metavar="N", help="default 1000")
+    add("--systems", metavar="A,B@U", help="systems to train on, default LJ-13")
+    add("--unroll", metavar="N,N@U", help="steps per run, default 50000")
+    add("--loss", choices=LOSS_KINDS, help="structures that count, default final")
+    add("--unbounded", action="store_true", help="do not bound losses at zero")
+    add("--polish", type=_parse_steps, metavar="N", help="polish steps, default 1000")
     add("--optimizer", metavar="NAME", help=f"one of {', '.join(ARCHITECTURES)}")
-    add("--features", metavar="A,B", help=f"of learn2hop, default {','.join(FEATURES)}")
+    features = f"inputs of learn2hop, default {','.join(FEATURES)}"
+    add("--features", metavar="A,B", help=features)
     add("--kinds", type=int, choices=(1, 2), help="species learn2hop distinguishes")
     add("--hidden", **count, help="width of hidden layers, default 32")
-    add("--depth", **count, help="dense layers, default 2")
+    add("--depth", **count, help="number of dense layers, default 2")
     add("--start-from", metavar="NAME", help="trained optimizer, by name or file")
 
     add = parser.add_argument_group("strategy").add_argument
@@ -82,15 +83,15 @@ def make_parser() -> Parser:
         add(_to_option(name), type=kind, metavar="N", help=text)
 
     add = parser.add_argument_group("evaluation on held-out starts").add_argument
-    add("--evaluate-every", **count, help="updates, default 10")
-    add("--evaluation-starts", **count, help="default 40")
-    add("--evaluation-steps", **count, help="default: the first unroll")
+    add("--evaluate-every", **count, help="evaluate every N updates, default 10")
+    add("--evaluation-starts", **count, help="number of starts, default 40")
+    add("--evaluation-steps", **count, help="steps per start, default: first unroll")
 
     add = parser.add_argument_group("several processes or hosts").add_argument
     add("--coordinator", metavar="HOST:PORT", help="address of process 0")
     add("--processes", **count, help="number of processes")
     add("--process", type=_parse_steps, metavar="K", help="index of this process")
-    add("--cluster", action="store_true", help="ask Slurm, Open MPI or Kubernetes")
+    add("--cluster", action="store_true", help="detect Slurm, Open MPI or Kubernetes")
     return parser
 
 
@@ -110,7 +111,7 @@ def check_processes(given: dict[str, Any]) -> None:
 
 
 def make_plan(given: dict[str, Any]) -> TrainingPlan:
-    """The plan that options ask for.
+    """Make a plan from the options given on the command line.
 
     **Raises:** `KeyError` for unknown names; `ValueError` for invalid values, and for
     options that the strategy or the optimizer does not have.
@@ -135,10 +136,10 @@ def make_plan(given: dict[str, Any]) -> TrainingPlan:
 
 
 def load_plan(folder: RunFolder, given: dict[str, Any]) -> TrainingPlan:
-    """The plan of the training in a folder.
+    """Load the plan of the training in a folder.
 
-    **Raises:** `ValueError` if there is none, if another version of hopgym wrote it, or
-    if options ask for another plan.
+    **Raises:** `ValueError` if there is none, if it was written by another version of
+    hopgym, or if the options contradict it.
     """
     header = folder.read_header()
     try:
@@ -147,19 +148,19 @@ def load_plan(folder: RunFolder, given: dict[str, Any]) -> TrainingPlan:
         raise ValueError(f"{folder.path}: {error.args[0]}") from error
     free = {"out", "resume", "updates", "time_limit", "checkpoint_every"}
     free |= {"coordinator", "processes", "process", "cluster"}
-    asked = {name: value for name, value in given.items() if name not in free}
-    if not asked:
+    fixed = {name: value for name, value in given.items() if name not in free}
+    if not fixed:
         return plan
     stored = _flatten(plan)
-    wanted = _flatten(make_plan({"strategy": plan.strategy, **asked}))
+    requested = _flatten(make_plan({"strategy": plan.strategy, **fixed}))
     changed = sorted(
         name
-        for name in {_to_entry(option) for option in asked}
-        if wanted[name] != stored.get(name)
+        for name in {_to_entry(option) for option in fixed}
+        if requested[name] != stored.get(name)
     )
     if changed:
         shown = ", ".join(
-            f"{name} is {stored.get(name)}, not {wanted[name]}" for name in changed
+            f"{name} is {stored.get(name)}, not {requested[name]}" for name in changed
         )
         raise ValueError(f"{folder.path} is another run: {shown}")
     return plan
@@ -185,7 +186,7 @@ def _collect_settings() -> dict[str, tuple[type, str]]:
 def _make_settings(
     strategy: str, given: dict[str, Any], unroll: int
 ) -> AbstractSettings:
-    """Settings of a strategy, from the options that are given."""
+    """Make the settings of a strategy from the given options."""
     names = get_names(get_strategy(strategy))
     for name in _collect_settings():
         if name in given and name not in names:
@@ -208,7 +209,7 @@ def _make_architecture(
         for option in ("optimizer", *ARCHITECTURE_OPTIONS):
             if option in given:
                 raise ValueError(
-                    f"--start-from determines the architecture: no --{option}"
+                    f"--start-from determines the architecture: leave out --{option}"
                 )
         return learned.read_header(start_from)["architecture"]
     name = given.get("optimizer", "learn2hop")
@@ -220,7 +221,7 @@ def _make_architecture(
         one_species = max(len(system.elements) for system in systems) == 1
         architecture.setdefault("kinds", 1 if one_species else 2)
     if name in ARCHITECTURES:
-        # All options are recorded, since defaults may change.
+        # All options are recorded, since the defaults may change.
         parameters = inspect.signature(ARCHITECTURES[name]).parameters
         for key, parameter in parameters.items():
             if key != "key":
@@ -231,7 +232,7 @@ def _make_architecture(
 
 
 def _flatten(plan: TrainingPlan) -> dict[str, Any]:
-    """Entries of a plan and of its settings, those of the plan first."""
+    """Entries of a plan and of its settings, in one dictionary."""
     entries = plan.to_json()
     return entries["settings"] | entries
 

@@ -1,4 +1,4 @@
-"""Training by several processes or hosts."""
+"""Training on several processes or hosts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from jax.experimental import multihost_utils
 
 
 def join(coordinator: str | None, processes: int | None, process: int | None) -> None:
-    """Join the other processes of a run, before JAX computes anything.
+    """Join the other processes of a run; call before JAX initialises its backend.
 
-    Without arguments they are determined from Slurm, Open MPI or Kubernetes.
+    With `None` the arguments are determined from Slurm, Open MPI or Kubernetes.
 
     **Arguments:**
 
@@ -25,12 +25,12 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
 
 
 def is_leader() -> bool:
-    """Whether this process is the one that writes files and reports progress."""
+    """Whether this is the process that writes files and reports progress."""
     return jax.process_index() == 0
 
 
 def broadcast(*values: int) -> list[int]:
-    """The values of the leader, in all processes."""
+    """Send the values of the leader to all processes, and return them."""
     if jax.process_count() == 1:
         return list(values)
     return multihost_utils.broadcast_one_to_all(np.asarray(values)).tolist()

@@ -1,4 +1,4 @@
-"""The plan of a training: all that its weights depend on."""
+"""The plan of a training: all settings that determine its weights."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ from hopgym.meta.unroll import LOSS_KINDS
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """All that the weights of a training depend on.
+    """All settings that determine the weights of a training.
 
     **Arguments:**
 
-    - `systems`, `unroll`: names of systems and numbers of steps of a run, each with the
+    - `systems`, `unroll`: names of systems, and numbers of steps per run, each with the
       update from which it holds.
     - `strategy`: a name in [`hopgym.meta.STRATEGIES`][].
     - `settings`: meta-hyper-parameters of the strategy; `None` for its defaults.
     - `loss`, `bounded`, `polish`: see [`hopgym.meta.meta_loss`][].
     - `architecture`: `name` and options of the optimizer, as arguments of
       `hopgym.optimizers.learned.make_untrained`.
-    - `start_from`: trained optimizer, by name or file, with the initial weights.
-    - `seed`: seed of all randomness.
-    - `evaluate_every`, `evaluation_starts`, `evaluation_steps`: updates between
-      evaluations on held-out starts, which choose the best weights; number of these
-      starts, and steps from each.
+    - `start_from`: trained optimizer with the initial weights, by name or file.
+    - `seed`: random seed.
+    - `evaluate_every`: number of updates between evaluations on held-out starts, which
+      determine the best weights.
+    - `evaluation_starts`, `evaluation_steps`: number of held-out starts, and of steps
+      from each.
 
     **Raises:** `KeyError` for an unknown strategy; `ValueError` for settings of another
-    strategy, an unknown loss, numbers that are out of range, or no system or length of
-    a run from update 0 on.
+    strategy, an unknown loss, numbers out of range, or no system or number of steps for
+    update 0.
     """
 
     systems: list[tuple[int, str]]
@@ -55,10 +56,10 @@ class TrainingPlan:
 
     def __post_init__(self):
         if not self.systems or not self.unroll:
-            raise ValueError("a training needs at least one system and length of a run")
+            raise ValueError("systems and unroll must not be empty")
         for what, entries in (("systems", self.systems), ("unroll", self.unroll)):
             if min(update for update, _ in entries) > 0:
-                raise ValueError(f"{what}: nothing is given for update 0")
+                raise ValueError(f"{what} has no entry for update 0")
         shortest = min(length for _, length in self.unroll)
         if shortest < 1:
             raise ValueError(f"unroll must be at least 1, got {shortest}")
@@ -69,7 +70,7 @@ class TrainingPlan:
                 f"{type(self.settings).__name__}"
             )
         if self.loss not in LOSS_KINDS:
-            raise ValueError(f"a meta-loss is one of {LOSS_KINDS}, got {self.loss!r}")
+            raise ValueError(f"loss must be one of {LOSS_KINDS}, got {self.loss!r}")
         for name in ("evaluate_every", "evaluation_starts", "evaluation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
@@ -82,7 +83,7 @@ class TrainingPlan:
         return self.settings or get_strategy(self.strategy).settings_class()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in the headers of checkpoints and weights."""
+        """The plan as plain data, for the headers of checkpoints and weights."""
         return {
             **dataclasses.asdict(self),
             "systems": [list(entry) for entry in self.systems],
@@ -92,11 +93,11 @@ class TrainingPlan:
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> TrainingPlan:
-        """The plan in a header.
+        """Make a plan from the entries of a header.
 
-        Headers may have the settings of all strategies; those of others are ignored.
+        Settings of other strategies are ignored.
 
-        **Raises:** `ValueError` for entries that this version does not know.
+        **Raises:** `ValueError` for entries unknown to this version of hopgym.
         """
         settings = stored["settings"]
         known = {name for s in STRATEGIES.values() for name in get_names(s)}
@@ -123,6 +124,6 @@ def _check_known(entries: dict[str, Any], known: set[str], what: str) -> None:
     unknown = sorted(entries.keys() - known)
     if unknown:
         raise ValueError(
-            f"unknown {what} {', '.join(unknown)}: another version of hopgym wrote it, "
-            "which can resume it"
+            f"unknown {what} {', '.join(unknown)}: it was written by another version "
+            "of hopgym, which can resume it"
         )

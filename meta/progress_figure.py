@@ -1,4 +1,4 @@
-"""Figure of the progress of a training: losses as in the paper's Fig. 3, hit rate."""
+"""Figure of a training's progress: losses, as in the paper's Fig. 3, and hit rates."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 
 
 def draw(path: Path, metrics: Sequence[dict[str, Any]], title: str) -> None:
-    """Plot the evaluations of a training on held-out starts against meta-updates.
+    """Plot evaluations on held-out starts against meta-updates.
 
     **Arguments:**
 
-    - `path`: path of the PNG, which is replaced atomically.
+    - `path`: path of the PNG file, which is replaced atomically.
     - `metrics`: entries of `metrics.jsonl`.
     - `title`: title of the figure.
     """

@@ -13,18 +13,18 @@ from hopgym._atomic_write import atomic_write
 
 CHECKPOINT = "checkpoint.eqx"
 METRICS = "metrics.jsonl"
-# Entries of a checkpoint's header that are needed to resume from it.
+# Entries of a checkpoint's header that are required to resume from it.
 HEADER_ENTRIES = {"plan", "update", "evaluated", "best", "elapsed", "runs"}
 
 
 class RunFolder:
     """Files of a training.
 
-    - `checkpoint.eqx`: the plan, and all that the next update needs.
+    - `checkpoint.eqx`: the plan, and everything needed to resume.
     - `metrics.jsonl`: one line per update or evaluation.
-    - `weights.eqx`, `best.eqx`: the present weights, and the best ones on held-out
+    - `weights.eqx`, `best.eqx`: the current weights, and the best ones on held-out
       starts.
-    - `progress.png`: a figure.
+    - `progress.png`: figure of the progress.
 
     **Arguments:**
 
@@ -36,7 +36,7 @@ class RunFolder:
 
     @property
     def has_checkpoint(self) -> bool:
-        """Whether there is a training that can be resumed."""
+        """Whether the folder has a checkpoint."""
         return (self.path / CHECKPOINT).exists()
 
     def create(self) -> None:
@@ -53,10 +53,10 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
 
     def read_header(self) -> dict[str, Any]:
-        """The header of the checkpoint: plan and progress.
+        """Read the header of the checkpoint: plan and progress.
 
-        **Raises:** `ValueError` if there is no checkpoint, if it is damaged, or if an
-        incompatible version of hopgym wrote it.
+        **Raises:** `ValueError` if there is no checkpoint, or it is damaged or written
+        by an incompatible version of hopgym.
         """
         if not self.has_checkpoint:
             raise ValueError(f"{self.path} holds no run to resume")
@@ -65,19 +65,19 @@ class RunFolder:
         if missing:
             raise ValueError(
                 f"{self.path / CHECKPOINT} has no entry {', '.join(sorted(missing))}: "
-                "another version of hopgym wrote it, which can resume it"
+                "it was written by another version of hopgym, which can resume it"
             )
         return header
 
     def restore(self, like: PyTree) -> PyTree:
-        """The arrays of the checkpoint, in a tree with those shapes and dtypes.
+        """Read the arrays of the checkpoint into a pytree with the structure of `like`.
 
-        **Raises:** `ValueError` if the arrays are others.
+        **Raises:** `ValueError` if the arrays do not fit `like`.
         """
         return _serialisation.read(self.path / CHECKPOINT, like)
 
     def write_checkpoint(self, header: dict[str, Any], arrays: PyTree) -> None:
-        """Replace the checkpoint."""
+        """Write the checkpoint, replacing an existing one."""
         _serialisation.write(self.path / CHECKPOINT, header, arrays)
 
     def log(self, entry: dict[str, Any]) -> None:
@@ -86,7 +86,7 @@ class RunFolder:
             stream.write(json.dumps(entry) + "\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The complete lines of the metrics."""
+        """Read the complete lines of the metrics."""
         path = self.path / METRICS
         entries = []
         for line in path.read_text().splitlines() if path.exists() else []:
@@ -102,7 +102,7 @@ class RunFolder:
         **Arguments:**
 
         - `update`: last update before the checkpoint.
-        - `evaluated`: last update whose evaluation was before the checkpoint.
+        - `evaluated`: last update that was evaluated before the checkpoint.
         """
         kept = [
             entry

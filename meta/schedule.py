@@ -1,4 +1,4 @@
-"""Values that change during a training, written as VALUE@UPDATE."""
+"""Values that change during training, written as VALUE@UPDATE."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ Schedule = list[tuple[int, T]]
 
 
 def parse(text: str, value: Callable[[str], T]) -> Schedule:
-    """`"2000,10000@300"` as `[(0, 2000), (300, 10000)]`.
+    """Parse a schedule: `"2000,10000@300"` becomes `[(0, 2000), (300, 10000)]`.
 
     **Arguments:**
 
-    - `text`: values separated by commas, each with the update from which it holds, by
-      default 0.
-    - `value`: parses one value.
+    - `text`: values separated by commas, each with the update from which it holds
+      (default 0).
+    - `value`: function that parses one value.
 
     **Raises:** `ValueError` for any other text.
     """
@@ -24,18 +24,18 @@ def parse(text: str, value: Callable[[str], T]) -> Schedule:
     for entry in text.split(","):
         what, at, update = entry.strip().partition("@")
         if not what or (at and not update.isdecimal()):
-            raise ValueError(f"{entry.strip()!r} is not VALUE or VALUE@UPDATE")
+            raise ValueError(f"{entry.strip()!r} is neither VALUE nor VALUE@UPDATE")
         entries.append((int(update or 0), value(what)))
     return entries
 
 
 def get_value(schedule: Schedule[T], update: int) -> T:
-    """The value that holds in an update: that of the latest entry."""
+    """Get the value that holds in an update, from the latest entry."""
     return max(
         (entry for entry in schedule if entry[0] <= update), key=lambda entry: entry[0]
     )[1]
 
 
 def get_active(schedule: Schedule[Any], update: int) -> list[int]:
-    """Indices of all entries that hold in an update."""
+    """Get the indices of all entries that hold in an update."""
     return [k for k, (start, _) in enumerate(schedule) if start <= update]

@@ -1,4 +1,4 @@
-"""Meta-training from the command line: python -m hopgym.meta.train --help."""
+"""The command `python -m hopgym.meta.train`."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ PROVENANCE = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, and return the exit code.
+    """Run the command and return its exit code.
 
-    0: all updates are done. 1: stopped by the time limit, a signal or an error. 2:
-    invalid arguments; nothing was changed.
+    0: all updates were done. 1: stopped early, by the time limit, a signal or an error.
+    2: invalid arguments; nothing was changed.
     """
     parser = make_parser()
     given = vars(parser.parse_args(arguments))
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class Loop:
-    """Updates, evaluations and checkpoints until all are done or it has to stop.
+    """Runs updates, evaluations and checkpoints until all are done or it must stop.
 
     **Arguments:**
 
@@ -88,7 +88,7 @@ class Loop:
         self.resumed = resumed
         self.stop = StopRequest(given.get("time_limit"))
         self.checkpoint_every = given.get("checkpoint_every", 30.0)
-        self.began = time.perf_counter()
+        self.started = time.perf_counter()
         self.first = trainer.update
         self.saved = self.drawn = self.shown = -1e9
         self.is_leader = distributed.is_leader()
@@ -129,11 +129,11 @@ class Loop:
             if jax.process_count() == 1:
                 raise
             self._report(
-                f"error: update {trainer.update + 1} failed, another process may have "
-                f"ended: {str(error).partition(chr(10))[0]}; the checkpoint is kept: "
-                "start all processes again with --resume"
+                f"error: update {trainer.update + 1} failed, perhaps because another "
+                f"process has ended: {str(error).partition(chr(10))[0]}; restart all "
+                "processes with --resume"
             )
-            # Without waiting for the other processes, which may have ended.
+            # Exit without waiting for the other processes, which may have ended.
             sys.stderr.flush()
             os._exit(1)
         self._finish()
@@ -160,7 +160,7 @@ class Loop:
             return
         self.shown = now
         done = self.trainer.update - self.first
-        spent = now - self.began
+        spent = now - self.started
         left = (
             format_duration(spent / done * (self.target - self.trainer.update))
             if done

@@ -24,10 +24,10 @@ from hopgym.meta.unroll import Outcome, Run, scaled_loss
 from hopgym.optimizers import learned
 from hopgym.systems import System, get_system
 
-# Of held-out starts: no training and no benchmark has this seed by default.
+# Seed of the held-out starts; no training or benchmark has it by default.
 EVALUATION_SEED = 1_000_000
-CALL_SECONDS = 0.5  # duration of a call, after which it may be stopped
-ASK, STARTS, TELL = 0, 1, 2  # streams of randomness of an update
+CALL_SECONDS = 0.5  # duration of a compiled call; training can stop after each
+ASK_STREAM, START_STREAM, TELL_STREAM = 0, 1, 2  # of random numbers of an update
 
 
 def _never() -> bool:
@@ -35,17 +35,17 @@ def _never() -> bool:
 
 
 class Stopped(Exception):
-    """The training was asked to stop; the present update is lost."""
+    """The training was asked to stop; the current update is lost."""
 
 
 class Trainer:
-    """State of a training, and its steps.
+    """A training that can be advanced, saved to its folder and restored.
 
     **Arguments:**
 
-    - `plan`: what to train, and how.
-    - `folder`: folder of its files, or `None` to write none.
-    - `provenance`: further entries of the headers of files, such as the command.
+    - `plan`: settings of the training.
+    - `folder`: folder for its files; `None` writes none.
+    - `provenance`: additional entries of the headers of files, such as the command.
     """
 
     def __init__(
@@ -70,7 +70,8 @@ class Trainer:
         changes = {update for update, _ in (*plan.systems, *plan.unroll)}
         if self.strategy.truncation is not None and changes != {0}:
             raise ValueError(
-                f"{plan.strategy} continues runs: systems and unroll cannot change"
+                f"{plan.strategy} continues runs across updates: systems and unroll "
+                "cannot change"
             )
         self.unrolls = [
             BatchedUnroll(
@@ -89,7 +90,7 @@ class Trainer:
     # Checkpoints
 
     def save(self) -> None:
-        """Write the checkpoint and the present weights."""
+        """Write the checkpoint and the current weights."""
         runs = None if self.runs is None else self._fetch(self.runs)
         if self.folder is None or not is_leader():
             return
@@ -106,9 +107,9 @@ class Trainer:
         self._save_weights("weights.eqx")
 
     def restore(self) -> None:
-        """Resume from the checkpoint in the folder.
+        """Restore the training from the checkpoint in the folder.
 
-        **Raises:** `ValueError` if it is damaged or of another training.
+        **Raises:** `ValueError` if it is damaged or does not fit the plan.
         """
         assert self.folder is not None
         header = self.folder.read_header()
@@ -118,10 +119,10 @@ class Trainer:
         self.elapsed = header["elapsed"]
         runs = None
         if header["runs"]:
-            # Any runs, as a template for those in the file.
+            # New runs, as a template for those in the file.
             key = jax.random.key(0)
             candidates, _ = self.strategy.ask(key, self.state)
-            runs = self._fetch(self._begin(candidates, key))
+            runs = self._fetch(self._init_runs(candidates, key))
         self.state, runs = self.folder.restore((self.state, runs))
         if runs is not None:
             self.runs = {k: self.unrolls[k].restore(run) for k, run in runs.items()}
@@ -130,7 +131,7 @@ class Trainer:
 
     @property
     def optimizer(self) -> Any:
-        """The optimizer with the present weights."""
+        """The optimizer with the current weights."""
         return eqx.combine(self.strategy.get_weights(self.state), self.frozen)
 
     def _save_weights(self, name: str) -> None:
@@ -153,16 +154,16 @@ class Trainer:
     # One update
 
     def step(self, stop: Callable[[], bool] = _never) -> dict[str, Any]:
-        """One update.
+        """Do one update.
 
         **Arguments:**
 
-        - `stop`: returns whether to stop. Runs that continue over several updates are
-          not interrupted, since they could not be repeated.
+        - `stop`: returns whether to stop. Runs that span several updates are not
+          interrupted, since they could not be repeated.
 
         **Returns:** the entry of the metrics.
 
-        **Raises:** `Stopped` after `stop` has returned true; nothing has changed then.
+        **Raises:** `Stopped` if `stop` returns true; the state is then unchanged.
         """
         plan = self.plan
         timer = time.perf_counter()
@@ -170,16 +171,17 @@ class Trainer:
         if truncation is not None:
             stop = _never
         key = jax.random.fold_in(jax.random.key(plan.seed), self.update + 1)
-        keys = [jax.random.fold_in(key, stream) for stream in (ASK, STARTS, TELL)]
+        streams = ASK_STREAM, START_STREAM, TELL_STREAM
+        keys = [jax.random.fold_in(key, stream) for stream in streams]
         candidates, state = self.strategy.ask(keys[0], self.state)
         unroll = schedule.get_value(plan.unroll, self.update)
         if truncation is None:
             steps, fresh = unroll, True
         else:
             steps = min(truncation, unroll)
-            segments = -(-unroll // steps)  # as the strategy counts them
+            segments = -(-unroll // steps)  # the strategy counts them in this way
             fresh = self.update % segments == 0 or self.runs is None
-        runs = self._begin(candidates, keys[1]) if fresh else self._reset_totals()
+        runs = self._init_runs(candidates, keys[1]) if fresh else self._reset_totals()
         rows = self._get_rows()
         losses = np.zeros(len(self.strategy.start_indices))
         for k, run in runs.items():
@@ -204,14 +206,14 @@ class Trainer:
 
     @property
     def is_evaluation_due(self) -> bool:
-        """Whether the next step is an evaluation: at the start, and at intervals."""
+        """Whether an evaluation is due: before the first update, and at intervals."""
         every = self.plan.evaluate_every
         return self.update % every == 0 and self.evaluated < self.update
 
     def evaluate(self, stop: Callable[[], bool] = _never) -> dict[str, Any]:
-        """Evaluate the present weights on held-out starts, and store the best ones.
+        """Evaluate the current weights on held-out starts, and save the best ones.
 
-        **Arguments:** and **Raises:** as `step`.
+        Arguments and errors are those of `step`.
 
         **Returns:** losses, energies and hits by system.
         """
@@ -246,7 +248,7 @@ class Trainer:
         order = strategy.start_indices * len(active) // strategy.instances
         return {k: np.flatnonzero(order == n) for n, k in enumerate(active)}
 
-    def _begin(self, candidates: PyTree, key: Any) -> dict[int, Run]:
+    def _init_runs(self, candidates: PyTree, key: Any) -> dict[int, Run]:
         return {
             k: self.unrolls[k].begin(
                 key, _take_rows(candidates, own), self.strategy.start_indices[own]
@@ -255,7 +257,7 @@ class Trainer:
         }
 
     def _reset_totals(self) -> dict[int, Run]:
-        """Runs of the last update, with their sums of losses reset to zero."""
+        """The runs of the last update, with their sums of losses reset to zero."""
         assert self.runs is not None
         return {
             k: eqx.tree_at(lambda run: run.total, run, 0 * run.total)
@@ -290,7 +292,7 @@ def _take_rows(candidates: PyTree, rows: np.ndarray) -> PyTree:
 
 
 def _adapt_chunk(chunk: int, seconds: float) -> int:
-    """Number of steps of a call that takes about `CALL_SECONDS`."""
+    """Number of steps for which a call takes about `CALL_SECONDS`."""
     factor = min(max(CALL_SECONDS / max(seconds, 1e-6), 0.5), 2.0)
     return max(1, round(chunk * factor))
 

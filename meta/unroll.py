@@ -14,15 +14,18 @@ from hopgym.relax import polish
 from hopgym.systems import System
 
 LOSS_KINDS = ("final", "best", "average")
-# Losses below this, energies below twice the lowest known one, are unphysical.
+# Losses below this are unphysical: the energy is more than twice the lowest known one.
 MIN_LOSS = -2.0
 
 
 class Run(eqx.Module):
     """State of a run.
 
-    **Attributes:** `state` of the environment; `opt_state` of the optimizer; `total`,
-    the sum of the losses of all structures since it was last reset.
+    **Attributes:**
+
+    - `state`: state of the environment.
+    - `opt_state`: state of the optimizer.
+    - `total`: sum of the losses of all structures since it was last reset.
     """
 
     state: State
@@ -35,7 +38,7 @@ class Outcome(eqx.Module):
 
     **Attributes:**
 
-    - `best`, `last`: energies of the lowest and of the last structure, polished.
+    - `best`, `last`: energies of the lowest and the last structure after the polish.
     - `hit`: whether `best` is the reference minimum.
     """
 
@@ -47,16 +50,16 @@ class Outcome(eqx.Module):
 def scaled_loss(
     energy: Float[Array, "*batch"], system: System, *, bounded: bool = True
 ) -> Float[Array, "*batch"]:
-    """min(E, 0) / scale, or 0 if that is not finite or below -2.
+    """min(E, 0) / scale, or 0 if this is not finite or below -2.
 
-    The scale is `system.energy_scale`, the absolute value of the lowest known energy
-    (of the best of 150 runs of Adam in Learn2Hop, section 3.3), so that the best
-    possible loss is -1.
+    The scale is `system.energy_scale`, the absolute value of the lowest known energy,
+    so that the best possible loss is -1. (Learn2Hop, section 3.3, divides by the best
+    energy of 150 runs of Adam.)
 
     **Arguments:**
 
     - `energy`: energy of a structure.
-    - `system`: its system.
+    - `system`: the system of the structure.
     - `bounded`: whether energies above zero count as zero.
     """
     loss = energy / system.energy_scale
@@ -65,13 +68,13 @@ def scaled_loss(
     return jnp.where(jnp.isfinite(loss) & (loss >= MIN_LOSS), loss, 0)
 
 
-def begin_run(
+def init_run(
     environment: Environment,
     optimizer: Any,
     key: PRNGKeyArray,
     positions: Float[Array, "atoms 3"],
 ) -> Run:
-    """The run at its start."""
+    """Initial state of a run."""
     state = environment.reset(key, positions)
     opt_state = optimizer.init(positions, key=key, context=environment.context)
     return Run(state, opt_state, jnp.zeros_like(state.energy))
@@ -80,13 +83,13 @@ def begin_run(
 def advance_run(
     environment: Environment, optimizer: Any, run: Run, *, bounded: bool = True
 ) -> Run:
-    """The run after one more update."""
+    """Advance a run by one update."""
     state, opt_state = take_step(environment, optimizer, run.state, run.opt_state)
     loss = scaled_loss(state.energy, environment.system, bounded=bounded)
     return Run(state, opt_state, run.total + loss)
 
 
-def run_loss(
+def compute_losses(
     environment: Environment,
     runs: Run,
     steps: int | Int[Array, ""],
@@ -95,7 +98,7 @@ def run_loss(
     bounded: bool = True,
     polish_steps: int = 1000,
 ) -> Float[Array, " batch"]:
-    """Losses of a batch of runs, whose `total` is of the last `steps` updates."""
+    """Losses of a batch of runs, whose `total` is over the last `steps` updates."""
     system = environment.system
     if kind == "average":
         return runs.total / steps
@@ -105,7 +108,7 @@ def run_loss(
     return scaled_loss(polished.energy, system, bounded=bounded)
 
 
-def judge_run(
+def evaluate_runs(
     environment: Environment, runs: Run, *, polish_steps: int = 1000
 ) -> Outcome:
     """Outcomes of a batch of runs."""
@@ -133,23 +136,23 @@ def meta_loss(
 
     - `optimizer`: the optimizer.
     - `system`: the system to minimise.
-    - `key`: randomness of the start and of the optimizer.
+    - `key`: random key of the start and the optimizer.
     - `unroll`: number of updates.
-    - `kind`: `"final"`, loss of the last structure after the polish (as in the paper);
-      `"best"`, of the lowest structure after the polish; `"average"`, mean loss over
-      all updates.
+    - `kind`: `"final"`: loss of the last structure after the polish, as in the paper.
+      `"best"`: loss of the lowest structure after the polish. `"average"`: mean loss
+      over all updates.
     - `bounded`: see [`hopgym.meta.scaled_loss`][].
-    - `polish_steps`: see [`hopgym.polish`][].
+    - `polish_steps`: number of steps of the polish, see [`hopgym.polish`][].
 
-    **Raises:** `ValueError` for another kind, or an unroll below 1.
+    **Raises:** `ValueError` for an unknown kind, or an unroll below 1.
     """
     if kind not in LOSS_KINDS:
-        raise ValueError(f"a meta-loss is one of {LOSS_KINDS}, got {kind!r}")
+        raise ValueError(f"kind must be one of {LOSS_KINDS}, got {kind!r}")
     if unroll < 1:
         raise ValueError(f"an unroll needs at least one update, got {unroll}")
     environment = Environment(system)
     start_key, policy_key = jax.random.split(key)
-    run = begin_run(environment, optimizer, policy_key, system.sample(start_key))
+    run = init_run(environment, optimizer, policy_key, system.sample(start_key))
     run = jax.lax.fori_loop(
         0,
         unroll,
@@ -157,7 +160,7 @@ def meta_loss(
         run,
     )
     runs = jax.tree.map(lambda x: x[None], run)
-    losses = run_loss(
+    losses = compute_losses(
         environment, runs, unroll, kind, bounded=bounded, polish_steps=polish_steps
     )
     return losses[0]

@@ -1,4 +1,4 @@
-"""Optimizers, which are the policies of hopgym's environments."""
+"""Optimizers: the policies of hopgym's environments."""
 
 from hopgym.optimizers.annealing import Annealing as Annealing
 from hopgym.optimizers.base import AbstractLocalOptimizer as AbstractLocalOptimizer

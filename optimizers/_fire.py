@@ -1,4 +1,4 @@
-"""What both variants of FIRE share: fields, state, and the adaptive time step.
+"""Common parts of the two variants of FIRE: fields, state and adaptive time step.
 
 E. Bitzek, P. Koskinen, F. Gaehler, M. Moseler and P. Gumbsch, Phys. Rev. Lett. 97,
 170201 (2006).
@@ -17,8 +17,11 @@ from hopgym.optimizers.base import AbstractOptimizer
 class FireState(eqx.Module):
     """State of damped molecular dynamics between two evaluations.
 
-    **Attributes:** `velocity`; `dt`, `alpha`: present time step and mixing;
-    `downhill`: steps since the power was last negative, -1 before the first gradient.
+    **Attributes:**
+
+    - `velocity`: velocities, length / time.
+    - `dt`, `alpha`: current time step and mixing parameter.
+    - `downhill`: steps since the power was last negative; -1 before the first gradient.
     """
 
     velocity: Float[Array, "atoms 3"]
@@ -51,7 +54,7 @@ class AbstractFire(AbstractOptimizer[FireState]):
     def _adapt(
         self, state: FireState, *, grow: Bool[Array, ""], reset: Bool[Array, ""]
     ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        """Time step and mixing after a step.
+        """Adapt the time step and the mixing parameter after a step.
 
         **Arguments:**
 

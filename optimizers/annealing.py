@@ -11,17 +11,20 @@ from hopgym._converters import to_float, to_int
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
 
-# Radius of a sphere of close-packed atoms with nearest neighbours at distance 1
-# (sqrt(2) atoms in a unit of volume), divided by the cube root of their number.
+# Radius of a sphere of close-packed atoms with a nearest-neighbour distance of 1
+# (number density sqrt(2)), divided by the cube root of their number.
 CLUSTER_RADIUS = 0.553
-WALL_STIFFNESS = 10.0  # of the container, energy / length^2
+WALL_STIFFNESS = 10.0  # energy / length^2
 
 
 class AnnealingState(eqx.Module):
     """State of Langevin dynamics.
 
-    **Attributes:** `velocity`, length / time in reduced units; `step`, number of
-    updates; `key`.
+    **Attributes:**
+
+    - `velocity`: velocities, length / time in reduced units.
+    - `step`: number of updates.
+    - `key`: random key of the following updates.
     """
 
     velocity: Float[Array, "atoms 3"]
@@ -30,26 +33,26 @@ class AnnealingState(eqx.Module):
 
 
 class Annealing(AbstractOptimizer[AnnealingState]):
-    """Simulated annealing: Langevin dynamics at a falling temperature.
+    """Simulated annealing: Langevin dynamics at a decreasing temperature.
 
-    All quantities are in reduced units: the system's unit of length, its unit of
-    energy, mass 1. At step t of `steps`, with the progress
-    p = t / ((1 - quench) steps), the temperature is
+    All quantities are in reduced units: the system's units of length and energy, and
+    mass 1. At step t, with p = t / ((1 - quench) steps), the temperature is
 
         T = hot (cold / hot)^p   for p < 1
         T = 0                    afterwards: a quench by friction
 
-    One step is BAOAB (B. Leimkuhler and C. Matthews, Appl. Math. Res. Express 2013, 34)
-    whose half kicks by the same gradient are merged, so that it costs one evaluation:
+    The integrator is BAOAB (B. Leimkuhler and C. Matthews, Appl. Math. Res. Express
+    2013, 34) with the two half kicks by the same gradient merged, so that a step costs
+    one evaluation:
 
         v <- v - dt g,  x <- x + dt v / 2,
         v <- c v + sqrt((1 - c^2) T) xi,  x <- x + dt v / 2,   c = exp(-friction dt)
 
-    with normal xi that do not move the centre of mass. At constant temperature it
-    samples the canonical distribution (exactly for a harmonic well). In free space a
-    harmonic wall around the centroid holds evaporated atoms; its radius exceeds that of
-    a compact cluster, 0.553 atoms^(1/3), by `room`. Speeds are limited to
-    max_step / dt, which only overlapping atoms exceed.
+    with normal random numbers xi that do not move the centre of mass. At constant
+    temperature it samples the canonical distribution (exactly in a harmonic well). In
+    free space a harmonic wall around the centroid holds evaporated atoms; its radius is
+    that of a compact cluster, 0.553 atoms^(1/3), plus `room`. Speeds are limited to
+    max_step / dt, which only overlapping atoms would exceed.
 
     S. Kirkpatrick, C. D. Gelatt and M. P. Vecchi, Science 220, 671 (1983).
 
@@ -59,8 +62,8 @@ class Annealing(AbstractOptimizer[AnnealingState]):
     - `hot`, `cold`: temperatures at the start and before the quench, in units of
       energy.
     - `quench`: fraction of the run at zero temperature.
-    - `dt`: time step, length / energy^(1/2).
-    - `friction`: 1 / time.
+    - `dt`: time step, in units of length / energy^(1/2).
+    - `friction`: friction coefficient, in units of energy^(1/2) / length.
     - `max_step`: maximum displacement of an atom in one step, in units of length.
     - `room`: distance between cluster and wall, in units of length.
     """
@@ -100,7 +103,7 @@ class Annealing(AbstractOptimizer[AnnealingState]):
     ) -> tuple[Float[Array, "atoms 3"], AnnealingState]:
         gradient = gradient * (context.length / context.energy_unit)
         if context.box is None:
-            gradient = gradient + self._wall(positions / context.length)
+            gradient = gradient + self._push_back(positions / context.length)
         velocity = state.velocity - self.dt * gradient
         velocity = _clip_lengths(velocity, self.max_step / self.dt)
         keep = jnp.exp(-self.friction * self.dt)
@@ -112,8 +115,8 @@ class Annealing(AbstractOptimizer[AnnealingState]):
         step = self.dt / 2 * (velocity + kicked)
         return step * context.length, AnnealingState(kicked, state.step + 1, key)
 
-    def _wall(self, positions: Float[Array, "atoms 3"]) -> Float[Array, "atoms 3"]:
-        """Gradient of the container's energy, in reduced units."""
+    def _push_back(self, positions: Float[Array, "atoms 3"]) -> Float[Array, "atoms 3"]:
+        """Gradient of the energy of the wall, in reduced units."""
         outward = positions - jnp.mean(positions, axis=0)
         distance = jnp.sqrt(jnp.sum(outward**2, axis=1, keepdims=True) + 1e-12)
         radius = CLUSTER_RADIUS * len(positions) ** (1 / 3) + self.room

@@ -17,10 +17,10 @@ class AbstractOptimizer(eqx.Module, Generic[OptState]):
     """A policy that maps one energy and gradient to one displacement.
 
     `update` is called once per energy+gradient evaluation and has no other access to
-    the potential. Line searches, quenches, acceptance and restarts are state machines
-    across calls. Methods take one replica; under `jax.vmap` each replica is at its own
-    stage. Hyper-parameters are array leaves, so that they can be batched and learned;
-    those that determine shapes are static.
+    the potential. Line searches, quenches, acceptance steps and restarts are state
+    machines that span many calls. Methods take one replica; under `jax.vmap` each
+    replica is at its own stage. Hyper-parameters are array leaves, so that they can be
+    batched and learned; those that determine shapes are static.
     """
 
     @abc.abstractmethod
@@ -36,7 +36,8 @@ class AbstractOptimizer(eqx.Module, Generic[OptState]):
         **Arguments:**
 
         - `positions`: initial positions.
-        - `key`: the only source of randomness; one for each replica.
+        - `key`: random key, a different one for each replica; the only source of
+          randomness.
         - `context`: see [`hopgym.Context`][].
         """
 
@@ -55,8 +56,8 @@ class AbstractOptimizer(eqx.Module, Generic[OptState]):
         **Arguments:**
 
         - `gradient`, `value`: gradient and energy at `positions`.
-        - `state`: from `init` or the last `update`.
-        - `positions`: positions after the last displacement.
+        - `state`: the state returned by `init` or by the last `update`.
+        - `positions`: current positions, after the last displacement.
         - `context`: the same as in `init`.
         """
 
@@ -64,13 +65,13 @@ class AbstractOptimizer(eqx.Module, Generic[OptState]):
 class AbstractLocalOptimizer(AbstractOptimizer[OptState]):
     """An optimizer that converges to a local minimum and detects convergence.
 
-    Searches that quench (basin hopping, random restarts) are built on one.
+    Searches use one for their quenches (basin hopping, random restarts).
     """
 
     @abc.abstractmethod
     def finished(self, state: OptState) -> Bool[Array, ""]:
-        """Whether the positions given to the last `update` are the minimum."""
+        """Whether the last `update` was called at the minimum."""
 
     @abc.abstractmethod
     def restart(self, state: OptState, when: Bool[Array, ""]) -> OptState:
-        """`state`, or where `when` holds a state that starts anew."""
+        """Restart where `when` holds: return a fresh state there, else `state`."""

@@ -32,15 +32,15 @@ from hopgym.optimizers.two_phase import TwoPhase
 
 
 class BasinHoppingState(eqx.Module):
-    """State of the walk and of the present quench.
+    """State of the walk and of the current quench.
 
     **Attributes:**
 
-    - `key`: randomness of the following hops.
+    - `key`: random key of the following hops.
     - `local`: state of the local optimizer.
-    - `positions`, `energy`: the present minimum of the walk.
+    - `positions`, `energy`: the current minimum of the walk.
     - `scale`: factor by which moves are scaled.
-    - `evaluations`: evaluations of the present quench.
+    - `evaluations`: evaluations of the current quench so far.
     - `hops`: number of completed quenches.
     """
 
@@ -56,19 +56,20 @@ class BasinHoppingState(eqx.Module):
 class BasinHopping(AbstractOptimizer[BasinHoppingState]):
     """Quench, accept the minimum or return to the last one, move, and repeat.
 
-    A minimum of energy E replaces the present one, E0, with probability
+    A minimum of energy E replaces the current one, of energy E0, with probability
     min(1, exp[-(E - E0) / T]). After each hop the size of moves is multiplied by
     exp[adaptation_rate (accepted - target_acceptance)], within a factor of 4 of its
     initial value.
 
     **Arguments:**
 
-    - `local`: the optimizer that quenches.
+    - `local`: the optimizer of the quenches.
     - `move`: proposes the start of the next quench.
-    - `temperature`: T in units of energy; 0 accepts improvements only, infinity all.
+    - `temperature`: T in units of energy; 0 accepts improvements only, infinity all
+      minima.
     - `adaptation_rate`: rate at which the size of moves adapts; 0 keeps it fixed.
     - `target_acceptance`: fraction of accepted hops that the adaptation aims for.
-    - `max_evaluations`: evaluations after which a quench ends in any case.
+    - `max_evaluations`: maximum number of evaluations per quench.
     """
 
     local: AbstractLocalOptimizer
@@ -142,7 +143,7 @@ def _hop(rules, walk, positions, value, context):
     move, temperature, adaptation_rate, target_acceptance = rules
     key, minimum, energy, scale = walk
     key, accept_key, move_key = jax.random.split(key, 3)
-    # The energy may rise by up to -T log(u).
+    # Metropolis: the energy may rise by up to -T log(u), with uniform u.
     allowance = temperature * context.energy_unit * jax.random.exponential(accept_key)
     allowance = jnp.where(temperature > 0, allowance, 0).astype(value.dtype)
     accepted = value < energy + allowance
@@ -156,14 +157,14 @@ def _hop(rules, walk, positions, value, context):
 def cluster_moves(
     system: SystemInfo, step_size: float, surface: float, exchange: float
 ) -> Mixture:
-    """Shakes, surface moves in free space, and exchanges in alloys.
+    """Mixture of shakes, surface moves (in free space) and exchanges (in alloys).
 
     **Arguments:**
 
     - `system`: determines which kinds of moves apply.
     - `step_size`: see [`hopgym.optimizers.Shake`][].
-    - `surface`, `exchange`: fractions of hops that are surface moves and exchanges,
-      where these apply.
+    - `surface`, `exchange`: fractions of surface moves and exchanges, where these
+      apply.
     """
     surface = surface if system.box is None else 0.0
     exchange = exchange if len(set(system.species.tolist())) > 1 else 0.0
@@ -177,7 +178,7 @@ def cluster_moves(
 
 
 def make_hop_quench(force: float = 0.05) -> LBFGS:
-    """L-BFGS for the quenches of searches, which need not be tight.
+    """L-BFGS for the quenches of searches, with a loose tolerance.
 
     The hyper-parameters of searches were tuned with its maximum step.
 
@@ -189,12 +190,12 @@ def make_hop_quench(force: float = 0.05) -> LBFGS:
 
 
 def bh_paper(std: ArrayLike = 0.4, learning_rate: ArrayLike = 1e-2) -> BasinHopping:
-    """The paper's basin hopping (C.2): 5,000 steps of Adam a hop, improvements only.
+    """The paper's basin hopping (C.2): 5,000 steps of Adam per hop, improvements only.
 
     **Arguments:**
 
     - `std`: standard deviation of the hops, in the potential's own unit of length.
-    - `learning_rate`: of Adam.
+    - `learning_rate`: learning rate of Adam.
     """
     return BasinHopping(
         FixedLength(adam(learning_rate), 5000),
@@ -232,9 +233,9 @@ def bh_two_phase(
     exchange: float = 0.5,
     adaptation_rate: float = 0.02,
 ) -> BasinHopping:
-    """Basin hopping whose quenches begin under compression.
+    """Basin hopping with quenches that start under compression.
 
-    In a periodic box, which fixes the density, quenches have one phase.
+    In a periodic box, which fixes the density, quenches are ordinary ones.
 
     **Arguments:** see [`hopgym.optimizers.TwoPhase`][] and
     [`hopgym.optimizers.BasinHopping`][].

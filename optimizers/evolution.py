@@ -23,16 +23,16 @@ from hopgym.optimizers.base import AbstractOptimizer
 
 
 class EvolutionState(eqx.Module):
-    """State of the strategy, and the progress of its present generation.
+    """State of the strategy and of its current generation.
 
     **Attributes:**
 
-    - `key`: randomness of the following generations.
+    - `key`: random key of the following generations.
     - `strategy`: state of the strategy.
     - `origin`: the start of the search.
     - `population`: candidates, as displacements from `origin` in units of length.
-    - `energies`: energies of the candidates that are evaluated.
-    - `asked`: number of candidates proposed so far.
+    - `energies`: energies of the evaluated candidates.
+    - `asked`: number of candidates of this generation proposed so far.
     """
 
     key: PRNGKeyArray
@@ -44,21 +44,21 @@ class EvolutionState(eqx.Module):
 
 
 class Evolution(AbstractOptimizer[EvolutionState]):
-    """A strategy of evosax, which uses energies only.
+    """A strategy of evosax, which uses energies but no gradients.
 
-    Each update proposes the next candidate of the generation. When all are evaluated,
-    the strategy is told their energies and asked for the next generation. The first
-    generation is drawn around the start, whose own energy is not used.
+    Each update proposes the next candidate of the generation. When all have been
+    evaluated, the strategy is told their energies and asked for the next generation.
+    The first generation is drawn around the start, whose own energy is not used.
 
     **Arguments:**
 
     - `make`: a function that returns a strategy of evosax; it is called with
       `population_size=` and `solution=`.
-    - `population`: number of candidates in a generation.
+    - `population`: number of candidates per generation.
     - `spread`: standard deviation of the first generation, in units of length.
 
-    **Raises:** `ValueError` for a population that is odd, as some strategies sample
-    pairs, or below 4.
+    **Raises:** `ValueError` for a population that is below 4 or odd (some strategies
+    sample pairs).
     """
 
     make: Callable[..., Any] = eqx.field(static=True)
@@ -68,7 +68,7 @@ class Evolution(AbstractOptimizer[EvolutionState]):
     def __check_init__(self):
         if self.population < 4 or self.population % 2:
             raise ValueError(
-                f"a population must be an even number from 4 on, got {self.population}"
+                f"population must be even and at least 4, got {self.population}"
             )
 
     def init(
@@ -111,8 +111,8 @@ class Evolution(AbstractOptimizer[EvolutionState]):
         generation = (state.key, state.strategy, state.population)
         key, strategy, population = batched_cond(
             complete,
-            # One replica after the other: jaxlib's threads deadlock when two of them
-            # decompose batches of matrices.
+            # One replica after the other: threads of jaxlib deadlock when two of them
+            # factorise batches of matrices.
             sequential_vmap(self._advance),
             generation,
             generation,
@@ -160,7 +160,7 @@ def _has_mean(strategy: Any) -> bool:
 
 
 def _make_params(strategy: Any, spread: Float[Array, ""]) -> Any:
-    """Default parameters, with the spread of the first generation if it is one."""
+    """Default parameters, with `spread` as the initial standard deviation, if any."""
     params = strategy.default_params
     if hasattr(params, "std_init"):
         params = params.replace(std_init=spread)
@@ -173,7 +173,7 @@ def cma_es(population: int = 40, spread: float = 0.4) -> Evolution:
     N. Hansen, arXiv:1604.00772.
 
     **Arguments:** see [`hopgym.optimizers.Evolution`][]. Smaller populations, such as
-    the usual 4 + 3 ln(3 N), find fewer minima here.
+    the customary 4 + 3 ln(3 N) for N atoms, find low minima less often.
     """
     return Evolution(_cma_es, population, spread)
 
@@ -193,7 +193,7 @@ def open_es(
 
     **Arguments:**
 
-    - `population`: number of candidates in a generation, even.
+    - `population`: number of candidates per generation, even.
     - `spread`: standard deviation of all generations, in units of length.
     - `learning_rate`: learning rate of the mean.
     """

@@ -11,15 +11,16 @@ from hopgym._converters import to_float
 from hopgym.context import Context, SystemInfo
 from hopgym.optimizers._fire import AbstractFire, FireState
 
-# Squares of forces and velocities below this are finite in float32 when a run with too
-# long time steps diverges. Overlapping atoms have gradients of about this size.
+# Forces and velocities are clipped to this, so that their squares stay finite in
+# float32 when a run with too long time steps diverges. Gradients of overlapping atoms
+# are about as large.
 MAX_FORCE = 1e16
 
 
 class Fire(AbstractFire):
-    """Fast inertial relaxation engine, the variant of `jax_md.minimize.fire_descent`.
+    """Fast inertial relaxation engine, as in `jax_md.minimize.fire_descent`.
 
-    Velocity Verlet with mass 1 and the forces F = -gradient; after each step, with the
+    Velocity Verlet with mass 1 and the forces F = -gradient. After each step, with the
     power P = F.v,
 
         v <- (1 - alpha) v + alpha F |v| / |F|
@@ -27,10 +28,10 @@ class Fire(AbstractFire):
                                          alpha <- f_alpha alpha
         P < 0: v <- 0, dt <- f_dec dt, alpha <- alpha_start
 
-    The gradient of an update completes the last step and starts the next, so that a
+    The gradient of an update completes the last step and starts the next one, so that a
     step costs one evaluation. The length of a step is not limited. With the same
-    parameters the positions are those of jax-md, which rounds its parameters to half
-    precision.
+    parameters (jax-md rounds its own to half precision) it visits the same positions as
+    jax-md.
 
     E. Bitzek, P. Koskinen, F. Gaehler, M. Moseler and P. Gumbsch, Phys. Rev. Lett. 97,
     170201 (2006).
@@ -65,10 +66,10 @@ class Fire(AbstractFire):
 
         started = state.downhill >= 0
         velocity = state.velocity + jnp.where(started, state.dt / 2, 0) * force
-        # Without a velocity the power is zero, and the rest changes nothing.
+        # In the first update the velocity and the power are zero, and nothing changes.
         power = jnp.sum(force * velocity)
         speed = jnp.sqrt(jnp.sum(velocity**2))
-        # jax-md's 1e-6: no division by zero at a minimum.
+        # 1e-6 as in jax-md: no division by zero at a minimum.
         size = jnp.sqrt(jnp.sum(force**2) + 1e-6)
         velocity = velocity + state.alpha * (force * (speed / size) - velocity)
         uphill = ~(power >= 0)
@@ -89,12 +90,12 @@ def fire(
 ) -> Fire:
     """`Fire` with time steps in the system's reduced units, length / energy^(1/2).
 
-    With jax-md's defaults (0.1 and 0.4) Lennard-Jones clusters fly apart. The initial
-    time step is in the grid of Learn2Hop, appendix C.1.
+    With jax-md's defaults (0.1 and 0.4) Lennard-Jones clusters fly apart. The default
+    initial time step is on the grid of Learn2Hop, appendix C.1.
 
     **Arguments:**
 
-    - `system`: determines the units.
+    - `system`: provides the units.
     - `dt_start`, `dt_max`: initial and maximum time step.
     """
     unit = system.length / jnp.sqrt(system.energy_unit)

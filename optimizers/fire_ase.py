@@ -12,17 +12,18 @@ from hopgym.optimizers._fire import AbstractFire, FireState
 
 
 class FireAse(AbstractFire):
-    """Fast inertial relaxation engine, the variant of `ase.optimize.FIRE`.
+    """Fast inertial relaxation engine, as in `ase.optimize.FIRE`.
 
     Semi-implicit Euler steps with mass 1 and limited length. With F = -gradient and the
     power P = F.v,
 
-        P > 0: v <- (1 - alpha) v + alpha F |v| / |F|, and after more than n_min of
-               these also dt <- min(f_inc dt, dt_max), alpha <- f_alpha alpha
+        P > 0: v <- (1 - alpha) v + alpha F |v| / |F|, and after more than n_min such
+               steps also dt <- min(f_inc dt, dt_max), alpha <- f_alpha alpha
         else:  v <- 0, dt <- f_dec dt, alpha <- alpha_start
         then:  v <- v + dt F,  x <- x + s min(1, max_step / |s|) with s = dt v
 
-    |s| is the norm over all atoms. With the same parameters the positions are ASE's.
+    |s| is the norm over all atoms. With the same parameters it visits the same
+    positions as ASE.
 
     E. Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006); A. Hjorth Larsen et al., J.
     Phys.: Condens. Matter 29, 273002 (2017).

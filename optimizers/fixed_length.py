@@ -1,4 +1,4 @@
-"""Quenches of a fixed number of evaluations by any optimizer."""
+"""Quenches with a fixed number of evaluations, by any optimizer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hopgym.optimizers.base import AbstractLocalOptimizer, AbstractOptimizer
 
 
 class FixedLengthState(eqx.Module):
-    """Present and initial state of the optimizer, and evaluations of this quench."""
+    """Current and initial state of the optimizer, and evaluations of this quench."""
 
     opt_state: Any
     initial: Any
@@ -23,12 +23,11 @@ class FixedLengthState(eqx.Module):
 
 
 class FixedLength(AbstractLocalOptimizer[FixedLengthState]):
-    """A quench by a fixed number of updates (Learn2Hop, C.2: 5,000 of Adam).
+    """A quench with a fixed number of updates (Learn2Hop, C.2: 5,000 of Adam).
 
     **Arguments:**
 
-    - `optimizer`: performs the updates; its initial state must not depend on the
-      positions.
+    - `optimizer`: the optimizer; its initial state must not depend on the positions.
     - `evaluations`: length of the quench.
     """
 

@@ -17,7 +17,7 @@ class GradientDescent(AbstractOptimizer[None]):
     **Arguments:**
 
     - `rate`: learning rate, length^2 / energy in the system's own units.
-    - `limit`: components of the gradient are clipped to it, energy / length.
+    - `limit`: limit of the components of the gradient, energy / length.
     """
 
     rate: Float[Array, ""] = eqx.field(converter=to_float, default=1e-3)

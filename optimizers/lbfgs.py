@@ -2,8 +2,8 @@
 
 Liu and Nocedal, Math. Program. 45, 503 (1989). The two-loop recursion operates on inner
 products, which are stored with the history (Chen, Wang and Zhou, NIPS 27 (2014)): one
-small matrix product per update. Step control is that customary for atoms: no line
-search, steps of bounded length, shortened when the energy rises.
+small matrix product per update. As is customary for atoms, there is no line search:
+steps have a limited length and are shortened when the energy rises.
 """
 
 from __future__ import annotations
@@ -19,15 +19,23 @@ from hopgym._converters import to_float, to_int
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractLocalOptimizer
 
-HISTORY_FIELDS = ("pairs", "sy", "yy", "inverse")  # of the state
+HISTORY_FIELDS = ("pairs", "sy", "yy", "inverse")  # fields of the state
 
 
 class LBFGSState(eqx.Module):
     """Last accepted structure, history of accepted steps, and the trial step.
 
-    `pairs` holds the steps s (newest first), followed by the changes y of the gradient;
-    `sy` and `yy` are their inner products, `sy[i, j] = s_i . y_j`. A slot with
-    `inverse` (1 / s_i . y_i) zero is empty.
+    **Attributes:**
+
+    - `positions`, `gradient`, `energy`: the last accepted structure.
+    - `trial`: the trial step from it.
+    - `pairs`: steps s (newest first), followed by the changes y of the gradient.
+    - `sy`, `yy`: their inner products, `sy[i, j] = s_i . y_j`, `yy[i, j] = y_i . y_j`.
+    - `inverse`: 1 / s_i . y_i; 0 for an empty slot.
+    - `fresh`: whether there is no accepted structure yet.
+    - `shortened`: how often the trial step has been shortened.
+    - `flat`: number of successive steps that did not change the energy.
+    - `finished`: whether the optimizer has converged.
     """
 
     positions: Float[Array, "atoms 3"]
@@ -44,8 +52,8 @@ class LBFGSState(eqx.Module):
     finished: Bool[Array, ""]
 
 
-def _force_tolerance(force: ArrayLike | None) -> Float[Array, ""]:
-    """`force`, or a default that depends on the precision."""
+def _to_force_tolerance(force: ArrayLike | None) -> Float[Array, ""]:
+    """Convert `force`; `None` stands for a default that depends on the precision."""
     if force is None:
         force = 1e-6 if jnp.zeros(()).dtype == jnp.float64 else 1e-3
     return to_float(force)
@@ -54,23 +62,24 @@ def _force_tolerance(force: ArrayLike | None) -> Float[Array, ""]:
 class LBFGS(AbstractLocalOptimizer[LBFGSState]):
     """x <- x - H g with H from the last `memory` steps ("L-BFGS" in the paper).
 
-    A trial step that raises the energy by more than `rise` is taken back and repeated
-    at a tenth of its length. The optimizer has converged when the largest force is
-    below `force`, or when the energy has changed by no more than rounding for
-    `patience` steps, which is the limit of float32.
+    A trial step that raises the energy by more than `rise` is undone and repeated with
+    a tenth of its length. The optimizer has converged when the largest force is below
+    `force`, or when the energy has not changed by more than rounding for `patience`
+    steps, which is as far as float32 can get.
 
     **Arguments:**
 
     - `force`: largest force on an atom at convergence, in units of energy / length; by
       default 1e-6 in float64 and 1e-3 in float32.
     - `max_step`: maximum displacement of an atom in one step, in units of length.
-    - `first`: H before there is a history, in units of length^2 / energy.
-    - `rise`: energy by which a step may rise, in units of energy.
-    - `patience`: steps without change of the energy until convergence.
+    - `first`: H while the history is empty, in units of length^2 / energy.
+    - `rise`: largest acceptable rise of the energy in a step, in units of energy.
+    - `patience`: number of steps without a change of the energy that count as
+      convergence.
     - `memory`: number of steps in the history (static).
     """
 
-    force: Float[Array, ""] = eqx.field(converter=_force_tolerance, default=None)
+    force: Float[Array, ""] = eqx.field(converter=_to_force_tolerance, default=None)
     max_step: Float[Array, ""] = eqx.field(converter=to_float, default=0.1)
     first: Float[Array, ""] = eqx.field(converter=to_float, default=0.01)
     rise: Float[Array, ""] = eqx.field(converter=to_float, default=1e-4)
@@ -127,7 +136,7 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
         rounding = 4 * jnp.finfo(positions.dtype).eps * jnp.abs(value)
         change = value - state.energy
         rose = change > self.rise * context.energy_unit + rounding
-        # After ten shortenings the trial step is below rounding: accept it.
+        # Shortened ten times, the trial step is below rounding: accept it.
         accept = state.fresh | ~rose | (state.shortened >= 10)
 
         step, history = self._propose(gradient, state, positions, accept, context)
@@ -156,7 +165,7 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
     def _propose(
         self, gradient, state, positions, accept, context
     ) -> tuple[Array, dict[str, Array]]:
-        """-H g, and the history with the last step if that is accepted."""
+        """-H g, and the history, with the last step if it was accepted."""
         first = self.first * context.length**2 / context.energy_unit
         known = {name: getattr(state, name) for name in HISTORY_FIELDS}
         last = (state.gradient, state.positions)
@@ -171,7 +180,7 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
 
 
 def _propose_native(gradient, positions, last, known, first, keep):
-    """Step and history by the kernel in C++ (native/lbfgs.inl)."""
+    """Step and history, from the C++ kernel (native/lbfgs.inl)."""
     last_gradient, last_positions = last
     like = {"step": gradient, **known}
     found = native.call(
@@ -196,13 +205,13 @@ def _propose_native(gradient, positions, last, known, first, keep):
 
 
 def _propose_jax(gradient, positions, last, known, first, keep):
-    """Step and history in JAX."""
+    """Step and history, in JAX."""
     history = _update_history(gradient, positions, last, known, keep)
     return _apply_two_loops(gradient, history, first), history
 
 
 def _update_history(gradient, positions, last, known, keep) -> dict[str, Array]:
-    """History with the last step in front, if kept and of positive curvature."""
+    """Prepend the last step to the history if `keep` and its curvature is positive."""
     last_gradient, last_positions = last
     s = (positions - last_positions).ravel()
     y = (gradient - last_gradient).ravel()
@@ -231,7 +240,7 @@ def _update_history(gradient, positions, last, known, keep) -> dict[str, Array]:
 
 
 def _apply_two_loops(gradient, history, first) -> Array:
-    """-H g by the two-loop recursion on inner products."""
+    """Compute -H g by the two-loop recursion on inner products."""
     pairs, sy, yy = history["pairs"], history["sy"], history["yy"]
     inverse = history["inverse"]
     m = inverse.shape[0]
@@ -258,10 +267,10 @@ def _apply_two_loops(gradient, history, first) -> Array:
 
 
 def _shift_in(table: Array, column: Array, row: Array) -> Array:
-    """Move a table down and right by one, and insert its first row and column.
+    """Shift a table down and right by one, and insert its first row and column.
 
-    `table[i, j]` is the product of s_i (or y_i) and y_j: the new row holds the products
-    of the newest s and all y, the new column those of all s and the newest y.
+    `table[i, j]` is the product of s_i (or y_i) and y_j: `row` holds the products of
+    the newest s with all y, `column` those of all s with the newest y.
     """
     inner = jnp.concatenate([row[1:, None], table[:-1, :-1]], axis=1)
     return jnp.concatenate([column[None], inner], axis=0)

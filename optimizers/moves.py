@@ -1,4 +1,4 @@
-"""Moves of basin hopping: they propose where the next quench starts."""
+"""Moves of basin hopping, which propose the start of the next quench."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class AbstractMove(eqx.Module):
         scale: Float[Array, ""],
         context: Context,
     ) -> Float[Array, "atoms 3"]:
-        """New positions.
+        """Propose new positions.
 
         **Arguments:**
 
-        - `key`: randomness of this move.
-        - `positions`: the present minimum.
-        - `scale`: adaptive factor of the size of moves, initially 1.
+        - `key`: random key of this move.
+        - `positions`: the current minimum.
+        - `scale`: adaptive factor for the size of moves, initially 1.
         - `context`: see [`hopgym.Context`][].
         """
 
@@ -85,7 +85,7 @@ class Redraw(AbstractMove):
 
     **Arguments:**
 
-    - `looseness`: volume of the sphere, relative to that of a close-packed cluster.
+    - `looseness`: volume of the sphere divided by that of a close-packed cluster.
     """
 
     looseness: Float[Array, ""] = eqx.field(converter=to_float, default=2.0)
@@ -138,7 +138,7 @@ class SurfaceMove(AbstractMove):
         squared = jnp.sum((centred[:, None] - centred) ** 2, axis=-1)
         near = squared < (self.reach * context.length) ** 2
         radii2 = jnp.sum(centred**2, axis=1)
-        # Fewest neighbours; the outermost among equals.
+        # Fewest neighbours; among equals, the outermost.
         rank = jnp.sum(near, axis=1) - radii2 / (1 + jnp.max(radii2))
         loosest = jnp.argmin(rank)
         direction = jax.random.normal(key, (3,), positions.dtype)
@@ -180,8 +180,8 @@ class Mixture(AbstractMove):
     - `moves`: the moves to draw from.
     - `weights`: their relative frequencies.
 
-    **Raises:** `ValueError` for weights that are negative, or of another number than
-    the moves.
+    **Raises:** `ValueError` for negative weights, or different numbers of weights and
+    moves.
     """
 
     moves: tuple[AbstractMove, ...]

@@ -1,4 +1,4 @@
-"""Optax optimizers, such as Adam, as optimizers of hopgym, and vice versa."""
+"""Optax optimizers as optimizers of hopgym, and vice versa."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ class OptaxOptimizer(AbstractOptimizer[Any]):
     OptaxOptimizer(optax.chain(optax.clip(100.0), optax.adam(1e-2)))
     ```
 
-    It is given the extra arguments `value` and `grad` (so `optax.polyak_sgd` works). An
-    optimizer that calls `value_fn`, such as the line search of `optax.lbfgs`, is
-    refused: its evaluations of the potential could not be counted.
+    The Optax optimizer is passed the extra arguments `value` and `grad` (so
+    `optax.polyak_sgd` works). One that calls `value_fn`, as the line search of
+    `optax.lbfgs` does, is rejected: its evaluations of the potential could not be
+    counted.
 
     **Arguments:**
 
     - `make`: an Optax optimizer, or a function that returns one.
-    - `hyperparameters`: numbers, with which `make` is called. They are array leaves;
+    - `hyperparameters`: numbers that are passed to `make`. They become array leaves;
       pass other arguments by `functools.partial`.
 
-    **Raises:** `ValueError` when it is first traced (at the beginning of a rollout) if
-    the optimizer calls `value_fn`; `ValueError` for hyper-parameters together with an
-    instance of an Optax optimizer.
+    **Raises:** `ValueError` for hyper-parameters together with an instance of an Optax
+    optimizer, and, when `update` is first traced, for an optimizer that calls
+    `value_fn`.
     """
 
     make: Callable[..., optax.GradientTransformation] = eqx.field(static=True)
@@ -83,8 +84,8 @@ class OptaxOptimizer(AbstractOptimizer[Any]):
 
 def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
     raise ValueError(
-        "this Optax optimizer calls `value_fn` (as line searches do), but an optimizer "
-        "of hopgym has one evaluation per update; switch its line search off "
+        "this Optax optimizer calls `value_fn` (as line searches do), but hopgym "
+        "allows one evaluation per update; switch off its line search "
         "(optax.lbfgs(..., linesearch=None)) or use hopgym's 'lbfgs'"
     )
 
@@ -92,13 +93,13 @@ def _refuse(*args: Any, **kwargs: Any) -> NoReturn:
 def as_optax(
     optimizer: AbstractOptimizer, context: Context, key: PRNGKeyArray
 ) -> optax.GradientTransformationExtraArgs:
-    """An optimizer of hopgym as an Optax optimizer whose parameters are positions.
+    """Convert an optimizer of hopgym to one of Optax, whose parameters are positions.
 
     **Arguments:**
 
     - `optimizer`: an optimizer of hopgym.
     - `context`: context of the system, `hopgym.Environment(system).context`.
-    - `key`: randomness of the optimizer.
+    - `key`: random key of the optimizer.
 
     **Returns:** an Optax optimizer. Its `update` requires the positions as `params` and
     the energy as `value=`, and raises `ValueError` without them.
@@ -129,8 +130,8 @@ def adam(
     m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2,
     x <- x - learning_rate m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps).
 
-    D. P. Kingma and J. Ba, arXiv:1412.6980. The default learning rate is the largest of
-    the grid in Learn2Hop, appendix C.1.
+    D. P. Kingma and J. Ba, arXiv:1412.6980. The default learning rate is the largest on
+    the grid of Learn2Hop, appendix C.1.
 
     **Arguments:**
 

@@ -1,6 +1,6 @@
 """Optimizers of hopgym as minimisers of Optimistix.
 
-An extra: `pip install "hopgym[optimistix]"`.
+Requires `pip install "hopgym[optimistix]"`.
 
 J. Rader, T. Lyons and P. Kidger, arXiv:2402.09983 (Optimistix).
 """
@@ -36,21 +36,21 @@ class MinimiserState(eqx.Module):
 
 
 class Minimiser(optimistix.AbstractMinimiser):
-    """`optimistix.minimise(energy, Minimiser(...), positions)` for any optimizer.
+    """Any optimizer, for `optimistix.minimise(energy, Minimiser(...), positions)`.
 
     Each step is one evaluation of the function and its gradient. The solution is the
-    lowest structure evaluated. (`optimistix.OptaxMinimiser` returns the last structure
-    and stops at a short step, so that it does not suit optimizers that hop.)
+    structure of lowest energy. (`optimistix.OptaxMinimiser` returns the last structure
+    and stops after a short step, so it does not suit optimizers that hop.)
     `stats["evaluations"]` is the number of evaluations.
 
     **Arguments:**
 
     - `optimizer`: an optimizer of hopgym.
     - `context`: context of the system, `hopgym.Environment(system).context`.
-    - `key`: randomness of the optimizer.
-    - `force`: it stops when the largest component of the gradient is below it, in units
-      of energy / length; 0, the default, suits searches, which only stop at `max_steps`
-      (then pass `throw=False`).
+    - `key`: random key of the optimizer.
+    - `force`: the minimiser stops when the largest component of the gradient is below
+      this, in units of energy / length. The default, 0, is meant for searches, which
+      stop at `max_steps` only (pass `throw=False`).
     """
 
     optimizer: AbstractOptimizer

@@ -17,7 +17,7 @@ def random_restart(force: float = 0.05, looseness: float = 2.0) -> BasinHopping:
 
     **Arguments:**
 
-    - `force`: a quench ends when the largest force is below it, in units of
+    - `force`: largest force on an atom at the end of a quench, in units of
       energy / length.
     - `looseness`: see [`hopgym.optimizers.Redraw`][].
     """

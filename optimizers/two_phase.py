@@ -1,4 +1,4 @@
-"""Two-phase quenches: under compression first, then of the energy itself.
+"""Two-phase quenches: first under compression, then of the energy itself.
 
 M. Locatelli and F. Schoen, Comput. Optim. Appl. 21, 55 (2002): compression favours
 compact structures and connects funnels. Here the first phase adds mu sum_i |r_i - c|^2
@@ -34,8 +34,8 @@ class TwoPhase(AbstractLocalOptimizer[TwoPhaseState]):
 
     - `local`: the optimizer of both phases.
     - `pressure`: mu, in units of energy / length^2.
-    - `force`: the first phase ends when the largest force on an atom is below it, in
-      units of energy / length.
+    - `force`: largest force on an atom at the end of the first phase, in units of
+      energy / length.
     """
 
     local: AbstractLocalOptimizer
@@ -80,8 +80,8 @@ class TwoPhase(AbstractLocalOptimizer[TwoPhaseState]):
             context=context,
         )
         largest = jnp.sqrt(jnp.max(jnp.sum(compressed**2, axis=1)))
-        at_rest = largest < self.force * context.energy_unit / context.length
-        released = state.compressing & (at_rest | self.local.finished(local))
+        relaxed = largest < self.force * context.energy_unit / context.length
+        released = state.compressing & (relaxed | self.local.finished(local))
         return displacement, TwoPhaseState(
             local=self.local.restart(local, released),
             compressing=state.compressing & ~released,

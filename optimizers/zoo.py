@@ -2,8 +2,8 @@
 
 An entry is a factory: a callable that returns an optimizer and may have the arguments
 `system` (a [`hopgym.context.SystemInfo`][], for units) and `steps` (the length of the
-run, for schedules). Adding an optimizer takes one file and one line in `ZOO`; a trained
-optimizer takes one file in `weights`.
+run, for schedules). To add an optimizer, write one file and add a line to `ZOO`; to add
+a trained one, add its file to `weights`.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def _read_tuned() -> dict[str, dict[str, dict[str, float]]]:
 
 
 def find_tuned_settings(name: str, system_name: str) -> dict[str, float]:
-    """Hyper-parameters of an optimizer that were tuned for a system or its family.
+    """Find the hyper-parameters of an optimizer tuned for a system or its family.
 
-    `tuned.json` describes how they were found. The family of a system is the part of
-    its name before the hyphen. Without tuned values the result is empty.
+    `tuned.json` describes how they were tuned. The family of a system is the part of
+    its name before the first hyphen. Without tuned values the result is empty.
     """
     settings = _read_tuned().get(name, {})
     family = system_name.split("-")[0]
@@ -68,7 +68,7 @@ def find_tuned_settings(name: str, system_name: str) -> dict[str, float]:
 def build(
     factory: Callable[..., Any], system: SystemInfo, steps: int, **settings: Any
 ) -> Any:
-    """Call a factory, with `system` and `steps` if these are arguments of it.
+    """Call a factory, with `system` and `steps` if it takes them.
 
     **Arguments:**
 
@@ -84,15 +84,15 @@ def build(
 
 
 def make_optimizer(name: str, *, system: SystemInfo, steps: int) -> AbstractOptimizer:
-    """An optimizer of the zoo, with hyper-parameters tuned for a system.
+    """Make an optimizer of the zoo, with hyper-parameters tuned for the system.
 
     **Arguments:**
 
     - `name`: a name in `ZOO`.
-    - `system`: a [`hopgym.System`][], or other [`hopgym.context.SystemInfo`][].
+    - `system`: a [`hopgym.System`][] or another [`hopgym.context.SystemInfo`][].
     - `steps`: length of the run, for schedules.
 
-    **Raises:** `KeyError` for an unknown name, with the nearest known ones.
+    **Raises:** `KeyError` for an unknown name, with the most similar known ones.
     """
     if name not in ZOO:
         raise KeyError(describe_unknown_name("optimizer", name, list(ZOO)))

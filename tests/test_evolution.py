@@ -114,7 +114,7 @@ def test_strategies_find_three_atoms(name):
 @pytest.mark.parametrize("population", [2, 7])
 def test_populations_that_make_no_sense(population):
     for make in (open_es, lambda population: Evolution(CMA_ES, population)):
-        with pytest.raises(ValueError, match="even number from 4 on"):
+        with pytest.raises(ValueError, match="even and at least 4"):
             make(population=population)
 
 

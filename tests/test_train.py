@@ -197,7 +197,7 @@ WRONG = [
     (["--features", "gradients,radil"], "unknown feature 'radil'"),
     (["--systems", "LJ-1"], "LJ-1"),
     (["--systems", "Lj13"], "unknown system"),
-    (["--systems", "LJ-13@5"], "nothing is given for update 0"),
+    (["--systems", "LJ-13@5"], "no entry for update 0"),
     (["--unroll", "0"], "unroll must be at least 1"),
     (["--unroll", "many"], "'many' is not an integer"),
     (["--optimizer", "learn2hip"], "unknown architecture"),
@@ -264,7 +264,7 @@ def test_a_damaged_checkpoint_is_refused_and_kept(whole, capsys, tmp_path):
     assert path.read_bytes() == content.replace(b'"hidden": 4', b'"hidden": 5')
     path.write_bytes(content.replace(b'"evaluated"', b'"looked_at"'))
     said = refused(capsys, "--out", tmp_path, "--resume")
-    assert "has no entry evaluated: another version of hopgym" in said
+    assert "has no entry evaluated: it was written by another version" in said
 
 
 def test_committed_checkpoints_can_be_gone_on_from():

@@ -1,1 +1,1 @@
-"""Timing of energies, learned steps and quenches by several implementations."""
+"""Timing of several implementations of energies, learned steps and quenches."""

@@ -1,4 +1,4 @@
-"""Contenders by rounds: agreement, then times and their ratios."""
+"""Comparison of contenders: agreement of results, then times and their ratios."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from benchmarks.timing.implementations import Programs
 from benchmarks.timing.quantities import QUANTITIES, Contest
 from hopgym import System
 
-TRAJECTORY = 50
-LEARNED_TRAJECTORY = 20
+TRAJECTORY_STEPS = 50
+LEARNED_TRAJECTORY_STEPS = 20
 # Largest difference, relative to the largest component, of forces and of the
 # displacements of a trajectory.
 AGREEMENT = {"float32": 1e-4, "float64": 1e-6}
-# Learned steps: largest difference of displacements, in units of length, and the share
-# of replicas that must keep within it. Where a component of a force all but vanishes
-# its logarithm grows rounding errors until trajectories part in single precision;
-# double precision shows that all replicas compute the same.
+# Learned steps: largest difference of displacements, in units of length, and the
+# fraction of replicas that must be within it. Where a component of a force almost
+# vanishes, its logarithm amplifies rounding errors, so that some trajectories diverge
+# in single precision; in double precision all replicas must agree.
 LEARNED_AGREEMENT = {"float32": (1e-5, 0.95), "float64": (1e-10, 1.0)}
-# Replicas that are compared: some three in a hundred of LJ-75's part, with JAX too.
+# Number of compared replicas; about 3% of those of LJ-75 diverge, also within JAX.
 LEARNED_STARTS = {"float32": 1000, "float64": 80}
 
 
 class Disagreement(Exception):
-    """Contenders compute different things."""
+    """The results of contenders differ."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to measure.
+    """Settings of a measurement.
 
     **Arguments:**
 
     - `quantity`: a name in `QUANTITIES`.
     - `dtype`: precision of all contenders.
-    - `cores`: that kernels may use; on several the measure is wall time.
-    - `rounds`: in each of them every contender is measured once.
-    - `seconds`: of a measurement.
+    - `cores`: number of cores for kernels; with several, times are wall times.
+    - `rounds`: number of rounds, in each of which every contender is measured once.
+    - `seconds`: time per contender and round.
     """
 
     quantity: str
@@ -54,7 +54,7 @@ class Settings:
 
 
 class Contender:
-    """Compiled programs, and the times that were measured."""
+    """Compiled programs, and their measured times."""
 
     def __init__(self, name: str, programs: Programs):
         self.name = name
@@ -64,14 +64,14 @@ class Contender:
         self.steps = 1
 
     def calibrate(self, positions: jax.Array, seconds: float) -> None:
-        """Choose the number of evaluations of a measurement."""
+        """Choose the number of evaluations per measurement."""
         self.measure(positions)
         self.steps = 3
         _, wall = self.measure(positions)
         self.steps = max(3, int(seconds / (wall * positions.shape[0] * 1e-9)))
 
     def measure(self, positions: jax.Array) -> tuple[float, float]:
-        """CPU and wall time in nanoseconds per replica and evaluation."""
+        """Measure CPU and wall time in nanoseconds per replica and evaluation."""
         wall, cpu = time.perf_counter_ns(), time.process_time_ns()
         jax.block_until_ready(self.programs.run(positions, self.steps))
         cpu, wall = time.process_time_ns() - cpu, time.perf_counter_ns() - wall
@@ -87,13 +87,15 @@ def measure_differences(
     unit: float | None,
     share: float,
 ) -> dict[str, float]:
-    """Difference of forces, and of displacements of a trajectory.
+    """Largest difference of forces, and of displacements of a trajectory.
 
     **Arguments:**
 
-    - `steps`: of the trajectory.
-    - `unit`: of the differences; `None` for the largest component.
-    - `share`: of the replicas that have smaller differences.
+    - `first`, `other`: the contenders to compare.
+    - `positions`: `Float[Array, "replicas atoms 3"]`.
+    - `steps`: number of steps of the trajectory.
+    - `unit`: unit of the differences; `None` for the largest component.
+    - `share`: fraction of the replicas that are considered.
     """
 
     def reduce(a: np.ndarray, b: np.ndarray) -> float:
@@ -110,13 +112,17 @@ def measure_differences(
 def measure_system(
     system: System, contest: Contest, batch: int, settings: Settings
 ) -> list[dict[str, Any]]:
-    """A row for each contender, and for a second compilation of the base.
+    """Measure all contenders on a system, and a second compilation of the base.
 
     **Arguments:**
 
+    - `system`, `contest`: the system and its contenders.
     - `batch`: number of replicas.
+    - `settings`: settings of the measurement.
 
-    **Raises:** `Disagreement` if contenders compute different things.
+    **Returns:** one row per contender.
+
+    **Raises:** `Disagreement` if results of contenders differ.
     """
     bases = [name for name in ("jax-md", "naive") if name in contest]
     base_name = bases[0] if bases else next(iter(contest))
@@ -126,14 +132,14 @@ def measure_system(
 
     positions = _draw_starts(system, batch, settings.dtype)
     if settings.quantity == "learned-step":
-        # They begin at the start itself: where forces vanish they depend on the
-        # rounding of what is left.
+        # Without a descent: where forces almost vanish, they consist of rounding
+        # errors, on which learned steps depend.
         compared = _draw_starts(system, LEARNED_STARTS[settings.dtype], settings.dtype)
-        steps, unit = LEARNED_TRAJECTORY, float(system.length)
+        steps, unit = LEARNED_TRAJECTORY_STEPS, float(system.length)
         limit, share = LEARNED_AGREEMENT[settings.dtype]
     else:
         compared = positions = field[0].programs.walk(positions, 200)
-        steps, unit = TRAJECTORY, None
+        steps, unit = TRAJECTORY_STEPS, None
         limit, share = AGREEMENT[settings.dtype], 1.0
 
     agreement = {}

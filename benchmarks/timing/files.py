@@ -1,4 +1,4 @@
-"""Files of measurements: rows, and how they were made."""
+"""Files of measurements: rows, and their provenance."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ OUT_HELP = f"a folder, or a file that ends in .json; default {DEFAULT_FOLDER}"
 
 
 def choose_path(out: Path, name: str) -> Path:
-    """The file to write: `out` itself if it ends in .json, else `name` in that folder.
+    """Choose the file to write: `out` if it ends in .json, else `name` in that folder.
 
-    The folder is made.
+    Creates the folder.
 
-    **Raises:** `ValueError` if it cannot be made or written to.
+    **Raises:** `ValueError` if it cannot be created or written to.
     """
     path = out if out.suffix == ".json" else out / name
     try:
@@ -36,16 +36,16 @@ def choose_path(out: Path, name: str) -> Path:
 def write_rows(
     path: Path, command: str, rows: list[dict[str, Any]], **meta: Any
 ) -> None:
-    """Write rows and how they were made, and say so."""
+    """Write rows and their provenance, and print the path."""
     meta = {**describe_run(command), **meta}
     atomic_write(path, json.dumps({"meta": meta, "rows": rows}, indent=1) + "\n")
     print(f"{path} written")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of such a file.
+    """Read the rows of a file.
 
-    **Raises:** `OSError` if it cannot be read, `ValueError` if it is damaged.
+    **Raises:** `OSError` if it cannot be read; `ValueError` if it is damaged.
     """
     try:
         return json.loads(path.read_text())["rows"]

@@ -1,7 +1,8 @@
 """Energy and gradient by several implementations, as JAX functions.
 
-An implementation is a function that makes `positions -> (energy, gradient)` of one
-replica of a system, or raises `Unsupported` for a system that it cannot compute.
+An implementation is a function that returns a function `positions -> (energy,
+gradient)` for one replica of a system, or raises `Unsupported` for a system that it
+cannot compute.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from hopgym import System
 from hopgym.native import using
 
 STRIDE = 1e-3  # largest component of a step of a trajectory, in units of length
-TINY = 1e-7  # keeps positions where they are while evaluations depend on each other
+TINY = 1e-7  # step size of timed loops: evaluations depend on each other, atoms stay
 
 
 class Unsupported(ValueError):
@@ -24,13 +25,13 @@ class Unsupported(ValueError):
 
 
 class Programs(NamedTuple):
-    """What is timed and compared, of a batch of replicas.
+    """Programs for a batch of replicas, which are timed and compared.
 
     **Arguments:**
 
-    - `first`: `positions -> vectors` in which implementations must agree.
-    - `run`: `positions, steps -> ...`, which is timed.
-    - `walk`: `positions, steps -> positions` in which implementations must agree.
+    - `first`: `positions -> vectors`, compared between implementations.
+    - `run`: `positions, steps -> ...`, timed.
+    - `walk`: `positions, steps -> positions`, compared between implementations.
     """
 
     first: Callable[..., Any]
@@ -39,7 +40,7 @@ class Programs(NamedTuple):
 
 
 def trace_for(backend: str, function: Callable) -> Callable:
-    """A function of this package, traced for a backend."""
+    """Make a function of hopgym use a backend whenever it is traced."""
 
     def compute(*operands):
         with using(backend):
@@ -49,9 +50,9 @@ def trace_for(backend: str, function: Callable) -> Callable:
 
 
 def has_kernel(system: System, compute: Callable) -> bool:
-    """Whether a function of positions is computed by a kernel.
+    """Whether a function of positions calls a kernel.
 
-    **Raises:** `Unsupported` where there are no kernels at all.
+    **Raises:** `Unsupported` if kernels cannot be used.
     """
     try:
         program = jax.make_jaxpr(compute)(jnp.zeros((system.atoms, 3)))
@@ -61,7 +62,7 @@ def has_kernel(system: System, compute: Callable) -> bool:
 
 
 def make_native(system: System) -> Callable:
-    """This package by its kernel in C++."""
+    """The C++ kernel of hopgym."""
     evaluate = trace_for("native", system.energy_and_gradient)
     if not has_kernel(system, evaluate):
         raise Unsupported(f"there is no kernel for {system.name}")
@@ -69,12 +70,12 @@ def make_native(system: System) -> Callable:
 
 
 def make_xla(system: System) -> Callable:
-    """This package by its formulas in JAX."""
+    """The JAX implementation of hopgym."""
     return trace_for("xla", system.energy_and_gradient)
 
 
 def make_jax_md(system: System) -> Callable:
-    """jax-md's energy of the same potential, and its gradient by JAX."""
+    """The same potential in jax-md, with JAX's gradient."""
     from jax_md import energy, smap, space
 
     family = system.name.split("-")[0]
@@ -89,7 +90,7 @@ def make_jax_md(system: System) -> Callable:
         return jax.value_and_grad(pairs)
     gold = family == "Gupta" and set(system.symbols) == {"Au"}
     if gold and not system.name.endswith("table4"):
-        cutoff = 1e3  # angstrom, beyond any cluster
+        cutoff = 1e3  # angstrom, includes all pairs
         return jax.value_and_grad(energy.gupta_gold55(displacement, cutoff=cutoff))
     raise Unsupported(f"jax-md has no counterpart of {system.name}")
 
@@ -102,7 +103,7 @@ CONTENDERS: dict[str, Callable[[System], Callable]] = {
 
 
 def compile_evaluations(evaluate: Callable, length: float) -> Programs:
-    """Evaluations of a batch, one after the other.
+    """Make compiled programs that evaluate a batch in every step.
 
     **Arguments:**
 

@@ -1,9 +1,10 @@
 """Steps of the learned optimizer by several implementations.
 
-A step is an evaluation, the inputs, the network and the displacement. All replicas have
-the same weights. `naive` is the definition as it reads, with jax-md's energy. All are
-compared with the same forces: inputs are logarithms, and single precision leaves few
-correct digits, different ones in each code, in a small component of a force.
+A step consists of an evaluation, the inputs, the network and the displacement. All
+replicas have the same weights. `naive` is a literal implementation of the definition,
+with the energy of jax-md. For comparisons all implementations get the same forces:
+inputs are logarithms, and small components of a force have few correct digits in single
+precision, which differ between implementations.
 """
 
 from __future__ import annotations
@@ -18,19 +19,20 @@ from hopgym import Environment, System
 from hopgym.environment import take_step
 from hopgym.optimizers import Learn2Hop
 
-OUTPUT_SCALE = 0.03  # weights of the output, so that structures stay what they are
+OUTPUT_SCALE = 0.03  # of the output weights: small, so that structures hardly change
 
 
 def make_programs(
     name: str, system: System, forces: Callable, reference: Callable
 ) -> Programs:
-    """Programs of learned steps.
+    """Make programs of learned steps.
 
     **Arguments:**
 
-    - `name`: `naive`, or a backend of this package.
-    - `forces`: `positions -> energy, gradient` for comparisons.
-    - `reference`: the same for timing `naive`.
+    - `name`: `naive`, or a backend of hopgym.
+    - `system`: the system.
+    - `forces`: `positions -> (energy, gradient)`, used in comparisons.
+    - `reference`: the same, used in the timing of `naive`.
     """
     environment = Environment(system)
     context = environment.context
@@ -88,7 +90,7 @@ def make_programs(
 
 
 def make_network() -> Learn2Hop:
-    """A network that ignores species, with small random outputs."""
+    """Make a network that ignores species, with small random outputs."""
     key = jax.random.key(0)
     model = Learn2Hop(key, kinds=1)
     network = model.network

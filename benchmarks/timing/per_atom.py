@@ -1,7 +1,7 @@
-"""Quantities of single atoms by several implementations.
+"""Per-atom quantities by several implementations.
 
 Energies of atoms, and the radial symmetry functions of the learned optimizer: by
-kernels, by formulas in JAX and, the latter, by jax-md.
+kernels, in JAX and (symmetry functions only) by jax-md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hopgym.optimizers.learned.radial import CUTOFF, ETAS, radial_functions
 
 
 def make_atom_energies(system: System) -> Callable:
-    """`positions -> energies` of atoms."""
+    """Make a function `positions -> energies` of the atoms."""
 
     def compute(positions):
         return system.potential.atom_energies(positions, system.species, system.box)
@@ -32,7 +32,7 @@ def make_atom_energies(system: System) -> Callable:
 
 
 def make_radial(system: System) -> Callable:
-    """`positions -> functions` of atoms, over all neighbours of any species."""
+    """Make a function `positions -> symmetry functions`, over all neighbours."""
     context = Environment(system).context
 
     def compute(positions):
@@ -42,12 +42,12 @@ def make_radial(system: System) -> Callable:
 
 
 def make_radial_jax_md(system: System) -> Callable:
-    """The same as `make_radial` by jax-md."""
+    """The same function as `make_radial`, by jax-md."""
     from jax_md import space
     from jax_md._nn import behler_parrinello
 
-    # In its own unit of length: an atom is known to be no neighbour of itself by a
-    # distance of exactly zero, which compilers need not find between quotients.
+    # In the system's own unit of length: jax-md excludes an atom itself by its distance
+    # of exactly zero, which compilers may miss for differences of quotients.
     displacement = space.free()[0]
     if system.box is not None:
         displacement = space.periodic(system.box)[0]
@@ -61,12 +61,13 @@ QUANTITIES = {"atom-energies": make_atom_energies, "radial": make_radial}
 
 
 def make_programs(quantity: str, name: str, system: System) -> Programs:
-    """Programs that move atoms by what is computed of them.
+    """Make programs that displace atoms by their computed quantities.
 
     **Arguments:**
 
     - `quantity`: a name in `QUANTITIES`.
-    - `name`: `native`, `xla` or, of `radial`, `jax-md`.
+    - `name`: `native`, `xla` or, for `radial`, `jax-md`.
+    - `system`: the system.
 
     **Raises:** `Unsupported` for an implementation that cannot compute the system.
     """

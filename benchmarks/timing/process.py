@@ -1,4 +1,4 @@
-"""The process that measures: the cores it runs on."""
+"""The cores of the measuring process."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 
 
 def pin_to_cores(first: int | None, count: int) -> None:
-    """Keep this process on some cores, where the operating system can do that.
+    """Pin this process to cores, if the operating system supports it.
 
     **Arguments:**
 
-    - `first`: the first of them; `None` for the first that is allowed.
-    - `count`: their number.
+    - `first`: first core; `None` for the first allowed one.
+    - `count`: number of cores.
 
     **Raises:** `ValueError` for cores that are not allowed.
     """
@@ -24,5 +24,7 @@ def pin_to_cores(first: int | None, count: int) -> None:
         raise ValueError(f"core {first} is not one of {allowed}")
     chosen = allowed[allowed.index(first) :][:count]
     if len(chosen) < count:
-        raise ValueError(f"there are not {count} cores from {first} on: {allowed}")
+        raise ValueError(
+            f"there are not {count} cores from core {first} on; allowed: {allowed}"
+        )
     os.sched_setaffinity(0, {*chosen})

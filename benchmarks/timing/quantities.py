@@ -1,4 +1,4 @@
-"""What can be timed, and by which implementations."""
+"""The quantities that can be timed, and their implementations."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from benchmarks.timing.implementations import (
 )
 from hopgym import System, native
 
-# Programs by the name of a contender; compiled anew by every call.
+# By the name of a contender: a function that compiles its programs anew.
 Contest = dict[str, Callable[[], Programs]]
 
 
 class Quantity(NamedTuple):
-    """Something that can be timed.
+    """A quantity that can be timed.
 
     **Arguments:**
 
-    - `title`: in the rows.
-    - `systems`, `contenders`: which are measured by default.
-    - `known`: contenders that can be asked for.
+    - `title`: name in the rows.
+    - `systems`, `contenders`: defaults.
+    - `known`: all available contenders.
     """
 
     title: str
@@ -67,7 +67,7 @@ QUANTITIES = {
 
 
 def make_programs(quantity: str, name: str, system: System, dtype: str) -> Programs:
-    """Compiled programs of a contender.
+    """Make the compiled programs of a contender.
 
     **Raises:** `Unsupported` if it cannot compute the system.
     """
@@ -91,22 +91,25 @@ def make_programs(quantity: str, name: str, system: System, dtype: str) -> Progr
     made = learned_step.make_programs(name, system, forces, reference)
     if name == "naive":
         return made
-    CONTENDERS[name](system)  # raises for what it cannot compute
+    CONTENDERS[name](system)  # raises Unsupported
     return Programs(*(trace_for(name, program) for program in made))
 
 
 def choose_contest(
     quantity: str, system: System, names: Sequence[str] | None, dtype: str
 ) -> Contest:
-    """Contenders for a system.
+    """Choose the contenders for a system.
 
     **Arguments:**
 
-    - `names`: of the contenders; `None` for the default ones, without kernels where
-      there are none.
+    - `quantity`: a name in `QUANTITIES`.
+    - `system`: the system.
+    - `names`: names of the contenders; `None` for the defaults, without `native` if
+      there is no kernel.
+    - `dtype`: precision.
 
     **Raises:** `ValueError` for an unknown contender, one that cannot compute the
-    system, or if jax-md is needed and not installed.
+    system, or if jax-md is required but not installed.
     """
     known = QUANTITIES[quantity]
     chosen = known.contenders if names is None else names
@@ -124,7 +127,7 @@ def choose_contest(
             return make_programs(quantity, name, system, dtype)
 
         try:
-            make()  # raises for what it cannot compute
+            make()  # raises Unsupported
         except Unsupported:
             if name != "native" or names is not None:
                 raise
@@ -134,7 +137,7 @@ def choose_contest(
 
 
 def spread_over_cores(make: Callable[[], Programs], cores: int) -> Contest:
-    """Programs of kernels on one thread and on several, as contenders."""
+    """Contenders that run kernels on one thread and on several."""
     return {
         "one core": lambda: use_threads(make(), 1),
         "one core, halves": lambda: use_threads(make(), 1, 2),
@@ -143,7 +146,7 @@ def spread_over_cores(make: Callable[[], Programs], cores: int) -> Contest:
 
 
 def use_threads(programs: Programs, count: int, parts: int = 1) -> Programs:
-    """Programs whose kernels use several threads, on parts of the batch in turn."""
+    """Limit the threads of kernels, and run parts of the batch in turn."""
 
     def limit(program: Callable) -> Callable:
         def call(positions, *more):

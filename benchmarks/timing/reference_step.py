@@ -1,8 +1,8 @@
-"""A learned step as its definition reads: what the speed of others is measured by.
+"""A literal implementation of the learned step, to which speeds are compared.
 
-Nothing is folded, shared or approximated: every input of every coordinate is formed and
-multiplied, the neighbourhood of an atom is computed for each of its coordinates, and
-the force is JAX's derivative of an energy of pairs.
+Nothing is folded, shared or approximated: all inputs of every coordinate are formed and
+multiplied by their weights, including those that coordinates share, and forces are
+JAX's derivatives of a pair energy.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from hopgym.optimizers.learned.radial import CUTOFF, ETAS
 
 
 def init(positions: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Averages of gradient and square for every coordinate and rate, and the step."""
+    """Initial moving averages of the gradient and of its square, and the step."""
     none = jnp.zeros((*positions.shape, len(DECAYS)), positions.dtype)
     return none, none, jnp.zeros((), jnp.int32)
 
 
 def update(model: Learn2Hop, gradient: Any, state: Any, positions: Any, context: Any):
-    """Displacement and next state, as by `Learn2Hop.update`."""
+    """Displacement and next state, as in `Learn2Hop.update`."""
     first, second, step = state
     atoms = positions.shape[0]
     g = jnp.clip(

@@ -1,4 +1,4 @@
-"""Strategies of meta-training by name."""
+"""Strategies of meta-training, by name."""
 
 from hopgym._suggest import describe_unknown_name
 from hopgym.meta.strategies.base import AbstractSettings as AbstractSettings
@@ -21,9 +21,9 @@ STRATEGIES: dict[str, type[AbstractStrategy]] = {
 
 
 def get_strategy(name: str) -> type[AbstractStrategy]:
-    """A class in `STRATEGIES`.
+    """Get a class in `STRATEGIES`.
 
-    **Raises:** `KeyError` for an unknown name, with the nearest known ones.
+    **Raises:** `KeyError` for an unknown name, with the most similar known ones.
     """
     if name not in STRATEGIES:
         raise KeyError(describe_unknown_name("strategy", name, list(STRATEGIES)))

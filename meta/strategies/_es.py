@@ -1,4 +1,4 @@
-"""What evolution strategies share: settings, Adam, antithetic pairs."""
+"""Common parts of the evolution strategies: settings, Adam, antithetic pairs."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class AbstractESSettings(AbstractSettings):
 
     **Attributes:**
 
-    - `instances`: number of starts in an update, of all systems together.
+    - `instances`: number of starts per update, of all systems together.
     - `sigma`: standard deviation of perturbations.
     - `learning_rate`: learning rate of Adam.
     - `decay`, `decay_every`: the learning rate is multiplied by `decay` after every
       `decay_every` updates.
     """
 
-    instances: int = setting(80, "starts of an update")
+    instances: int = setting(80, "starts per update")
     sigma: float = setting(0.1, "standard deviation of perturbations")
     learning_rate: float = setting(1e-2, "learning rate of Adam")
     decay: float = setting(0.98, "factor by which the learning rate decays")
-    decay_every: int = setting(10, "updates after which the learning rate decays")
+    decay_every: int = setting(10, "updates between decays of the learning rate")
 
     def make_optimizer(self) -> optax.GradientTransformation:
         """Adam with the paper's schedule."""
@@ -49,26 +49,26 @@ class AbstractESSettings(AbstractSettings):
 
 
 def round_instances(instances: int, systems: int) -> int:
-    """The largest multiple of `systems` up to `instances`, at least one of each."""
+    """Round down to a multiple of `systems`, but at least to one start of each."""
     return max(1, instances // systems) * systems
 
 
 def shape_nonfinite(population: Any, fitness: Any, state: Any, params: Any) -> Any:
-    """`replace_nonfinite` as a fitness shaping function of evosax."""
+    """Fitness shaping function of evosax that calls `replace_nonfinite`."""
     return replace_nonfinite(fitness)
 
 
 class AbstractES(AbstractStrategy):
     """Antithetic pairs of perturbations, each pair with its own start.
 
-    The gradient estimate is evosax's, the optimizer the paper's Adam.
+    The gradient estimator is that of evosax, the optimizer the paper's Adam.
     """
 
     runs_per_start: ClassVar[int]
 
     def __init__(self, weights: Weights, settings: AbstractESSettings, systems: int):
-        # Not at the top: evosax computes when it is imported, and the processes of a
-        # run must have joined before.
+        # Imported here: importing evosax initialises JAX's backend, and the processes
+        # of a run must join before.
         from evosax.algorithms.distribution_based.open_es import Open_ES
 
         self.instances = round_instances(settings.instances, systems)
@@ -85,7 +85,7 @@ class AbstractES(AbstractStrategy):
     @staticmethod
     @abc.abstractmethod
     def shape_fitness(population: Any, fitness: Any, state: Any, params: Any) -> Any:
-        """The fitness from which the gradient is estimated, as evosax asks for it."""
+        """Fitness from which evosax estimates the gradient."""
 
     def init(self, key: PRNGKeyArray) -> Any:
         return self._algorithm.init(key, self._initial, self._algorithm.default_params)
@@ -94,7 +94,7 @@ class AbstractES(AbstractStrategy):
         return self._algorithm.get_mean(state)
 
     def _ask_pairs(self, key: PRNGKeyArray, state: Any) -> tuple[Weights, Any]:
-        """Perturbed weights: first theta + e of all starts, then theta - e."""
+        """Perturbed weights: theta + e for all starts, then theta - e."""
         return self._algorithm.ask(key, state, self._algorithm.default_params)
 
     def _tell_pairs(
@@ -105,6 +105,6 @@ class AbstractES(AbstractStrategy):
         losses: Losses,
         params: Any,
     ) -> Any:
-        """State after an update by the losses of the pairs."""
+        """State after an update with the losses of the pairs."""
         losses = jnp.asarray(losses)
         return self._algorithm.tell(key, candidates, losses, state, params)[0]

@@ -1,4 +1,4 @@
-"""evosax's genetic algorithm with one parent that competes with its mutants."""
+"""The genetic algorithm of evosax, with one parent that competes with its mutants."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from evosax.algorithms.population_based.simple_ga import SimpleGA
 
 
 class ParentAndMutants(SimpleGA):
-    """Mutants of the best candidate, which competes with them again in row 0.
+    """The best candidate, in row 0, and its mutants.
 
     The parent is evaluated again in every generation, since its fitness on the starts
-    of the last one does not compare with that of others on new starts.
+    of the last generation cannot be compared with that of others on new starts.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):

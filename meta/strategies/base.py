@@ -1,4 +1,4 @@
-"""The interface of strategies, which choose the weights of runs by their losses."""
+"""The interface of strategies, which improve weights by the losses of runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Losses = Float[np.ndarray | Array, " runs"]
 
 
 def setting(default: int | float, description: str) -> Any:
-    """A field of settings, with the description that the command line shows."""
+    """Make a field of settings, with a description for the command line."""
     return dataclasses.field(default=default, metadata={"description": description})
 
 
@@ -26,7 +26,7 @@ class AbstractSettings:
     """Meta-hyper-parameters of a strategy.
 
     Every strategy has its own class, a frozen dataclass of positive numbers with
-    defaults; the command line has an option for each of them.
+    defaults; the command line has an option for each number.
 
     **Raises:** `ValueError` for integers below 1 and numbers that are not positive.
     """
@@ -44,22 +44,22 @@ class AbstractSettings:
 class AbstractStrategy(abc.ABC):
     """A method that improves weights by the losses of runs.
 
-    Adding a strategy takes one file and one line in `STRATEGIES`. In each update the
+    To add a strategy, write one file and add a line to `STRATEGIES`. In each update the
     instances (random starts) are divided evenly among the systems, in order.
 
     **Arguments:**
 
     - `weights`: initial weights.
-    - `settings`: of the class `settings_class`.
+    - `settings`: an instance of `settings_class`.
     - `systems`: number of systems.
 
     **Attributes:**
 
     - `settings_class`: class of its meta-hyper-parameters.
-    - `instances`: number of different starts in an update.
-    - `start_indices`: for each run of an update the index of its start.
-    - `truncation`: number of steps after which the weights are updated, if runs
-      continue in the next update; `None` if every update has new runs.
+    - `instances`: number of different starts per update.
+    - `start_indices`: index of the start of each run of an update.
+    - `truncation`: number of steps per update, if runs continue in the next update;
+      `None` if every update has new runs.
     """
 
     settings_class: ClassVar[type[AbstractSettings]]
@@ -72,11 +72,11 @@ class AbstractStrategy(abc.ABC):
 
     @abc.abstractmethod
     def init(self, key: PRNGKeyArray) -> PyTree[Array]:
-        """Initial state, which consists of arrays only."""
+        """Initial state, a pytree of arrays."""
 
     @abc.abstractmethod
     def ask(self, key: PRNGKeyArray, state: Any) -> tuple[Weights, Any]:
-        """The weights of all runs of an update, with a leading axis; a new state."""
+        """Weights of all runs of an update, with a leading axis, and the next state."""
 
     @abc.abstractmethod
     def tell(
@@ -86,23 +86,23 @@ class AbstractStrategy(abc.ABC):
 
         **Arguments:**
 
-        - `key`: randomness of this update.
+        - `key`: random key of this update.
         - `state`, `candidates`: as returned by `ask`.
         - `losses`: losses of the runs.
         """
 
     @abc.abstractmethod
     def get_weights(self, state: Any) -> Weights:
-        """The present weights."""
+        """The current weights."""
 
 
 def replace_nonfinite(losses: Float[Array, " runs"]) -> Float[Array, " runs"]:
-    """Losses with nan and infinities replaced by the largest finite loss, or 0."""
+    """Replace NaN and infinities by the largest finite loss, or by 0 if none is."""
     finite = jnp.isfinite(losses)
     worst = jnp.max(losses, where=finite, initial=-jnp.inf)
     return jnp.where(finite, losses, jnp.where(jnp.isfinite(worst), worst, 0))
 
 
 def repeat(tree: Weights, times: int) -> Weights:
-    """Every array `times` times along a new leading axis."""
+    """Repeat every array `times` times along a new leading axis."""
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (times, *x.shape)), tree)

@@ -19,17 +19,21 @@ from hopgym.meta.strategies.base import Losses, Weights
 class ESSettings(AbstractESSettings):
     """Meta-hyper-parameters of `ES`, by default the paper's.
 
-    **Arguments:** `instances`, starts of an update; `sigma`, standard deviation of
-    perturbations; `learning_rate` of Adam, which is multiplied by `decay` after every
-    `decay_every` updates.
+    **Arguments:**
+
+    - `instances`: number of starts per update, of all systems together.
+    - `sigma`: standard deviation of perturbations.
+    - `learning_rate`: learning rate of Adam.
+    - `decay`, `decay_every`: the learning rate is multiplied by `decay` after every
+      `decay_every` updates.
     """
 
 
 class ES(AbstractES):
     """theta <- Adam(g), g = mean over pairs of [L(theta + e) - L(theta - e)] e / 2 s^2.
 
-    Each pair has its own start and its own e, normal with standard deviation s. Losses
-    that are not finite are replaced by the largest of the update.
+    Each pair has its own start and its own e, normal with standard deviation s.
+    Non-finite losses are replaced by the largest one of the update.
     """
 
     settings_class = ESSettings

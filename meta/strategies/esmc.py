@@ -18,7 +18,7 @@ from hopgym.meta.strategies.base import Losses, Weights, repeat, replace_nonfini
 class ESMCSettings(AbstractESSettings):
     """Meta-hyper-parameters of `ESMC`, by default the paper's.
 
-    **Arguments:** as of [`hopgym.meta.ESSettings`][].
+    **Arguments:** those of [`hopgym.meta.ESSettings`][].
     """
 
 
@@ -32,22 +32,22 @@ class Baseline:
 def clip_to_baseline(population, fitness, state, params: Baseline):
     """min[L(theta), L(theta +- e)] with the baseline L(theta) of the same start.
 
-    evosax's own ESMC has one baseline for all starts. A loss that is not finite is
-    replaced by its baseline.
+    (The ESMC of evosax has one baseline for all starts.) A non-finite loss is replaced
+    by its baseline.
     """
     baseline = jnp.tile(replace_nonfinite(params.losses), 2)
     return jnp.where(jnp.isfinite(fitness), jnp.minimum(fitness, baseline), baseline)
 
 
 class ESMC(AbstractES):
-    """ES whose losses are clipped at that of the unperturbed weights.
+    """ES with losses clipped at that of the unperturbed weights.
 
     theta <- Adam(g), where g is the mean over pairs of
 
         { min[L(theta), L(theta + e)] - min[L(theta), L(theta - e)] } e / 2 s^2.
 
-    All three losses of a pair are of the same start: a perturbation contributes where
-    it lowers the loss, however much it raises it elsewhere.
+    All three losses of a pair are from the same start: a perturbation counts on starts
+    where it lowers the loss, however much it raises the loss on others.
     """
 
     settings_class = ESMCSettings

@@ -30,28 +30,27 @@ class GASettings(AbstractSettings):
 
     - `population`: number of candidates, theta and its mutants.
     - `sigma`: standard deviation of mutations.
-    - `ga_starts`: number of starts on which candidates are compared, at least one of
-      each system.
+    - `ga_starts`: number of starts on which candidates are compared; at least one of
+      each system is used.
     """
 
-    population: int = setting(80, "candidates")
+    population: int = setting(80, "number of candidates")
     sigma: float = setting(0.1, "standard deviation of perturbations")
     ga_starts: int = setting(3, "starts on which candidates are compared")
 
 
 class GA(AbstractStrategy):
-    """The best of theta and its mutants on the same starts is the next theta.
+    """The next theta is the best, on the same starts, of theta and its mutants.
 
-    Mutants are theta plus normal noise of standard deviation `sigma`; theta is kept
-    unless a mutant is better. Losses that are not finite are replaced by the largest of
-    the update.
+    Mutants are theta plus normal noise of standard deviation `sigma`. Non-finite losses
+    are replaced by the largest one of the update.
     """
 
     settings_class = GASettings
 
     def __init__(self, weights: Weights, settings: GASettings, systems: int):
-        # Not at the top: evosax computes when it is imported, and the processes of a
-        # run must have joined before.
+        # Imported here: importing evosax initialises JAX's backend, and the processes
+        # of a run must join before.
         from hopgym.meta.strategies._parent_and_mutants import ParentAndMutants
 
         # The same number of starts for each system.

@@ -25,31 +25,33 @@ from hopgym.meta.strategies.base import AbstractStrategy, Losses, Weights, setti
 class PESSettings(AbstractESSettings):
     """Meta-hyper-parameters of `PES`.
 
-    **Arguments:** `unroll`, length of a run; `truncation`, number of steps after which
-    the weights are updated; the others as of [`hopgym.meta.ESSettings`][].
+    **Arguments:** those of [`hopgym.meta.ESSettings`][], and
+
+    - `unroll`: number of steps per run.
+    - `truncation`: number of steps per update.
     """
 
-    unroll: int = setting(50_000, "length of a run")
-    truncation: int = setting(500, "steps of a run between updates")
+    unroll: int = setting(50_000, "steps per run")
+    truncation: int = setting(500, "steps per update")
 
 
 class PES(AbstractStrategy):
-    """ES that updates after every `truncation` steps of runs of length `unroll`.
+    """ES with an update after every `truncation` steps of runs of length `unroll`.
 
     theta <- Adam(g),  g = mean over runs of L xi / s^2,
 
     where L is the loss at the end of the segment and xi the sum of all perturbations
-    since the start of the run. Thus g takes the effect of early perturbations on later
-    segments into account: it is an unbiased gradient of the sum of the losses of all
-    segments. New runs start after `unroll` steps. Losses that are not finite are
-    replaced by the largest of the update.
+    since the start of the run. So g includes the effect of early perturbations on later
+    segments: it is an unbiased estimate of the gradient of the sum of the losses of all
+    segments. New runs start after `unroll` steps. Non-finite losses are replaced by the
+    largest one of the update.
     """
 
     settings_class = PESSettings
 
     def __init__(self, weights: Weights, settings: PESSettings, systems: int):
-        # Not at the top: evosax computes when it is imported, and the processes of a
-        # run must have joined before.
+        # Imported here: importing evosax initialises JAX's backend, and the processes
+        # of a run must join before.
         from evosax.algorithms.distribution_based.persistent_es import (
             Params,
             PersistentES,

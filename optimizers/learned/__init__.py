@@ -1,4 +1,4 @@
-"""Learned optimizers: networks, classical ones with learned numbers, their weights."""
+"""Learned optimizers: networks, and classical ones with learned hyper-parameters."""
 
 from hopgym.optimizers.learned.learn2hop import FEATURES as FEATURES
 from hopgym.optimizers.learned.learn2hop import Learn2Hop as Learn2Hop

@@ -1,4 +1,4 @@
-"""Inputs of any magnitude for a network: logarithm of the magnitude, and sign."""
+"""Scaling of network inputs of any magnitude: logarithm of the magnitude, and sign."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ SMALLEST = math.exp(-P)
 
 def log_magnitude(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """log|x| / p, at least -1."""
-    return logarithm(jnp.maximum(jnp.abs(x), SMALLEST)) * (1 / P)
+    return fast_log(jnp.maximum(jnp.abs(x), SMALLEST)) * (1 / P)
 
 
-def direction(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """The sign of x, or x e^p where |x| < e^-p."""
+def soft_sign(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Sign of x, or x e^p where |x| < e^-p."""
     return jnp.clip(x * (1 / SMALLEST), -1, 1)
 
 
-# log2(1 + x) on [-1/4, 1/2], to 6e-8.
+# log2(1 + x) on [-1/4, 1/2], with an error below 6e-8.
 LOG2 = np.polynomial.Chebyshev.interpolate(
     lambda x: np.log2(1 + x), 8, domain=[-0.25, 0.5]
 ).convert(kind=np.polynomial.Polynomial)
@@ -31,7 +31,7 @@ _MIDDLE = np.float32(0.75).view(np.int32)
 
 
 @jax.custom_jvp
-def logarithm(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+def fast_log(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """log(x) of positive normal numbers; in float32 faster than XLA's on CPUs."""
     if x.dtype != jnp.float32:
         return jnp.log(x)
@@ -44,6 +44,6 @@ def logarithm(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return (exponent.astype(jnp.float32) + value) * np.float32(math.log(2))
 
 
-@logarithm.defjvp
-def _logarithm_jvp(primals, tangents):
-    return logarithm(primals[0]), tangents[0] / primals[0]
+@fast_log.defjvp
+def _fast_log_jvp(primals, tangents):
+    return fast_log(primals[0]), tangents[0] / primals[0]

@@ -1,4 +1,4 @@
-"""A step of the learned optimizer by the kernel in C++ (native/learned_step.inl)."""
+"""Calls the C++ kernel of the learned optimizer's step (native/learned_step.inl)."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def step(
     positions: Array,
     context: Context,
 ) -> tuple[Array, Array, Array]:
-    """Displacement and new averages.
+    """Displacement, and the next moving averages.
 
     **Arguments:**
 
     - `model`: a [`hopgym.optimizers.Learn2Hop`][].
     - `constants`: constants of its inputs, by their names in the kernel.
-    - `averages`, `count`: from its state.
+    - `averages`, `count`: moving averages and step of its state.
     - `gradient`, `positions`, `context`: as in its `update`.
     """
     dtype = positions.dtype

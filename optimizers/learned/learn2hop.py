@@ -1,4 +1,4 @@
-"""The paper's learned optimizer: a small network that is applied to every coordinate.
+"""The paper's learned optimizer: a small network applied to every coordinate.
 
 A. Merchant, L. Metz, S. S. Schoenholz and E. D. Cubuk, *Learn2Hop*, ICML 2021,
 sections 3.1 and 3.3, appendix D.3.
@@ -20,7 +20,7 @@ from hopgym._suggest import describe_unknown_name
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.learned import kernel
-from hopgym.optimizers.learned.input_scaling import direction, log_magnitude
+from hopgym.optimizers.learned.input_scaling import log_magnitude, soft_sign
 from hopgym.optimizers.learned.network import Network
 from hopgym.optimizers.learned.radial import ETAS, ROW_MULTIPLE, radial_functions
 
@@ -38,17 +38,18 @@ FEATURES = (
 DECAYS = (0.5, 0.9, 0.99, 0.999, 0.9999)
 PERIODS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
 EPSILON = 1e-10  # added to second moments, (energy / length)^2 in reduced units
-# Components of the gradient are clipped to this, the gradient of pairs at 0.7 lengths:
-# an overlap would dominate the averages for tens of thousands of steps.
+# Components of the reduced gradient are clipped to this, about the gradient of a pair
+# at a distance of 0.7: otherwise an overlap would dominate the averages for tens of
+# thousands of steps.
 GRADIENT_LIMIT = 1e3
-DIRECTION_LIMIT = 20.0
-ATOMS_UNIT = 100.0
+DIRECTION_LIMIT = 20.0  # of the output d
+ATOMS_UNIT = 100.0  # the input "singular" is the number of atoms divided by this
 
 
 class Learn2HopState(eqx.Module):
     """Moving averages of the gradient and of its square, and the number of updates.
 
-    Components are ordered as x of all atoms, y, z, and padded with zeros.
+    Components are ordered as x of all atoms, then y, then z, and padded with zeros.
     """
 
     first: Float[Array, "decays components"]
@@ -64,10 +65,10 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
         alpha clip(d, -20, 20) sigmoid(beta m + gamma)   (Eq. 2)
 
     in the system's unit of length. The inputs are in reduced units as well, so that
-    weights transfer between potentials. By group (Table 1):
+    weights transfer between potentials. The groups of inputs are (Table 1):
 
-    - `gradients`, `positions`: components of both; positions relative to the centroid,
-      or in a periodic box wrapped about its centre.
+    - `gradients`, `positions`: the components; positions are relative to the centroid
+      or, in a periodic box, wrapped about its centre.
     - `decays`: moving averages m of the gradient and v of its square,
       m <- r m + (1 - r) g, with decay rates r = 0.5, 0.9, 0.99, 0.999 and 0.9999.
     - `adam`: (v + 1e-10)^(-1/2) and m (v + 1e-10)^(-1/2).
@@ -77,14 +78,15 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
     - `radial`: [symmetry functions][hopgym.optimizers.learned.radial.radial_functions]
       of the atom, over all neighbours and over those of the other species.
 
-    Inputs of a component and symmetry functions enter as log|x| / 10, at least -1, and
-    sign x, or x e^10 where |x| < e^-10.
+    Each input x of a component and each symmetry function is passed to the network as
+    two numbers: log|x| / 10, at least -1; and the sign of x, or x e^10 where
+    |x| < e^-10.
 
     **Arguments:**
 
-    - `key`: randomness of the initial weights; the output layer is zero, so that an
-      untrained optimizer moves nothing.
-    - `features`: groups of inputs, all by default.
+    - `key`: random key of the initial weights; those of the output layer are zero, so
+      that an untrained optimizer does not move atoms.
+    - `features`: groups of inputs; by default all.
     - `kinds`: 2, or 1 for a network that does not distinguish species: `species` and
       the functions of unlike neighbours are omitted.
     - `hidden`, `depth`: width of the hidden layers, and number of dense layers.
@@ -235,7 +237,7 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
 def centre(
     positions: Float[Array, "atoms 3"], context: Context
 ) -> Float[Array, "atoms 3"]:
-    """Positions relative to the centroid, or wrapped about the centre of the box."""
+    """Positions relative to the centroid, or to the box centre and wrapped."""
     if context.box is None:
         return positions - jnp.mean(positions, axis=0)
     return positions - (jnp.floor(positions / context.box) + 0.5) * context.box
@@ -248,16 +250,17 @@ def _pad(components: Float[Array, " components"]) -> Float[Array, " filled"]:
 
 def _scale(raw: Array, axis: int) -> Array:
     """Magnitude and sign of every input, concatenated along an axis."""
-    # Without a barrier XLA computes the inputs anew for each of the two.
+    # Without a barrier, XLA computes the inputs twice.
     raw = jax.lax.optimization_barrier(raw)
-    return jnp.concatenate([log_magnitude(raw), direction(raw)], axis=axis)
+    return jnp.concatenate([log_magnitude(raw), soft_sign(raw)], axis=axis)
 
 
 def _bind_to_replica(model: Learn2Hop, gradient: Array) -> Learn2Hop:
-    """Weights in the precision of the gradient, on which they depend formally.
+    """Convert weights to the precision of the gradient, and make them depend on it.
 
-    Otherwise, in a batch with one set of weights, XLA merges the products of all
-    replicas and transposes inputs and outputs for that on CPUs, which is 50% slower.
+    The dependence is only formal. Without it, XLA merges the matrix products of all
+    replicas of a batch with one set of weights, and transposes inputs and outputs to do
+    so, which is 50% slower on CPUs.
     """
     zero = (gradient[0, 0] > jnp.inf).astype(gradient.dtype)
     return jax.tree.map(lambda x: x.astype(gradient.dtype) + zero, model)

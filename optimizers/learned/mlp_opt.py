@@ -1,4 +1,4 @@
-"""MLPOpt, the learned optimizer on which the paper's is based.
+"""MLPOpt, the learned optimizer on which that of the paper is based.
 
 L. Metz, N. Maheswaranathan, J. Nixon, C. D. Freeman and J. Sohl-Dickstein, ICML 2019,
 arXiv:1810.10180, as implemented in google/learned_optimization.
@@ -20,7 +20,7 @@ DECAYS = (0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 PERIODS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000)
 STEP_SIZE = 1e-3
 MAGNITUDE = 1e-3
-EXPONENT_LIMIT = 1e4  # e^10 times the step size
+EXPONENT_LIMIT = 1e4  # of the output m: displacements grow at most by a factor of e^10
 
 
 class MLPOptState(eqx.Module):
@@ -40,11 +40,11 @@ class MLPOpt(AbstractOptimizer[MLPOptState]):
     in the system's unit of length. The inputs, in reduced units, are gradient, position
     and moving averages of the gradient with decay rates 0.1, 0.5, 0.9, 0.99, 0.999 and
     0.9999, each divided by its root mean square over all coordinates; and
-    tanh(t / tau - 1) of the number of updates t, tau = 1, 3, 10, ..., 100000.
+    tanh(t / tau - 1) with the number of updates t and tau = 1, 3, 10, ..., 100000.
 
     **Arguments:**
 
-    - `key`: randomness of the initial weights; the output layer is zero.
+    - `key`: random key of the initial weights; those of the output layer are zero.
     - `hidden`, `depth`: width of the hidden layers, and number of dense layers.
 
     **Raises:** `ValueError` for `hidden` below 1 or `depth` below 2.

@@ -1,4 +1,4 @@
-"""The perceptron of learned optimizers, which is applied to every component."""
+"""The perceptron that learned optimizers apply to every component."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OUTPUTS = 2
 class Network(eqx.Module):
     """A perceptron whose first layer is split into inputs per component, atom and step.
 
-    Inputs that all components of an atom, or all components, share are multiplied by
+    Inputs shared by all components of an atom, or by all components, are multiplied by
     their weights only once. Weights are LeCun normal (Learn2Hop, D.3); those of the
     output layer are zero.
 
@@ -23,8 +23,8 @@ class Network(eqx.Module):
 
     - `component`, `atom`, `step`: numbers of inputs per component, atom and step.
     - `hidden`: width of the hidden layers.
-    - `depth`: number of dense layers, the output layer included.
-    - `key`: randomness of the weights.
+    - `depth`: number of dense layers, including the output layer.
+    - `key`: random key of the weights.
     """
 
     component: Float[Array, "component_inputs hidden"]
@@ -65,14 +65,14 @@ class Network(eqx.Module):
         atom: Float[Array, "atoms atom_inputs"],
         step: Float[Array, " step_inputs"],
     ) -> Float[Array, "outputs components"]:
-        """The outputs for every component.
+        """Outputs for every component.
 
         **Arguments:**
 
-        - `component`: inputs of each component: all x, then all y and z, then any
-          number of components that are padding.
+        - `component`: inputs of each component: x of all atoms, then y, then z, then
+          padding.
         - `atom`: inputs of each atom.
-        - `step`: inputs that all components share.
+        - `step`: inputs shared by all components.
         """
         shared = self.bias + _matmul(step, self.step)
         per_atom = (_matmul(atom, self.atom) + shared).T

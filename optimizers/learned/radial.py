@@ -1,4 +1,4 @@
-"""Radial symmetry functions, which describe the neighbourhood of an atom.
+"""Radial symmetry functions, which describe the environment of an atom.
 
 Behler and Parrinello, Phys. Rev. Lett. 98, 146401 (2007); Learn2Hop, section 3.1.
 """
@@ -17,8 +17,8 @@ from hopgym.context import Context
 
 ETAS = (0.0009, 0.01, 0.02, 0.035, 0.06, 0.1, 0.2, 0.4)
 CUTOFF = 2.5
-ROW_MULTIPLE = 8  # rows of pairs are padded to a multiple, so that they vectorise
-FAR = 1e9  # squared distance of padding and of an atom to itself
+ROW_MULTIPLE = 8  # rows are padded to a multiple of this, so that loops vectorise
+FAR = 1e9  # squared distance given to padding and to an atom with itself
 
 
 def _cutoff_function(t: np.ndarray) -> np.ndarray:
@@ -27,7 +27,7 @@ def _cutoff_function(t: np.ndarray) -> np.ndarray:
 
 
 def _interpolate(function, degree: int) -> np.ndarray:
-    """Coefficients, lowest first, of the interpolating polynomial on [-1, 1]."""
+    """Interpolate on [-1, 1] by a polynomial: its coefficients, lowest first."""
     fitted = np.polynomial.Chebyshev.interpolate(function, degree)
     coefficients = fitted.convert(kind=np.polynomial.Polynomial).coef
     return np.pad(coefficients, (0, degree + 1 - len(coefficients)))
@@ -39,11 +39,14 @@ _DEGREES = {jnp.dtype(jnp.float32): (7, 7), jnp.dtype(jnp.float64): (18, 15)}
 
 @functools.cache
 def fit_polynomials(dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients in t of the cutoff, and of the Gaussians as columns, lowest first.
+    """Fit polynomials in t to the cutoff function and to the Gaussians.
 
     **Arguments:**
 
     - `dtype`: the precision to which the polynomials are exact.
+
+    **Returns:** coefficients of the cutoff, and of the Gaussians as columns, lowest
+    first.
     """
     cutoff_degree, degree = _DEGREES[dtype]
     gaussians = [
@@ -60,17 +63,17 @@ def radial_functions(
 
     Gamma(d) = (1 + cos(pi d / c)) / 2 within the cutoff c = 2.5, else 0. Both factors
     are evaluated as polynomials in t = 2 d^2 / c^2 - 1, which are exact to the
-    precision of the positions, and the eight sums are linear combinations of
-    sum_j Gamma t^k.
+    precision of the positions; the eight sums are linear combinations of sum_j Gamma
+    t^k.
 
     **Arguments:**
 
     - `positions`: in the system's unit of length (a cutoff of 2.5 angstrom, as printed
       in the paper, would exclude all neighbours in a metal).
-    - `context`: its box determines nearest images, its species unlike neighbours.
+    - `context`: provides the box, for nearest images, and the species.
     - `unlike`: whether to append the same sums over neighbours of other species.
 
-    **Returns:** 8 columns for all neighbours; with `unlike` 8 more for unlike ones.
+    **Returns:** 8 columns, or 16 with `unlike`.
     """
     kernel = functools.partial(_radial_functions_native, unlike=unlike)
     reference = functools.partial(_radial_functions_jax, unlike=unlike)
@@ -96,7 +99,7 @@ def _radial_functions_native(
 def kernel_constants(
     dtype: np.dtype, kinds: int, context: Context
 ) -> dict[str, native.Attribute]:
-    """Constants of the symmetry functions, by the names that kernels have for them."""
+    """Constants of the symmetry functions, by their names in kernels."""
     cutoff, gaussians = fit_polynomials(dtype)
     return {
         "kinds": kinds,
@@ -119,7 +122,7 @@ def _radial_functions_jax(
     gamma = jnp.zeros_like(t)
     for coefficient in cutoff[::-1]:
         gamma = gamma * t + coefficient
-    # Without a barrier XLA computes them anew wherever they are used.
+    # Without a barrier, XLA recomputes them wherever they are used.
     kept = jax.lax.optimization_barrier((t, jnp.where(t < 1, gamma, 0)))
     weights = [kept[1]]
     if unlike:
@@ -127,7 +130,7 @@ def _radial_functions_jax(
         weights.append(jnp.where(species[:, None] != species, kept[1], 0))
 
     def add_rows(i, sums):
-        """Add a few neighbours of all atoms, which fit into the cache."""
+        """Add a few neighbours of all atoms, few enough to fit in the cache."""
         rows = [
             jax.lax.dynamic_slice_in_dim(x, i * ROW_MULTIPLE, ROW_MULTIPLE)
             for x in (kept[0], *weights)

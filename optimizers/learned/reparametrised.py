@@ -27,7 +27,7 @@ class Reparametrised(AbstractOptimizer[Any]):
     **Arguments:**
 
     - `make`: returns the optimizer for a dictionary of unconstrained numbers.
-    - `raw`: these numbers.
+    - `raw`: the unconstrained numbers.
     """
 
     make: Callable[[dict[str, Array]], AbstractOptimizer] = eqx.field(static=True)
@@ -35,7 +35,7 @@ class Reparametrised(AbstractOptimizer[Any]):
 
     @property
     def optimizer(self) -> AbstractOptimizer:
-        """The optimizer with its present hyper-parameters."""
+        """The optimizer with its current hyper-parameters."""
         return self.make(self.raw)
 
     def init(
@@ -64,7 +64,7 @@ def adam4p(
 
     **Arguments:**
 
-    - `key`: unused; all architectures have it.
+    - `key`: unused; present in all architectures.
     - `learning_rate`: initial value, in the system's own unit.
     """
     start = {"learning_rate": learning_rate, "b1": 0.1, "b2": 1e-3, "eps": 1e-8}
@@ -89,7 +89,7 @@ def fire6p(key: PRNGKeyArray | None = None, time_step: float = 1e-2) -> Reparame
 
     **Arguments:**
 
-    - `key`: unused; all architectures have it.
+    - `key`: unused; present in all architectures.
     - `time_step`: initial value of dt_start, and of dt_max / 8.
     """
     start = {"dt_start": time_step, "dt_max": 8 * time_step, "f_inc": 0.1}
@@ -110,11 +110,11 @@ def _fire(raw: dict[str, Array]) -> AbstractOptimizer:
 
 
 def bh_step(key: PRNGKeyArray | None = None, step: float = 0.4) -> Reparametrised:
-    """The paper's basin hopping with learned size of its hops: log step.
+    """The paper's basin hopping with one learned number: log of the size of its hops.
 
     **Arguments:**
 
-    - `key`: unused; all architectures have it.
+    - `key`: unused; present in all architectures.
     - `step`: initial standard deviation of the hops, in the potential's own unit of
       length.
     """

@@ -1,4 +1,4 @@
-"""Learned optimizers by name, and their files of weights."""
+"""Learned optimizers by name, and files of their weights."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ LICENCE = "Apache-2.0"
 
 
 def make_untrained(name: str, key: PRNGKeyArray, **options: Any) -> AbstractOptimizer:
-    """An untrained optimizer.
+    """Make an untrained optimizer.
 
     **Arguments:**
 
-    - `name`: name of its architecture.
-    - `key`: randomness of its initial weights.
+    - `name`: name of the architecture.
+    - `key`: random key of the initial weights.
     - `options`: options of the architecture, such as `features`, `hidden` and `depth`.
 
-    **Raises:** `KeyError` for an unknown architecture; `ValueError` for options that it
-    does not have, or invalid values.
+    **Raises:** `KeyError` for an unknown architecture; `ValueError` for unknown options
+    or invalid values.
     """
     if name not in ARCHITECTURES:
         raise KeyError(describe_unknown_name("architecture", name, list(ARCHITECTURES)))
@@ -68,9 +68,9 @@ def save(
 
     - `path`: path of the file, by convention with the suffix `.eqx`.
     - `optimizer`: the trained optimizer.
-    - `architecture`: `name` and options with which `make_untrained` returns an
-      optimizer of the same structure.
-    - `provenance`: what else the header should record: training systems, command, seed.
+    - `architecture`: `name` and options for which `make_untrained` returns an optimizer
+      of the same structure.
+    - `provenance`: other entries of the header: training systems, command, seed.
     """
     header = {"architecture": architecture, "licence": LICENCE, **provenance}
     weights = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), optimizer)
@@ -91,8 +91,8 @@ def load(name: str | Path) -> AbstractOptimizer:
       a folder).
 
     **Raises:** `KeyError` for an unknown name; `FileNotFoundError` for a path that does
-    not exist; `ValueError` for a file that is damaged or whose arrays are not those of
-    its architecture.
+    not exist; `ValueError` for a file that is damaged or whose arrays do not fit its
+    architecture.
     """
     path = _find(name)
     header = _serialisation.read_header(path)
@@ -105,7 +105,7 @@ def load(name: str | Path) -> AbstractOptimizer:
         template = jax.tree.map(_to_stored, template)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} holds no optimizer that this version of hopgym knows: {error}"
+            f"{path} holds no optimizer known to this version of hopgym: {error}"
         ) from error
     return jax.tree.map(
         lambda x: jnp.asarray(x, float), _serialisation.read(path, template)
@@ -113,20 +113,20 @@ def load(name: str | Path) -> AbstractOptimizer:
 
 
 def read_header(name: str | Path) -> dict[str, Any]:
-    """The header of a file of weights: architecture, training, command, seed.
+    """Read the header of a file of weights: architecture, training, command, seed.
 
-    **Arguments:** and **Raises:** as `load`.
+    Arguments and errors are those of [`hopgym.optimizers.load`][].
     """
     return _serialisation.read_header(_find(name))
 
 
 def list_trained() -> list[str]:
-    """Names of the trained optimizers that come with hopgym."""
+    """List the names of the trained optimizers that come with hopgym."""
     return sorted(path.stem for path in _get_folder().glob(f"*{SUFFIX}"))
 
 
 def make_factory(name: str) -> Callable[[], AbstractOptimizer]:
-    """A factory of a trained optimizer that comes with hopgym."""
+    """Make a factory of a trained optimizer that comes with hopgym."""
 
     def load_trained() -> AbstractOptimizer:
         return load(name)
@@ -158,5 +158,5 @@ def _find(name: str | Path) -> Path:
 
 
 def _to_stored(leaf: Any) -> jax.ShapeDtypeStruct:
-    """Weights are stored in single precision, whatever the default precision is."""
+    """Shape and dtype in a file, which is always in single precision."""
     return jax.ShapeDtypeStruct(leaf.shape, jnp.float32)
