@@ -1,5 +1,5 @@
-// Operands, results and attributes of a call by XLA, all of them by name. XLA numbers
-// operands and results; their names are in the attributes `operands` and `results`.
+// Operands, results and attributes of a call by XLA, by name. XLA passes operands and
+// results by number; their names are in the attributes `operands` and `results`.
 
 #pragma once
 
@@ -29,8 +29,8 @@ class Names {
 
   size_t size() const { return size_; }
 
-  // The position of a name, or -1. The search starts after the name found last: names
-  // looked up in the order of the list cost one comparison each.
+  // The position of a name, or -1. The search starts after the last name found, so that
+  // names looked up in the order of the list cost one comparison each.
   int64_t find(std::string_view name) {
     for (size_t tries = 0; tries < size_; ++tries) {
       const size_t position = position_;
@@ -53,7 +53,7 @@ class Names {
   }
 
  private:
-  // The name at `begin_`, which moves to the next one, or from the last to the first.
+  // The name at `begin_`; advances `begin_` to the next one, or from the last to the first.
   std::string_view advance() {
     const size_t end = std::min(list_.find(',', begin_), list_.size());
     const std::string_view name = list_.substr(begin_, end - begin_);
@@ -67,8 +67,8 @@ class Names {
   uint64_t found_ = 0;
 };
 
-// A call as a handler reads it, one item after the other. The first item that is missing or
-// does not fit is remembered: one check of `error` at the end is enough.
+// A call, which a handler reads one item after the other. The first item that is missing or
+// invalid is remembered, so that one check of `error` at the end is enough.
 class CallFrame {
  public:
   CallFrame(const char* kernel, const ffi::RemainingArgs& operands,
@@ -90,8 +90,8 @@ class CallFrame {
 
   bool has_result(std::string_view name) { return result_names_.find(name) >= 0; }
 
-  // Takes the batch, over which replicas run, from the shape of a result: all dimensions
-  // before the last `rank`. Returns the first of those.
+  // Reads the shape of the batch from that of a result: all dimensions except the last
+  // `rank`. Returns the first one of these.
   int64_t read_batch(std::string_view name, size_t rank) {
     const auto result = find_result(name);
     if (!result) return 0;
@@ -105,7 +105,7 @@ class CallFrame {
     return shape[shape.size() - rank];
   }
 
-  // An operand whose last dimensions must be `shape`; those before are the batch's or 1.
+  // An operand whose last dimensions must be `shape`; the others are those of the batch, or 1.
   template <class T>
   Operand<T> operand(std::string_view name, std::initializer_list<int64_t> shape) {
     Operand<T> operand{nullptr, 0, nullptr};
@@ -137,7 +137,7 @@ class CallFrame {
     return operand;
   }
 
-  // A result, which has the whole batch.
+  // A result, whose other dimensions are those of the batch.
   template <class T>
   T* result(std::string_view name, std::initializer_list<int64_t> shape) {
     const auto found = find_result(name);
@@ -155,7 +155,7 @@ class CallFrame {
     return nullptr;
   }
 
-  // An operand that becomes the result of the same name.
+  // An operand whose memory is that of the result of the same name.
   template <class T>
   T* changed_in_place(std::string_view name, std::initializer_list<int64_t> shape) {
     T* const changed = result<T>(name, shape);
@@ -180,7 +180,7 @@ class CallFrame {
           "hopgym: " + std::string(kernel_) + ": " + std::string(what) + " " + std::string(why);
   }
 
-  // The first problem, once everything that the kernel knows has been read.
+  // The first error; to be called when everything known to the kernel has been read.
   ffi::Error error() {
     for (auto* names : {&operand_names_, &result_names_})
       if (const std::string_view unused = names->find_unused(); !unused.empty())
@@ -212,7 +212,7 @@ class CallFrame {
     return std::nullopt;
   }
 
-  // Offsets of the data of each replica, for an operand whose batch is 1 in some dimensions.
+  // Offsets of the data of each replica, for an operand with batch dimensions of 1.
   const int64_t* list_offsets(const int64_t* dims, int64_t size) {
     std::vector<int64_t>& offsets = offsets_.emplace_back(replicas_);
     for (int64_t r = 0; r < replicas_; ++r) {

@@ -1,4 +1,4 @@
-// Vectors in space, distances and pairs of atoms; each lane holds another structure or atom.
+// Vectors in space, distances and pairs of atoms; lanes hold different structures or atoms.
 
 #include "kernels.h"
 
@@ -42,7 +42,7 @@ HOPGYM_INLINE Vec<T> dot(const Space<T>& a, const Space<T>& b) {
   return a.x * b.x + a.y * b.y + a.z * b.z;
 }
 
-// Distances with a soft core (hopgym/potentials/base.py: cored_distances).
+// Distances with a soft core (soften_distances in hopgym/potentials/_pair_sums.py).
 template <class T, int many>
 struct Distances {
   Vec<T> length[many];
@@ -57,7 +57,7 @@ struct SoftCore {
   template <int many>
   HOPGYM_INLINE Distances<T, many> soften(const Vec<T> (&squared)[many]) const {
     Distances<T, many> found;
-    // A lane has the same results whether atoms overlap in other lanes or not.
+    // The results of a lane do not depend on overlaps of atoms in other lanes.
     const bool overlap = any_less(min_of_all<T>(squared), core2);
     HOPGYM_UNROLL
     for (int k = 0; k < many; ++k) {
@@ -76,7 +76,7 @@ struct SoftCore {
   Vec<T> core2, half, longest;
 };
 
-// Differences of a few atoms from another one, and squared distances.
+// Differences between a few atoms and another one, and squared distances.
 template <class T, int many>
 struct Differences {
   Space<T> d[many];
@@ -106,7 +106,7 @@ struct Group {
 };
 
 // Calls `rows(i, many)` for all atoms, `many` atoms from `i` on at a time. Two rows of pairs
-// at once halve loads and stores, and the latency of one pair hides that of the other.
+// at a time halve loads and stores, and hide the latency of each other.
 template <class Rows>
 HOPGYM_INLINE void for_each_two_rows(int64_t atoms, Rows rows) {
   int64_t i = 0;
