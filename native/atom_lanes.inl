@@ -4,8 +4,8 @@
 
 namespace {
 
-// For rows of x, y, z, x, y, ... to coordinates and back: which lane of three vectors goes
-// into lane `l`.
+// Conversion of rows x, y, z, x, y, ... to coordinates and back: the lane of three vectors
+// that is moved to lane `l`.
 template <int axis>
 struct Coordinate {
   static constexpr int from(int l) { return 3 * l + axis; }
@@ -27,7 +27,7 @@ HOPGYM_INLINE Vec<T> pick(Vec<T> a, Vec<T> b, Vec<T> c, std::index_sequence<l...
 template <class T>
 constexpr auto kEveryLane = std::make_index_sequence<lanes<T>>();
 
-// The coordinates of the atoms from `at` on, zero beyond the last of `atoms`.
+// The coordinates of the atoms from `at` on; zero beyond the last one of `atoms`.
 template <class T>
 HOPGYM_INLINE Space<T> load_coordinates(const T* row, int64_t at, int64_t atoms) {
   constexpr int L = lanes<T>;
@@ -48,7 +48,7 @@ HOPGYM_INLINE void store_coordinates(T* row, int64_t at, int64_t atoms, const Sp
              pick<T, PartOfRow<T, 2>>(v.x, v.y, v.z, kEveryLane<T>));
 }
 
-// The positions of one replica, one vector for each coordinate of as many atoms as lanes.
+// The positions of one replica: one vector per coordinate, with an atom in each lane.
 template <class T>
 class Atoms {
  public:
@@ -63,7 +63,7 @@ class Atoms {
     }
   }
 
-  // The atoms from `at` on, or one atom in all lanes.
+  // The positions of the atoms from `at` on, or of one atom in all lanes.
   HOPGYM_INLINE Space<T> load_vector(int64_t at) const {
     return {load<T>(x_ + at), load<T>(x_ + stride_ + at), load<T>(x_ + 2 * stride_ + at)};
   }

@@ -14,7 +14,8 @@ namespace {
 
 using Numbers = ffi::Span<const double>;
 
-// Reads the batch and the results that all potentials have. Returns the number of atoms.
+// Reads the batch and the results, which are the same for all potentials. Returns the number
+// of atoms.
 template <class T>
 int64_t read_results(CallFrame& frame, PotentialResults<T>& results) {
   if (frame.has_result("energy") || frame.has_result("gradient")) {
@@ -28,7 +29,7 @@ int64_t read_results(CallFrame& frame, PotentialResults<T>& results) {
   return atoms;
 }
 
-// Replicas that a thread takes at once: whole blocks of lanes, some 10 microseconds.
+// Number of replicas that a thread takes at a time: whole blocks, about 10 microseconds.
 int64_t count_piece(int64_t atoms, int64_t pairs) {
   return 16 * std::max<int64_t>(1, pairs / (atoms * atoms));
 }

@@ -1,6 +1,6 @@
 // Energy and gradient of clusters of one or two metals (hopgym/potentials/gupta.py).
-// Lanes hold replicas, or the atoms of one replica where there are few replicas. Pair terms
-// are stored between the two passes that the square root of the density requires.
+// Lanes hold replicas, or the atoms of one replica if there are few replicas. Because of the
+// square root of the density there are two passes; pair terms are stored between them.
 
 #include "kernels.h"
 
@@ -14,7 +14,7 @@ struct GuptaBlock {
   Int<T> kind_of(int64_t i) const { return mixed ? load<T>(kinds + i * L) > T(0.5) : Int<T>{}; }
 
   // Adds the pairs of `many` atoms from `i` on with all atoms before them and with each
-  // other. Returns where the next terms go.
+  // other. Returns the place of the next terms.
   template <int many>
   HOPGYM_INLINE T* add_densities(int64_t i, T* term, Vec<T>& energy) const {
     const Group<T, many> here(i, x);
@@ -44,7 +44,7 @@ struct GuptaBlock {
     return term;
   }
 
-  // Adds the forces of the same pairs. Returns where the next terms are.
+  // Adds the forces of the same pairs. Returns the place of the next terms.
   template <int many>
   HOPGYM_INLINE const T* add_forces(int64_t i, const T* term) const {
     EmbeddedAtoms<T, many> atoms{Group<T, many>(i, x), {}};
@@ -127,7 +127,7 @@ struct GuptaOfOne {
       kinds[i] = i < n ? T(species[i]) : T(0);
   }
 
-  // Computes densities and stores the terms that the gradient needs. Calls
+  // Computes densities and stores the terms required for the gradient. Calls
   // `repelled(at, end, whole, before)` with the repulsion between each atom and all others,
   // and between it and the atoms before it.
   template <class Repelled>

@@ -6,7 +6,7 @@ namespace {
 
 using hopgym::Gupta;
 
-// A parameter by the species of a pair, times log2(e): terms are powers of two.
+// A parameter for the species of a pair, times log2(e), since terms are powers of two.
 template <class T>
 struct BondParameter {
   BondParameter(const Operand<T>& table, int kinds, int64_t begin, int64_t count)
@@ -23,7 +23,7 @@ struct BondParameter {
   Vec<T> first, unlike, second;
 };
 
-// The same for one atom, by the species of its neighbour.
+// The same for one atom, for each species of its neighbour.
 template <class T>
 struct NeighbourParameter {
   HOPGYM_INLINE NeighbourParameter() = default;
@@ -56,14 +56,14 @@ struct Metals {
   BondParameter<T> log_a, p, log_xi, q;
   SoftCore<T> soft_core;
   Vec<T> smallest;
-  Vec<T> cohesion;  // factor in forces, times the decay rate where all pairs share it
+  Vec<T> cohesion;  // factor of forces, times the decay rate if all pairs share it
 };
 
 // The unit of forces: -2 ln 2.
 template <class T>
 constexpr T kForceUnit = T(-1.3862943611198906);
 
-// A few atoms, with the sums over the others that they are paired with.
+// A few atoms, with sums over the atoms paired with them.
 template <class T, bool mixed, int many>
 struct MetalAtoms {
   template <class KindOf>
@@ -78,8 +78,8 @@ struct MetalAtoms {
     }
   }
 
-  // Adds the pairs with another atom, stores in `term` what the gradient needs, and returns
-  // the density of the other atom, which was `others` before.
+  // Adds the pairs with another atom, stores the terms required for the gradient in `term`,
+  // and returns the density of the other atom, which was `others` before.
   HOPGYM_INLINE Vec<T> add_pairs(const Distances<T, many>& r, Int<T> kind, T* term,
                                  Vec<T> others) {
     HOPGYM_UNROLL
@@ -103,14 +103,14 @@ struct MetalAtoms {
   Vec<T> repulsion[many] = {}, density[many] = {};
 };
 
-// Embedding energy of an atom with this density. Taking the maximum rounds the product
-// before it is added to other atoms', so that the sum does not depend on what lanes hold.
+// Embedding energy of an atom with this density. Taking the maximum rounds the product before
+// it is added to those of other atoms, so that the sum does not depend on what lanes hold.
 template <class T>
 HOPGYM_INLINE Vec<T> embed(Vec<T> density, Vec<T> inverse_root) {
   return max<T>(density * inverse_root, Vec<T>{});
 }
 
-// A few atoms in the second pass, where densities are replaced by their factors in forces.
+// A few atoms in the second pass, in which densities are replaced by factors of forces.
 template <class T, int many>
 struct EmbeddedAtoms {
   // Adds the pairs with another atom. Returns its gradient, which was `others` before.

@@ -1,4 +1,4 @@
-// Arguments of the kernels. One replica is one structure with its own state.
+// Arguments of the kernels. A replica is one structure with its own state.
 
 #pragma once
 
@@ -7,9 +7,9 @@
 
 namespace hopgym {
 
-constexpr int kMostInputs = 256;  // of a component or an atom; also of hidden units
+constexpr int kMostInputs = 256;  // inputs of a component or an atom; also hidden units
 constexpr int kMostPeriods = 16;  // sines of the step
-constexpr int kLog2Degree = 8;    // of the polynomial for the logarithm
+constexpr int kLog2Degree = 8;    // degree of the polynomial for the logarithm
 
 // Degrees of the polynomials for the Gaussians of symmetry functions and their cutoff.
 template <class T>
@@ -21,7 +21,7 @@ template <class T>
 struct Operand {
   const T* data;
   int64_t stride;          // from one replica to the next, 0 if all share the data
-  const int64_t* offsets;  // of each replica, where there is no common stride, or nullptr
+  const int64_t* offsets;  // of each replica if there is no common stride, else nullptr
 
   bool shared() const { return stride == 0 && !offsets; }
 
@@ -80,8 +80,8 @@ struct LearnedConstants {
   bool has(Feature feature) const { return features >> int(feature) & 1; }
   void add(Feature feature) { features |= uint32_t(1) << int(feature); }
 
-  // The number of inputs in a group: rows of the first layer's weights. A number of any
-  // magnitude takes two, its logarithm and its sign.
+  // The number of inputs of a group, that is, of rows of weights in the first layer. A number
+  // of any magnitude has two inputs, its logarithm and its sign.
   int64_t count_inputs(Feature feature) const {
     if (!has(feature)) return 0;
     switch (feature) {
@@ -103,7 +103,7 @@ struct LearnedConstants {
     return 0;
   }
 
-  // Inputs of each component, of each atom and of the whole step.
+  // Numbers of inputs of each component, of each atom, and of the step.
   int64_t count_component_inputs() const {
     return count_inputs(Feature::gradients) + count_inputs(Feature::positions) +
            count_inputs(Feature::decays) + count_inputs(Feature::adam);
@@ -139,7 +139,7 @@ template <class T>
 struct PotentialResults {
   T* energy;
   T* gradient;
-  T* atom_energies;  // nullptr where energy and gradient are asked for
+  T* atom_energies;  // nullptr if energy and gradient are to be computed
 };
 
 enum class PairKind { lennard_jones, morse };
@@ -151,13 +151,13 @@ struct Pairs : PotentialResults<T> {
   double position_limit;
   Operand<T> positions;
   Operand<T> epsilon, d0, core;
-  Operand<T> rho;  // of Morse only
+  Operand<T> rho;  // Morse only
 };
 
 template <class T>
 struct Gupta : PotentialResults<T> {
   int64_t atoms;
-  int kinds;  // of species, 1 or 2
+  int kinds;  // number of species, 1 or 2
   double position_limit;
   double smallest_density;
   Operand<T> positions;
@@ -171,7 +171,7 @@ struct StillingerWeber : PotentialResults<T> {
   int64_t atoms;
   double position_limit;
   double cut;      // fraction of the cutoff at which bonds are cut
-  int64_t images;  // that interact on each side of the nearest one
+  int64_t images;  // number of interacting images on each side of the nearest one
   Operand<T> positions, box;
   Operand<T> a, big_a, big_b, epsilon, sigma, strength, gamma, core;
 };
@@ -181,15 +181,15 @@ template <class T>
 struct Lbfgs {
   int64_t coordinates, memory;
   Operand<T> gradient, positions, last_gradient, last_positions;
-  Operand<T> first;       // H before there is a history
+  Operand<T> first;       // H while the history is empty
   Operand<int32_t> keep;  // whether the last step may enter the history
   T* step;
   T* pairs;  // (2 memory, coordinates): steps, then changes of the gradient
   T *sy, *yy, *inverse;
 };
 
-// Defined once for each instruction set: the size of the scratch memory, and the kernel
-// itself, for the replicas from `begin` to `end`.
+// Defined for each instruction set: the size of the scratch memory, and the kernel itself,
+// for the replicas from `begin` to `end`.
 #define HOPGYM_KERNEL(name, Call)              \
   template <class T>                           \
   int64_t name##_scratch(const Call<T>& call); \

@@ -15,8 +15,8 @@ T sum_lanes(Vec<T> x) {
   return sum;
 }
 
-// Sums the lanes of each of `count` vectors, which are stored one after the other, filled up
-// to a multiple of lanes.
+// Sums the lanes of each of `count` vectors, which are stored one after the other and padded
+// to a multiple of the number of lanes.
 template <class T>
 void sum_lanes_of(const T* vectors, int64_t count, T* sums) {
   for (int64_t k = 0; k < count; k += lanes<T>) {
@@ -52,8 +52,8 @@ class History {
   }
 
  private:
-  // Replaces row `k` of the history by the one at `from`, and multiplies it with s, y and the
-  // gradient; the sums over lanes follow in `sum_lanes_of`.
+  // Replaces row `k` of the history by the one at `from`, and multiplies it by s, y and the
+  // gradient; `sum_lanes_of` then sums over lanes.
   void replace_row(T* row, const T* from, int64_t k) {
     Vec<T> s{}, y{}, g{};
     for (int64_t at = 0; at < size_; at += lanes<T>) {
@@ -68,12 +68,12 @@ class History {
     store<T>(parts_ + (4 * m_ + k) * lanes<T>, g);
   }
 
-  // Moves a table down and right by one.
+  // Shifts a table down and right by one.
   void shift_table(T* table) const {
     for (int64_t k = m_ * m_ - 1; k > m_; --k) table[k] = table[k - m_ - 1];
   }
 
-  // Puts the last step in front of the history, if it was accepted and has curvature.
+  // Prepends the last step to the history, if it was accepted and has positive curvature.
   void remember(int64_t r) {
     const T *x = call_.positions.at(r), *x0 = call_.last_positions.at(r),
             *g = call_.gradient.at(r), *g0 = call_.last_gradient.at(r);

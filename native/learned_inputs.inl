@@ -1,6 +1,6 @@
-// Inputs of the learned optimizer's network, and the moving averages that some are made of
-// (hopgym/optimizers/learned/learn2hop.py). Components of a replica are in lanes, so that
-// replicas with weights of their own cost no more than replicas that share them.
+// Inputs of the learned optimizer's network, and the moving averages from which some are
+// computed (hopgym/optimizers/learned/learn2hop.py). Lanes hold the components of a replica,
+// so that replicas with their own weights cost no more than replicas that share them.
 
 #include "kernels.h"
 
@@ -13,7 +13,7 @@ using hopgym::LearnedConstants;
 using hopgym::LearnedStep;
 using hopgym::RadialConstants;
 
-// Hands out pieces of scratch memory, or only adds up their sizes where there is none.
+// Allocates pieces of scratch memory, or only adds up their sizes if there is no memory.
 template <class T>
 class Scratch {
  public:
@@ -56,7 +56,7 @@ class LearnedInputs {
         log_(c_.log2, c_.log_scale) {
     const int64_t stride = pad_row(3 * atoms_ + kWidest), atom_stride = pad_row(atoms_);
     component.stride = stride;
-    // 3 rows are scratch where averages are no inputs.
+    // 3 rows are scratch memory if averages are not inputs.
     component.values = scratch.take((2 * raw_ + 3) * stride);
     atom.stride = atom_stride;
     atom.values = scratch.take(c_.count_atom_inputs() * atom_stride);
@@ -77,7 +77,7 @@ class LearnedInputs {
   }
 
   InputRows<T> component, atom;
-  T* bias;   // of the first layer, with the inputs that all components share
+  T* bias;   // of the first layer, including the inputs shared by all components
   T length;  // the unit of lengths
 
  private:
@@ -89,10 +89,10 @@ class LearnedInputs {
     return log_(max<T>(abs<T>(x), broadcast<T>(smallest_)));
   }
 
-  // The sign of x, or x e^p where that is smaller.
+  // The sign of x, or x e^p where this is smaller.
   Vec<T> direction(Vec<T> x) const { return clamp<T>(x * largest_, T(1)); }
 
-  // Within half an edge of the middle of a box that begins at zero.
+  // Position relative to the centre of the box, wrapped into it; the box starts at zero.
   static Vec<T> wrap(Vec<T> x, T edge) {
     Vec<T> whole;
     for (int l = 0; l < lanes<T>; ++l) whole[l] = std::floor(x[l] / edge);
@@ -135,13 +135,13 @@ class LearnedInputs {
     for (int64_t k = 3 * atoms_; k < component.stride; ++k) gradient_[k] = positions_[k] = 0;
   }
 
-  // The next input of components, with these weights.
+  // Adds an input of components, with its weights.
   T* add_input(const T* weights) {
     component.weights[component.count] = weights;
     return component.values + component.count++ * component.stride;
   }
 
-  // The sum over all components' common inputs: number of atoms, sines of the step.
+  // The sum over the inputs shared by all components: number of atoms, sines of the step.
   void compute_bias(int64_t r) {
     const int32_t step = *call_.step.at(r);
     const T* weights = call_.step_weights.at(r);
@@ -167,8 +167,8 @@ class LearnedInputs {
     for (; h < hidden_; ++h) bias[h] += factor * weights[h];
   }
 
-  // Next moving averages, and all inputs of components. The weights of an input's
-  // logarithm are in row `k`, those of its sign in row `raw_ + k`.
+  // Computes the next moving averages and all inputs of components. The weights of an
+  // input's logarithm are in row `k`, those of its sign in row `raw_ + k`.
   void compute_component_inputs(int64_t r) {
     const T* weights = call_.component_weights.at(r);
     const int many = c_.decays;
@@ -214,10 +214,10 @@ class LearnedInputs {
     }
   }
 
-  // Averages of one rate, with their logarithms and the signs of the first as the next
-  // three inputs. Returns whether these are enough: whether no input made of them is at
-  // its lower limit, so that logarithms are sums of two and signs those of the first
-  // average.
+  // Updates the averages of one rate, and stores their logarithms and the signs of the first
+  // average as the next three inputs. Returns whether these suffice: whether no input derived
+  // from them is at its lower limit, so that all logarithms are sums of these two and all
+  // signs are those of the first average.
   bool update_averages(int64_t r, int d) {
     const int64_t width = call_.components, row = (r * c_.decays + d) * width;
     const T* first = call_.first.at(r) + d * width;
@@ -253,7 +253,7 @@ class LearnedInputs {
       next_first[k] = rate * first[k];
       next_second[k] = rate * second[k];
     }
-    // In double precision epsilon shows beside any square.
+    // In double precision epsilon matters for any square.
     if (sizeof(T) == 8) return false;
     return !any<T>(!(least > T(-1)));
   }
@@ -280,9 +280,9 @@ class LearnedInputs {
     for (const T* weights : {of_m, of_v, of_sign}) add_input(weights);
   }
 
-  // Stores the inputs made of averages one by one: in `decays` logarithms and signs of
-  // both, in `adam` logarithms of the inverse root and of the quotient, and signs of this.
-  // The first of these rows hold the logarithms that `update_averages` left there.
+  // Stores the inputs derived from averages separately: for `decays`, logarithms and signs
+  // of both; for `adam`, logarithms of the inverse root and of the quotient, and signs of the
+  // quotient. The first of these rows contain the logarithms stored by `update_averages`.
   void store_inputs(int64_t r, int d, T* const (&decays)[4], T* const (&adam)[3]) {
     const int64_t width = call_.components, row = (r * c_.decays + d) * width;
     const T *first = call_.next_first + row, *second = call_.next_second + row;
@@ -332,8 +332,8 @@ class LearnedInputs {
   const LearnedStep<T>& call_;
   const LearnedConstants& c_;
   const int64_t atoms_, hidden_;
-  const int64_t end_;           // of the vectors that hold components
-  const int raw_;               // inputs of a component before each becomes two
+  const int64_t end_;           // end of the vectors that hold components
+  const int raw_;               // number of inputs of a component before each becomes two
   const T smallest_, largest_;  // e^-p, e^p
   const Logarithm<T> log_;      // log / p
   T *merged_, *gradient_, *positions_, *radial_scratch_;

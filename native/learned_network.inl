@@ -5,12 +5,13 @@
 
 namespace {
 
-// Hidden units and vectors of components that are summed at once: what registers hold.
+// Numbers of hidden units and of vectors of components that are summed at a time: as many as
+// registers can hold.
 constexpr int kUnits = HOPGYM_BYTES == 64 ? 8 : 4;
 constexpr int kVectors = 3;
 
 // sum += weights^T inputs for `units` hidden units and `vectors` vectors of columns.
-// `weights` has the weights of each row of inputs.
+// `weights` points to the weights of each row of inputs.
 template <class T, int units, int vectors>
 HOPGYM_INLINE void multiply(const T* const* weights, int64_t rows, int64_t first,
                             const T* inputs, int64_t stride, Vec<T> (&sum)[units][vectors]) {
@@ -49,7 +50,7 @@ class LearnedNetwork {
     apply_layers(r, inputs.component);
   }
 
-  // One of both outputs, of every component.
+  // One of the two outputs, for every component.
   T* output(int k) const { return outputs_ + k * stride_; }
 
  private:
@@ -60,8 +61,8 @@ class LearnedNetwork {
     for (; h < hidden_; ++h) sum_for_units<1>(inputs, h);
   }
 
-  // From the last atoms to the first, since what is beyond the last one is then written
-  // over by the next axis.
+  // From the last atoms to the first: values beyond the last atom are then overwritten by
+  // the next axis.
   template <int units>
   void sum_for_units(const LearnedInputs<T>& inputs, int64_t h) {
     int64_t at = (atoms_ - 1) / lanes<T> * lanes<T>;
@@ -172,7 +173,7 @@ class LearnedNetwork {
 
   const LearnedStep<T>& call_;
   const int64_t atoms_, stride_, hidden_;
-  const int64_t end_;              // of the vectors that hold components
+  const int64_t end_;              // end of the vectors that hold components
   const T* weights_[kMostInputs];  // of each row of an inner layer
   T *values_, *more_, *outputs_;
 };

@@ -19,7 +19,7 @@ class Learned {
   }
 
  private:
-  // alpha clip(d) sigmoid(beta m + gamma) in units of the length.
+  // alpha clip(d) sigmoid(beta m + gamma), times the unit of length.
   void store_displacement(int64_t r) {
     const int64_t atoms = call_.atoms;
     T *const outputs = network_.output(0), *const directions = network_.output(1);

@@ -1,5 +1,5 @@
 // Energy and gradient of pair potentials. Lanes hold replicas, so that each pair is computed
-// once and nothing is summed across lanes, or atoms where there are few replicas.
+// once and nothing is summed across lanes, or atoms if there are few replicas.
 
 #include "kernels.h"
 
@@ -7,8 +7,8 @@ namespace {
 
 using hopgym::Pairs;
 
-// Pair functions add the energies of `many` pairs, and give the weights of their difference
-// vectors in the gradient, in units of `kWeight`. A few pairs at once hide the latency.
+// Pair functions add the energies of `many` pairs, and return the weights of their difference
+// vectors in the gradient, in units of `kWeight`. A few pairs at a time hide the latency.
 
 // hopgym/potentials/lennard_jones.py
 template <class T>
@@ -25,7 +25,7 @@ struct LennardJones {
   template <int many>
   HOPGYM_INLINE void operator()(const Vec<T> (&squared)[many], Vec<T> (&energy)[many],
                                 Vec<T> (&weight)[many]) const {
-    // A lane has the same results whether atoms overlap in other lanes or not.
+    // The results of a lane do not depend on overlaps of atoms in other lanes.
     const bool overlap = any_less(min_of_all<T>(squared), core2);
     HOPGYM_UNROLL
     for (int k = 0; k < many; ++k) {
@@ -83,7 +83,7 @@ struct PairPotential {
   Vec<T> energy_unit, inverse_length, gradient_unit;
 };
 
-// Energies and forces of a few atoms, summed over the others that they are paired with.
+// Energies and forces of a few atoms, summed over the atoms paired with them.
 template <class T, int many>
 struct PairSums {
   // Adds the pairs with another atom. Returns its gradient, which was `others` before.
@@ -100,7 +100,7 @@ struct PairSums {
     return others;
   }
 
-  Vec<T> energy[many] = {};  // one sum per atom loses less to rounding
+  Vec<T> energy[many] = {};  // one sum per atom, for smaller rounding errors
   Space<T> force[many] = {};
 };
 
@@ -128,7 +128,7 @@ HOPGYM_INLINE void compute_rows(int64_t i, const T* x, T* g, const Pair& pair, V
   }
 }
 
-// Energies and gradients of a block. Positions and gradient take 6 vectors for every atom.
+// Energies and gradients of a block. Positions and gradient take 6 vectors per atom.
 template <class T, template <class> class Pair>
 void compute_block_of_pairs(const Pairs<T>& call, T* scratch, int64_t begin, int64_t count) {
   const int64_t n = call.atoms;
@@ -160,7 +160,7 @@ void compute_one_of_pairs(const Pairs<T>& call, T* scratch, int64_t replica) {
     };
     for (int64_t j = 0; j < at; ++j) meet(j);
     for (int64_t j = at; j < end; ++j) {
-      // An atom exerts no force on itself, and counts the energy with the atoms before it.
+      // An atom exerts no force on itself; energies are those with the atoms before it.
       const Vec<T> before = sums.energy[0];
       meet(j);
       sums.energy[0] =

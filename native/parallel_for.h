@@ -1,4 +1,4 @@
-// A loop shared over the threads of XLA.
+// A loop whose iterations are shared by the threads of XLA.
 
 #pragma once
 
@@ -16,9 +16,9 @@ namespace hopgym {
 // The number of threads that a call may use.
 inline std::atomic<int64_t> threads{1};
 
-// Calls `work(begin, end)` for pieces of [0, count) until all are done. The caller takes
-// part and waits only for pieces that other threads have begun: it cannot deadlock where
-// these are busy and never start.
+// Calls `work(begin, end)` for pieces of [0, count) until all are done. The caller takes part
+// and only waits for pieces that other threads have started, so it cannot deadlock if these
+// are busy and never start.
 template <class Work>
 void parallel_for(xla::ffi::ThreadPool& pool, int64_t count, int64_t piece, const Work& work) {
   const int64_t pieces = (count + piece - 1) / piece;

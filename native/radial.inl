@@ -23,7 +23,7 @@ class Radial {
   Radial(const RadialConstants& constants, int64_t atoms, T* scratch)
       : c_(constants), atoms_(atoms), stride_(pad_row(atoms)), place_(scratch) {}
 
-  // Positions of the atoms from `at` on, in units of the length.
+  // Positions of the atoms from `at` on, in units of length.
   void set_positions(int64_t at, const Space<T>& x) {
     store<T>(place_ + at, x.x);
     store<T>(place_ + stride_ + at, x.y);
@@ -111,8 +111,8 @@ class Radial {
       Int<T> counts = t < T(1);
       if (among) counts &= number != to_lane<T>(j);
       if (unlike) counts &= own != kind()[j];
-      // In an order with short chains of dependence: powers of u, and the cutoff function as
-      // four polynomials in u^4.
+      // In an order with short dependency chains: powers of u, and the cutoff function as four
+      // polynomials in u^4.
       Vec<T> u[degree + 1];
       u[1] = min<T>(t, broadcast<T>(T(1)));
       HOPGYM_UNROLL

@@ -6,7 +6,7 @@ namespace {
 
 using hopgym::Operand;
 
-// A parameter of a block of replicas, which may share it or have their own. Lanes beyond
+// A parameter of a block of replicas, which may share it or have their own ones. Lanes beyond
 // `count` repeat the first replica.
 template <class T>
 Vec<T> load_parameter(const Operand<T>& operand, int64_t begin, int64_t count,
@@ -70,8 +70,8 @@ void scatter(const T* g, int64_t begin, int64_t count, int64_t coordinates, Vec<
   });
 }
 
-// Calls `block(begin, count)` for as many replicas as there are lanes, and for the remaining
-// ones either the same or `one(replica)` for each, whichever computes fewer pairs.
+// Calls `block(begin, count)` for as many replicas at a time as there are lanes, and for the
+// remaining ones either `block` or `one(replica)` for each, whichever computes fewer pairs.
 template <class T, class Block, class One>
 void for_each_block(int64_t begin, int64_t end, int64_t atoms, Block block, One one) {
   const int64_t of_one = atoms * round_up_to_vectors<T>(atoms) / lanes<T>;

@@ -17,7 +17,7 @@
 
 namespace hopgym {
 
-// Memory of this thread for temporary numbers, or nullptr where there is not enough.
+// Scratch memory of this thread, or nullptr if there is not enough.
 template <class T>
 T* reserve_scratch(int64_t size) {
   thread_local std::unique_ptr<char[]> memory;
@@ -39,7 +39,7 @@ T* reserve_scratch(int64_t size) {
   return numbers;
 }
 
-// Shares the replicas over threads, `piece` at a time.
+// Distributes the replicas over threads, `piece` at a time.
 template <class T, class Call>
 ffi::Error run_kernel(ffi::ThreadPool& pool, const Call& call, int64_t replicas, int64_t piece,
                       int64_t (*scratch_size)(const Call&),

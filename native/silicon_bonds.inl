@@ -23,7 +23,7 @@ struct Moments {
     zz += first_.z * n.z;
   }
 
-  // Loads sums that lie `s` numbers apart, as vectors or as one number for all lanes.
+  // Loads sums that are `s` numbers apart, as vectors or as one number for all lanes.
   static HOPGYM_INLINE Moments load_from(const T* m, int64_t s) {
     return read([=](int k) { return load<T>(m + k * s); });
   }
@@ -52,7 +52,7 @@ struct Moments {
   Vec<T> xx{}, xy{}, xz{}, yy{}, yz{}, zz{};
 };
 
-// The number of periodic images of an atom that another one interacts with.
+// The number of periodic images of an atom with which another one interacts.
 template <class T>
 int64_t count_images(const StillingerWeber<T>& call) {
   const int64_t span = 2 * call.images + 1;
@@ -89,7 +89,7 @@ struct Silicon {
           store_space(scratch, Space<T>{T(x) * edge[0], T(y) * edge[1], T(z) * edge[2]});
   }
 
-  // The difference of an image from the nearest one, which is the middle one.
+  // The shift of an image relative to the nearest one, which is the middle one.
   HOPGYM_INLINE Space<T> load_shift(int64_t image) const {
     return load_space(shifts + image * 3 * lanes<T>);
   }

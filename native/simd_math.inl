@@ -23,8 +23,8 @@ HOPGYM_INLINE V sqrt(V x) {
 #endif
 
 // 1 / x, 1 / sqrt(x) and sqrt(x) of positive numbers whose result is a normal number.
-// With AVX-512, division takes as long as ten multiplications: one step of Newton's method
-// from 14 bits is accurate to one or two units in the last place.
+// With AVX-512, a division takes as long as ten multiplications; one Newton step from an
+// estimate with 14 bits is accurate to one or two units in the last place.
 template <class V>
 struct Roots {
   V root, inverse;
@@ -98,7 +98,7 @@ class Logarithm {
       const Vec<T> exponent = __builtin_convertvector(octaves, Vec<T>);
       const Vec<T> f = from_bits<T>(i - (octaves << 23)) - T(1);
 #endif
-      // In an order with short chains of dependence.
+      // In an order with short dependency chains.
       const T* c = coefficient_;
       const Vec<T> f2 = f * f, f4 = f2 * f2;
       const Vec<T> low = (c[3] * f + c[2]) * f2 + (c[1] * f + c[0]);
@@ -141,7 +141,7 @@ HOPGYM_INLINE Vec<T> exp2_of_fraction(Vec<T> x) {
   return value;
 }
 
-// 2^x of finite numbers. Results below the smallest normal number are that, or zero.
+// 2^x of finite numbers. Results below the smallest normal number become that number, or zero.
 #if HOPGYM_BYTES == 64
 HOPGYM_INLINE Vec<float> exp2_of(Vec<float> x) {
   const __m512 whole = _mm512_roundscale_ps((__m512)x, _MM_FROUND_NO_EXC);

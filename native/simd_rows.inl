@@ -4,7 +4,7 @@
 
 namespace {
 
-// The first lanes of a vector, fewer than all.
+// The first lanes of a vector, but not all.
 #if HOPGYM_BYTES == 64
 HOPGYM_INLINE Vec<float> load_first(const float* from, int64_t count) {
   return (Vec<float>)_mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), from);
@@ -66,7 +66,7 @@ HOPGYM_INLINE void store_first(T* to, int64_t count, Vec<T> x) {
 }
 #endif
 
-// The vector at `at` of a row, which may end within the vector or before it: zero beyond.
+// The vector at `at` of a row, which may end within the vector or before it; zero beyond.
 template <class T>
 HOPGYM_INLINE Vec<T> load_part(const T* row, int64_t at, int64_t width) {
   if (at + lanes<T> <= width) return load<T>(row + at);
@@ -91,14 +91,14 @@ HOPGYM_INLINE Vec<T> shuffle(Vec<T> a, Vec<T> b) {
 #endif
 }
 
-// Alternates lanes of two vectors, of their first or second halves.
+// Interleaves the lanes of the first or second halves of two vectors.
 template <class T, int half, std::size_t... k>
 HOPGYM_INLINE Vec<T> interleave(Vec<T> a, Vec<T> b, std::index_sequence<k...>) {
   constexpr int L = lanes<T>;
   return shuffle<T, (half * L / 2 + int(k) / 2 + int(k) % 2 * L)...>(a, b);
 }
 
-// Exchanges vectors and lanes: every round moves the first bit of a lane's number into the
+// Transposes vectors and lanes: every round moves the first bit of a lane's number into the
 // number of its vector.
 template <class T>
 HOPGYM_INLINE void transpose(Vec<T> (&v)[lanes<T>]) {

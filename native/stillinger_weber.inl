@@ -1,9 +1,8 @@
 // Energy and gradient of silicon in a periodic box (hopgym/potentials/stillinger_weber.py).
-// Lanes hold replicas, or the atoms of one replica where there are few replicas. Pairs
-// beyond the cutoff in all lanes are skipped; terms of the others are stored between the
-// pass that sums the moments of atoms and the one that uses them. Where an edge of the box
-// is shorter than twice the cutoff, an atom interacts with several images of the others and
-// of itself.
+// Lanes hold replicas, or the atoms of one replica if there are few replicas. Pairs beyond
+// the cutoff in all lanes are skipped; terms of the others are stored between the pass that
+// sums the moments of atoms and the one that uses them. If an edge of the box is shorter than
+// twice the cutoff, an atom interacts with several images of the others and of itself.
 
 #include "kernels.h"
 
@@ -114,7 +113,7 @@ struct SiliconOfOne {
             reinterpret_cast<int32_t*>(bonds + n * stride / lanes<T> * images * of_pair)),
         atoms(call.positions.at(replica), n, T(call.position_limit), T(1) / of.sigma, place) {}
 
-  // Sums moments and stores the bonds that the gradient needs. Calls
+  // Sums moments and stores the bonds required for the gradient. Calls
   // `visit(at, end, whole, before, angular)` with the energy of all bonds of each atom, of
   // those with atoms before it and its own images, and of its moments.
   template <class Visit>
@@ -130,7 +129,7 @@ struct SiliconOfOne {
       for (int64_t j = 0; j < n; ++j) {
         const Space<T> nearest = of.wrap(here - atoms.repeat_atom(j));
         const Int<T> itself = number == to_lane<T>(j);
-        // Seen from the other end of a bond, images lie in the opposite direction.
+        // From the other end of a bond, images are in the opposite direction.
         const Vec<T> way =
             select<T>(number < to_lane<T>(j), broadcast<T>(T(-1)), broadcast<T>(T(1)));
         for (int64_t image = 0; image < images; ++image) {
@@ -202,7 +201,7 @@ struct SiliconOfOne {
 namespace hopgym {
 namespace HOPGYM_ISA {
 
-// Enough for a block and for one replica.
+// Sufficient for a block and for one replica.
 template <class T>
 int64_t stillinger_weber_scratch(const StillingerWeber<T>& call) {
   constexpr int64_t of_atom = 6 + Moments<T>::kCount, L = lanes<T>;
