@@ -21,6 +21,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import jax
 import pytest
 
+# Modules that take long, with single tests that do.
+LONG = ("train", "optimizers", "search", "evolution")
+LONG += ("docs", "meta", "rollout", "speed")
+
+
+def pytest_collection_modifyitems(items):
+    """Long tests come first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG)
+
 
 @pytest.fixture
 def x64():

@@ -4,6 +4,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import hopgym
 from hopgym.environment import take_step
@@ -46,10 +47,9 @@ def finite(tree):
 
 def perturb_weights(model, size=0.1):
     """A model with random weights instead of an output layer of zeros."""
-    leaves, tree = jax.tree.flatten(model)
-    keys = jax.random.split(jax.random.key(7), len(leaves))
-    moved = [
-        x + size * jax.random.normal(key, x.shape, x.dtype)
-        for x, key in zip(leaves, keys, strict=True)
-    ]
-    return jax.tree.unflatten(tree, moved)
+    rng = np.random.default_rng(7)
+
+    def perturb(weights):
+        return jnp.asarray(weights + size * rng.normal(size=weights.shape))
+
+    return jax.tree.map(lambda x: perturb(np.asarray(x)).astype(x.dtype), model)

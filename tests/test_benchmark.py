@@ -138,19 +138,40 @@ def test_list(capsys):
         assert word.casefold() in printed.casefold()
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_commands_run_as_files_and_as_modules(name, tmp_path):
-    """As a file from any folder, as a module from the root."""
-    for command, folder in (
-        ([str(BENCHMARKS / f"{name}.py")], tmp_path),
-        (["-m", f"benchmarks.{name}"], BENCHMARKS.parent),
-    ):
-        done = subprocess.run(
-            [sys.executable, *command, "--help"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr
+# Runs files (PATH.py) or modules as Python does, each as if it were the first to import
+# the benchmark: JAX is imported once for all.
+EACH = """
+import pathlib, runpy, sys
+
+usual = sys.path[1:]
+for command in sys.argv[1:]:
+    for name in [n for n in sys.modules if n.partition(".")[0] == "benchmarks"]:
+        del sys.modules[name]
+    sys.argv = [command, "--help"]
+    try:
+        if command.endswith(".py"):
+            sys.path[:] = [str(pathlib.Path(command).parent), *usual]
+            runpy.run_path(command, run_name="__main__")
+        else:
+            sys.path[:] = ["", *usual]
+            runpy.run_module(command, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        print(f"{command}: {end.code}")
+"""
+
+
+@pytest.mark.parametrize("how", ["as files from any folder", "as modules of the root"])
+def test_commands_run(how, tmp_path):
+    files = how.startswith("as files")
+    given = [f"{BENCHMARKS}/{c}.py" if files else f"benchmarks.{c}" for c in COMMANDS]
+    done = subprocess.run(
+        [sys.executable, "-c", EACH, *given],
+        cwd=tmp_path if files else BENCHMARKS.parent,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    for name, command in zip(COMMANDS, given, strict=True):
         assert f"usage: {name}.py" in done.stdout
+        assert f"{command}: 0\n" in done.stdout

@@ -1,5 +1,6 @@
 """Strategies against their equations, the meta-loss, batched runs, schedules."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -57,6 +58,7 @@ def adam_step(gradient, settings):
     return np.asarray(moved)
 
 
+@functools.cache
 def make_strategy(name, **values):
     """A strategy with those values that are settings of its own."""
     strategy = STRATEGIES[name]

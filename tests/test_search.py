@@ -93,12 +93,17 @@ def test_fingerprints_tell_elements_and_small_changes_apart():
     assert np.max(np.abs(first - near)) < 1e-3
 
 
-def test_the_pool_knows_the_minima_of_small_clusters():
-    # LJ-7 has four minima: Tsai and Jordan, J. Phys. Chem. 97, 11227 (1993).
+@pytest.fixture(scope="module")
+def quenched():
+    """Minima of LJ-7 from 300 random starts."""
     system = hopgym.get_system("LJ-7")
-    starts = jax.vmap(system.sample)(jax.random.split(jax.random.key(0), 300))
-    pool = Pool(system)
-    quenched = hopgym.quench(system, starts)
+    keys = jax.random.split(jax.random.key(0), 300)
+    return hopgym.quench(system, jax.jit(jax.vmap(system.sample))(keys))
+
+
+def test_the_pool_knows_the_minima_of_small_clusters(quenched):
+    # LJ-7 has four minima: Tsai and Jordan, J. Phys. Chem. 97, 11227 (1993).
+    pool = Pool(hopgym.get_system("LJ-7"))
     pool.add(quenched, [{k} for k in range(300)], 5)
     energies = [round(minimum.energy, 3) for minimum in pool.minima]
     assert energies == [-16.505, -15.935, -15.593, -15.533]
@@ -109,11 +114,10 @@ def test_the_pool_knows_the_minima_of_small_clusters():
     assert {minimum.found for minimum in pool.minima} == {5}
 
 
-def test_the_pool_survives_a_file():
-    system = hopgym.get_system("LJ-5")
-    starts = jax.vmap(system.sample)(jax.random.split(jax.random.key(0), 3))
+def test_the_pool_survives_a_file(quenched):
+    system = hopgym.get_system("LJ-7")
     pool, again = Pool(system), Pool(system)
-    pool.add(hopgym.quench(system, starts), [{0}, {1}, {2}], 5)
+    pool.add(jax.tree.map(lambda x: x[:3], quenched), [{0}, {1}, {2}], 5)
     arrays = pool.arrays()
     again.restore(arrays)
     assert again.minima[0].starts == pool.minima[0].starts
@@ -346,16 +350,17 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, capsys):
 
 
 def test_a_crystal(tmp_path):
-    words = ["Si64", "--optimizer", "gd", "--starts", "2", "--steps", "20"]
+    words = ["Si8", "--optimizer", "gd", "--starts", "2", "--steps", "20"]
     assert main([*words, "--out", str(tmp_path)]) == 0
     images = read_extxyz(tmp_path / "minima.extxyz")
     assert images
     assert all(atoms.pbc.all() for atoms in images)
-    assert '"box": [10.' in (tmp_path / "report.html").read_text()
+    assert '"box": [5.4' in (tmp_path / "report.html").read_text()
 
 
 def test_the_module_is_a_command(tmp_path):
-    words = [*SMALL[:3], "--starts", "2", "--steps", "60", "--out", str(tmp_path)]
+    words = ["LJ4", "--optimizer", "gd", "--starts", "2", "--steps", "60"]
+    words += ["--out", str(tmp_path)]
     found = subprocess.run(
         [sys.executable, "-m", "hopgym.search", *words], capture_output=True, text=True
     )
