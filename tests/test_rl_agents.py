@@ -87,7 +87,7 @@ def test_example_of_rejax(tmp_path):
     record = json.loads((tmp_path / "LJ-3-step.json").read_text())
     assert len(record["PPO"]["mean"]) == len(record["PPO"]["steps"]) == 21
     assert len(record["rivals"]) == 6 and record["evaluations"] == 9
-    assert record["host"]["hopgym"] == hopgym.__version__
+    assert record["host"]["versions"]["hopgym"] == hopgym.__version__
     assert (tmp_path / "LJ-3-step.png").stat().st_size > 1000
 
 
