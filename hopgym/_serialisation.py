@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hopgym._atomic_write import atomic_write
 from hopgym._keys import unwrap_keys
 
 FORMAT = "hopgym-1"
+OWN_ENTRIES = {"format", "sha256"}  # of headers, written by `write`
 
 
 def write(path: str | Path, header: dict[str, Any], tree: PyTree) -> None:
@@ -32,13 +34,25 @@ def write(path: str | Path, header: dict[str, Any], tree: PyTree) -> None:
     atomic_write(Path(path), json.dumps(head).encode() + b"\n" + body)
 
 
-def read_header(path: str | Path) -> dict[str, Any]:
+def read_header(path: str | Path, required: Set[str] = frozenset()) -> dict[str, Any]:
     """Read the header of a file that `write` wrote.
 
-    **Raises:** `ValueError` if the file has another format or is damaged; `OSError` if
-    it cannot be read.
+    **Arguments:**
+
+    - `path`: path of the file.
+    - `required`: entries that the header must have.
+
+    **Raises:** `ValueError` if the file has another format, is damaged or lacks a
+    required entry; `OSError` if it cannot be read.
     """
-    return _read_parts(Path(path))[0]
+    header, _ = _read_parts(Path(path))
+    missing = required - header.keys()
+    if missing:
+        raise ValueError(
+            f"{path} has no entry {', '.join(sorted(missing))}: it was written by "
+            "another version of hopgym, which can resume it"
+        )
+    return header
 
 
 def read(path: str | Path, like: PyTree) -> PyTree:

@@ -53,7 +53,7 @@ def spread(tree: PyTree, mesh: Mesh | None) -> PyTree:
 
     def one(x):
         if mesh is None:
-            return jnp.asarray(x)
+            return jnp.array(x, copy=True)  # programs may be given it to overwrite
         filled = np.asarray(x)[pad_rows(len(x), mesh)]
         return jax.make_array_from_callback(
             filled.shape, NamedSharding(mesh, P(AXIS)), lambda index: filled[index]

@@ -60,14 +60,16 @@ class RunFolder:
         """
         if not self.has_checkpoint:
             raise ValueError(f"{self.path} holds no run to resume")
-        header = _serialisation.read_header(self.path / CHECKPOINT)
-        missing = HEADER_ENTRIES - header.keys()
-        if missing:
-            raise ValueError(
-                f"{self.path / CHECKPOINT} has no entry {', '.join(sorted(missing))}: "
-                "it was written by another version of hopgym, which can resume it"
-            )
-        return header
+        return _serialisation.read_header(self.path / CHECKPOINT, HEADER_ENTRIES)
+
+    def read_provenance(self) -> dict[str, Any]:
+        """Read how the run was started: the header without what the trainer writes.
+
+        **Raises:** as `read_header`.
+        """
+        header = self.read_header()
+        own = HEADER_ENTRIES | _serialisation.OWN_ENTRIES
+        return {name: value for name, value in header.items() if name not in own}
 
     def restore(self, like: PyTree) -> PyTree:
         """Read the arrays of the checkpoint into a pytree with the structure of `like`.

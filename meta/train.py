@@ -13,7 +13,7 @@ import jax
 from hopgym._cli.arguments import format_duration
 from hopgym._cli.devices import use_all_cores, use_one_thread
 from hopgym._cli.interrupt import StopRequest
-from hopgym._cli.provenance import describe_run
+from hopgym._cli.provenance import describe_run, format_command
 from hopgym.meta import distributed, progress_figure
 from hopgym.meta.command_line import (
     check_processes,
@@ -26,11 +26,6 @@ from hopgym.meta.trainer import Stopped, Trainer
 
 UPDATES = 1000  # the paper's
 DRAW_SECONDS = 20.0
-# Entries of a checkpoint's header that a resumed run keeps.
-PROVENANCE = (
-    *("command", "versions", "python", "platform", "cpu", "cores", "devices"),
-    *("kernels", "backend", "date", "updates_planned"),
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,8 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_processes(given)
         _prepare_devices(given)
         plan = load_plan(folder, given) if resume else make_plan(given)
-        words = sys.argv[1:] if arguments is None else arguments
-        provenance = _describe(folder, resume, words)
+        if resume:
+            provenance = folder.read_provenance()
+        else:
+            command = format_command("python -m hopgym.meta.train", arguments)
+            provenance = describe_run(command)
         target = given.get("updates", provenance.get("updates_planned", UPDATES))
         trainer = Trainer(plan, folder, provenance)
         if resume:
@@ -220,15 +218,6 @@ def _prepare_devices(given: dict[str, Any]) -> None:
     distributed.join(
         given.get("coordinator"), given.get("processes"), given.get("process")
     )
-
-
-def _describe(folder: RunFolder, resume: bool, words: Sequence[str]) -> dict[str, Any]:
-    """Entries of the headers of all files: command, versions, machine and date."""
-    if not resume:
-        command = " ".join(["python -m hopgym.meta.train", *words])
-        return describe_run(command)
-    header = folder.read_header()
-    return {name: header[name] for name in PROVENANCE if name in header}
 
 
 if __name__ == "__main__":

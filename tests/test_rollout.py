@@ -190,8 +190,13 @@ def test_a_rollout_in_pieces_is_the_rollout(env):
     pieces = hopgym.Rollout(env, Annealing(12), KEY, 3)
     pieces.advance(5)
     restored = hopgym.Rollout(env, Annealing(12), jax.random.key(9), 3)
-    restored.restore(pieces.arrays())
-    for one in (pieces, restored):
+    saved = pieces.arrays()
+    restored.restore(saved)
+    again = hopgym.Rollout(env, Annealing(12), jax.random.key(8), 3)
+    restored.advance(1)
+    again.restore(saved)  # what was saved is still there
+    restored.restore(saved)
+    for one in (pieces, restored, again):
         assert_same(one.advance(7), whole)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from hopgym._cli.arguments import format_duration
 from hopgym._cli.devices import use_all_cores
 from hopgym._cli.interrupt import StopRequest
-from hopgym._cli.provenance import describe_run
+from hopgym._cli.provenance import describe_run, format_command
 from hopgym.search.command_line import (
     Plan,
     check_extras,
@@ -44,8 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         use_all_cores()
         path = given.pop("out", None)
         plan, folder = _choose_plan(given, path, resume)
-        words = sys.argv[1:] if arguments is None else arguments
-        command = " ".join(["python -m hopgym.search", *words])
+        command = format_command("python -m hopgym.search", arguments)
         search = Search(plan, folder, describe_run(command, ["ase"]))
         if folder.has_search:
             search.restore()

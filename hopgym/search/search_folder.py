@@ -39,14 +39,7 @@ class SearchFolder:
         """
         if not self.has_search:
             raise ValueError(f"{self.path} holds no search to resume")
-        header = _serialisation.read_header(self.path / CHECKPOINT)
-        missing = HEADER - header.keys()
-        if missing:
-            raise ValueError(
-                f"{self.path / CHECKPOINT} lacks {', '.join(sorted(missing))}: it was "
-                "written by another version of hopgym"
-            )
-        return header
+        return _serialisation.read_header(self.path / CHECKPOINT, HEADER)
 
     def read_plan(self) -> Plan:
         """Read the plan of the search from the checkpoint.
