@@ -59,7 +59,8 @@ class Rollout:
 
     ```python
     rollout = hopgym.Rollout(environment, optimizer, jax.random.key(0), 100)
-    state = rollout.advance(1000)
+    rollout.advance(1000)
+    print(rollout.state.best_energy)
     saved = rollout.arrays()
     rollout.restore(saved)
     ```
@@ -108,13 +109,12 @@ class Rollout:
             lowered = self._program.lower(self._model, self._carry, jnp.int32(0))
             self._advance = lowered.compile()
 
-    def advance(self, steps: int) -> State:
-        """Do `steps` more updates of every start, and return the new state."""
+    def advance(self, steps: int) -> None:
+        """Do `steps` more updates of every start."""
         self.compile()
         assert self._advance is not None
         carry = self._advance(self._model, self._carry, jnp.int32(steps))
         self._carry = jax.block_until_ready(carry)
-        return self.state
 
     def forget_best(self) -> None:
         """Track the best structure of each start anew, from the next step on."""
@@ -182,12 +182,12 @@ def rollout(
         # Advance to the end of the chunk or to the next snapshot.
         snapshot = recorded[bisect.bisect_right(recorded, done)]
         stop = min((done // chunk + 1) * chunk, snapshot)
-        state = run.advance(stop - done)
+        run.advance(stop - done)
         done = stop
         if frames and stop == snapshot:
-            snapshots.append(_take_snapshot(stop, state))
+            snapshots.append(_take_snapshot(stop, run.state))
         if progress is not None:
-            progress(done, state)
+            progress(done, run.state)
     return Result(
         state=run.state,
         frames=jax.tree.map(lambda *leaves: np.concatenate(leaves), *snapshots)

@@ -197,7 +197,8 @@ def test_a_rollout_in_pieces_is_the_rollout(env):
     again.restore(saved)  # what was saved is still there
     restored.restore(saved)
     for one in (pieces, restored, again):
-        assert_same(one.advance(7), whole)
+        one.advance(7)
+        assert_same(one.state, whole)
 
 
 def test_the_best_is_tracked_anew(env):
@@ -206,9 +207,8 @@ def test_the_best_is_tracked_anew(env):
     apart = hopgym.Rollout(env, Moving(0.0), KEY, 2)
     apart.forget_best()
     assert np.all(np.isposinf(apart.state.best_energy))
-    np.testing.assert_array_equal(
-        apart.advance(1).best_energy, pieces.state.best_energy
-    )
+    apart.advance(1)
+    np.testing.assert_array_equal(apart.state.best_energy, pieces.state.best_energy)
 
 
 def assert_same(one, other):
@@ -237,7 +237,8 @@ pieces.advance(9)
 restored = hopgym.Rollout(environment, search, jax.random.key(1), 5)
 restored.restore(pieces.arrays())
 whole = hopgym.rollout(environment, search, jax.random.key(0), 5, 20)
-found += [restored.advance(11).positions - whole.state.positions]
+restored.advance(11)
+found += [restored.state.positions - whole.state.positions]
 quenched = hopgym.quench(environment.system, starts)
 found += [quenched.energy, quenched.converged]
 np.savez(sys.argv[1], *found)

@@ -13,13 +13,12 @@ from hopgym._cli.devices import use_all_cores
 from hopgym._cli.interrupt import StopRequest
 from hopgym._cli.provenance import describe_run, format_command
 from hopgym.search.command_line import (
-    Plan,
     check_extras,
-    describe_differences,
     make_parser,
     make_plan,
     update_plan,
 )
+from hopgym.search.plan import Plan, describe_differences
 from hopgym.search.search import Search
 from hopgym.search.search_folder import SearchFolder
 

@@ -16,9 +16,9 @@ from hopgym._cli.arguments import (
     parse_seed,
 )
 from hopgym._suggest import describe_unknown_name
-from hopgym.optimizers import ZOO, AbstractOptimizer, load, make_optimizer
+from hopgym.optimizers import ZOO
 from hopgym.search.formula import resolve_system_name
-from hopgym.systems import System
+from hopgym.search.plan import Plan
 from hopgym.systems.registry import potential_names
 
 MAX_STARTS = 100_000  # all are held in memory at once
@@ -33,36 +33,6 @@ examples:
 Repeat the command, or use --resume, to resume an interrupted search. Open report.html
 in the folder to see the results.
 """
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """The settings that determine a search.
-
-    **Attributes:**
-
-    - `system`: name of the system.
-    - `optimizer`: name of an optimizer of the zoo, or a file of trained weights.
-    - `starts`, `steps`, `seed`: number and length of walks, and their random seed.
-    - `chunk`: number of steps after which structures are quenched and collected.
-    """
-
-    system: str
-    optimizer: str
-    starts: int
-    steps: int
-    seed: int
-    chunk: int
-
-    def make_optimizer(self, system: System) -> AbstractOptimizer:
-        """Make the optimizer.
-
-        **Raises:** `KeyError` for an unknown name; `OSError` for a file that cannot be
-        read; `ValueError` for one that holds no optimizer.
-        """
-        if self.optimizer.endswith(".eqx"):
-            return load(self.optimizer)
-        return make_optimizer(self.optimizer, system=system, steps=self.steps)
 
 
 def make_parser() -> Parser:
@@ -153,16 +123,6 @@ def update_plan(stored: Plan, given: dict[str, Any]) -> Plan:
     """
     kept = dataclasses.asdict(stored)
     return make_plan({"target": kept.pop("system"), **kept, **given})
-
-
-def describe_differences(stored: Plan, requested: Plan) -> str:
-    """Describe the differences between two plans; empty if they agree."""
-    return "; ".join(
-        f"{field.name} is {getattr(stored, field.name)}, not "
-        f"{getattr(requested, field.name)}"
-        for field in dataclasses.fields(Plan)
-        if getattr(stored, field.name) != getattr(requested, field.name)
-    )
 
 
 def check_extras() -> None:

@@ -13,8 +13,8 @@ import numpy as np
 from hopgym.environment import Environment
 from hopgym.relax import Quenched, quench
 from hopgym.rollout import Rollout
-from hopgym.search.command_line import Plan
 from hopgym.search.minima import Pool
+from hopgym.search.plan import Plan
 from hopgym.search.search_folder import SearchFolder
 from hopgym.systems import get_system
 
@@ -78,7 +78,8 @@ class Search:
         timer = time.perf_counter()
         steps = min(self.plan.chunk, self.plan.steps - self.done)
         self._rollout.forget_best()
-        state = jax.tree.map(np.asarray, self._rollout.advance(steps))
+        self._rollout.advance(steps)
+        state = jax.tree.map(np.asarray, self._rollout.state)
         self.done += steps
         self.evaluations = int(np.sum(state.evaluations, dtype=np.int64))
         self.faults = int(np.sum(state.faults, dtype=np.int64))

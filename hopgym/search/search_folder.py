@@ -9,7 +9,7 @@ from typing import Any
 from jaxtyping import PyTree
 
 from hopgym import _serialisation
-from hopgym.search.command_line import Plan
+from hopgym.search.plan import Plan
 
 CHECKPOINT = "search.eqx"
 HEADER = {"plan", "about", "done", "counts", "curve", "minima", "pairs", "seconds"}

@@ -1,0 +1,48 @@
+"""The plan of a search: the settings that determine it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from hopgym.optimizers import AbstractOptimizer, load, make_optimizer
+from hopgym.systems import System
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The settings that determine a search.
+
+    **Attributes:**
+
+    - `system`: name of the system.
+    - `optimizer`: name of an optimizer of the zoo, or a file of trained weights.
+    - `starts`, `steps`, `seed`: number and length of walks, and their random seed.
+    - `chunk`: number of steps after which structures are quenched and collected.
+    """
+
+    system: str
+    optimizer: str
+    starts: int
+    steps: int
+    seed: int
+    chunk: int
+
+    def make_optimizer(self, system: System) -> AbstractOptimizer:
+        """Make the optimizer.
+
+        **Raises:** `KeyError` for an unknown name; `OSError` for a file that cannot be
+        read; `ValueError` for one that holds no optimizer.
+        """
+        if self.optimizer.endswith(".eqx"):
+            return load(self.optimizer)
+        return make_optimizer(self.optimizer, system=system, steps=self.steps)
+
+
+def describe_differences(stored: Plan, requested: Plan) -> str:
+    """Describe the differences between two plans; empty if they agree."""
+    return "; ".join(
+        f"{field.name} is {getattr(stored, field.name)}, not "
+        f"{getattr(requested, field.name)}"
+        for field in dataclasses.fields(Plan)
+        if getattr(stored, field.name) != getattr(requested, field.name)
+    )
