@@ -72,7 +72,8 @@ def gather(tree: PyTree, rows: int, mesh: Mesh | None) -> PyTree:
     plain, wrap = unwrap_keys(tree)
     if mesh is not None:
         plain = _replicate(mesh)(plain)
-    return wrap(jax.tree.map(lambda x: np.asarray(x)[:rows], plain))
+    # A copy: programs may be given the rows themselves to overwrite.
+    return wrap(jax.tree.map(lambda x: np.array(x)[:rows], plain))
 
 
 @functools.cache
