@@ -36,7 +36,7 @@ def main(steps: int = 2000) -> None:
 
     found = optimistix.minimise(
         lambda x, _: system.energy_and_gradient(x)[0],
-        Minimiser(optimizer=search, context=context, key=key),
+        Minimiser(search, context, key),
         start,
         max_steps=steps,
         throw=False,

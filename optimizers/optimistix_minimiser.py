@@ -56,10 +56,24 @@ class Minimiser(optimistix.AbstractMinimiser):
     optimizer: AbstractOptimizer
     context: Context
     key: PRNGKeyArray
-    force: float = 0.0
-    rtol: float = 0.0  # required by Optimistix
-    atol: float = 0.0
-    norm: Any = optimistix.max_norm
+    force: float
+    rtol: float  # these three are required by Optimistix
+    atol: float
+    norm: Any
+
+    def __init__(
+        self,
+        optimizer: AbstractOptimizer,
+        context: Context,
+        key: PRNGKeyArray,
+        force: float = 0.0,
+    ):
+        self.optimizer = optimizer
+        self.context = context
+        self.key = key
+        self.force = force
+        self.rtol = self.atol = 0.0
+        self.norm = optimistix.max_norm
 
     def init(self, fn, y, args, options, f_struct, aux_struct, tags):
         return MinimiserState(

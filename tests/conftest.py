@@ -21,13 +21,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import jax
 import pytest
 
-# Modules that take long, with single tests that do.
+# Files that take long.
 LONG = ("train", "optimizers", "search", "evolution")
 LONG += ("docs", "meta", "rollout", "speed")
 
 
 def pytest_collection_modifyitems(items):
-    """Long tests come first, so that no worker is left alone with one at the end."""
+    """Long files come first, so that no worker is left alone with one at the end."""
     items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG)
 
 
@@ -47,9 +47,17 @@ def double(request):
 
 @pytest.fixture
 def backend():
-    """Chooses a backend; what was chosen before is chosen again at the end."""
+    """Chooses a backend; what was chosen before is chosen again at the end.
+
+    Every change makes JAX trace everything again, and what is in use is no change.
+    """
     from hopgym import native  # not before types are checked
 
+    def choose(name):
+        if native._chosen == "auto" and native.backend() == name:
+            return
+        native.use_backend(name)
+
     before = native._chosen
-    yield native.use_backend
+    yield choose
     native.use_backend(before)
