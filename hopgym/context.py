@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
-from jaxtyping import Array, Float, Int
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from hopgym.cell import Cell
 
 
 class Context(eqx.Module):
@@ -14,15 +17,35 @@ class Context(eqx.Module):
     **Attributes:**
 
     - `species`: `Int[Array, "atoms"]`.
-    - `box`: `Float[Array, "3"]`, edges of the periodic box, or `None`.
+    - `box`: `Float[Array, "3"]`, edges of the rectangular periodic box; a
+      [`hopgym.cell.Cell`][] if the cell is not rectangular or not periodic along all
+      axes; or `None` in free space.
     - `length`: unit of length, about a nearest-neighbour distance.
     - `energy_unit`: unit of energy.
+    - `freedom`: `Int[Array, "atoms"]`, number of directions in which constraints let
+      each atom move, 0 to 3; or `None` if there are no constraints.
     """
 
     species: Int[Array, " atoms"]
-    box: Float[Array, "3"] | None
+    box: Float[Array, "3"] | Cell | None
     length: Float[Array, ""]
     energy_unit: Float[Array, ""]
+    freedom: Int[Array, " atoms"] | None = None
+
+    @property
+    def movable(self) -> Bool[Array, " atoms"]:
+        """Whether each atom may move at all."""
+        return self._have_freedom(1)
+
+    @property
+    def unconstrained(self) -> Bool[Array, " atoms"]:
+        """Whether each atom may move in all directions."""
+        return self._have_freedom(3)
+
+    def _have_freedom(self, directions: int) -> Bool[Array, " atoms"]:
+        if self.freedom is None:
+            return jnp.ones(self.species.shape, bool)
+        return self.freedom >= directions
 
 
 @runtime_checkable
@@ -52,7 +75,12 @@ class SystemInfo(Protocol):
 
     @property
     def box(self) -> Any:
-        """`Float[Array, "3"]`, edges of the periodic box, or `None`."""
+        """Periodic box, as in [`hopgym.Context`][], or `None`."""
+        ...
+
+    @property
+    def freedom(self) -> Any:
+        """Directions in which atoms may move, as in [`hopgym.Context`][]."""
         ...
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -59,7 +60,8 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
     A minimum of energy E replaces the current one, of energy E0, with probability
     min(1, exp[-(E - E0) / T]). After each hop the size of moves is multiplied by
     exp[adaptation_rate (accepted - target_acceptance)], within a factor of 4 of its
-    initial value.
+    initial value. A structure whose energy is not finite ends a quench, and is not
+    accepted.
 
     **Arguments:**
 
@@ -109,6 +111,7 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
         quenched = self.local.finished(local) | (
             state.evaluations >= self.max_evaluations
         )
+        quenched = quenched | ~jnp.isfinite(value)
         walk = (state.key, state.positions, state.energy, state.scale)
         rules = (
             self.move,
@@ -159,6 +162,8 @@ def cluster_moves(
 ) -> Mixture:
     """Mixture of shakes, surface moves (in free space) and exchanges (in alloys).
 
+    Surface moves and exchanges need atoms without constraints.
+
     **Arguments:**
 
     - `system`: determines which kinds of moves apply.
@@ -166,8 +171,11 @@ def cluster_moves(
     - `surface`, `exchange`: fractions of surface moves and exchanges, where these
       apply.
     """
-    surface = surface if system.box is None else 0.0
-    exchange = exchange if len(set(system.species.tolist())) > 1 else 0.0
+    species = np.asarray(system.species)
+    if system.freedom is not None:
+        species = species[np.asarray(system.freedom) == 3]
+    surface = surface if system.box is None and species.size else 0.0
+    exchange = exchange if len(set(species.tolist())) > 1 else 0.0
     kinds: list[tuple[AbstractMove, float]] = [
         (Shake(step_size), 1 - surface - exchange),
         (SurfaceMove(), surface),

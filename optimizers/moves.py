@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hopgym._converters import to_float
+from hopgym.cell import Cell
 from hopgym.context import Context
 
 
@@ -24,7 +25,7 @@ class AbstractMove(eqx.Module):
         scale: Float[Array, ""],
         context: Context,
     ) -> Float[Array, "atoms 3"]:
-        """Propose new positions.
+        """Propose new positions; atoms that are fixed (`context.movable`) keep theirs.
 
         **Arguments:**
 
@@ -56,7 +57,7 @@ class Shake(AbstractMove):
         noise = jax.random.uniform(
             key, positions.shape, positions.dtype, minval=-1, maxval=1
         )
-        return positions + reach * noise
+        return _keep_fixed(positions + reach * noise, positions, context)
 
 
 class GaussianShake(AbstractMove):
@@ -77,15 +78,20 @@ class GaussianShake(AbstractMove):
         context: Context,
     ) -> Float[Array, "atoms 3"]:
         noise = jax.random.normal(key, positions.shape, positions.dtype)
-        return positions + self.std * scale * noise
+        return _keep_fixed(positions + self.std * scale * noise, positions, context)
 
 
 class Redraw(AbstractMove):
     """Draw a new structure, uniformly in a sphere or in the periodic box.
 
+    In a cell that is periodic along some axes only, atoms are drawn in a slab or a
+    square rod. Sphere, slab and rod are centred at the centroid if atoms are fixed or
+    the cell is periodic.
+
     **Arguments:**
 
-    - `looseness`: volume of the sphere divided by that of a close-packed cluster.
+    - `looseness`: volume of sphere, slab or rod divided by that of as many close-packed
+      atoms.
     """
 
     looseness: Float[Array, ""] = eqx.field(converter=to_float, default=2.0)
@@ -97,12 +103,22 @@ class Redraw(AbstractMove):
         scale: Float[Array, ""],
         context: Context,
     ) -> Float[Array, "atoms 3"]:
+        drawn = self._draw(key, positions, context)
+        if context.freedom is not None and context.box is None:
+            drawn = drawn + jnp.mean(positions, axis=0)
+        return _keep_fixed(drawn, positions, context)
+
+    def _draw(self, key, positions, context) -> Array:
+        # Close packing: sqrt(2) atoms in a cube of the nearest-neighbour distance.
+        volume = self.looseness * positions.shape[0] / 2**0.5
+        if isinstance(context.box, Cell):
+            return _draw_in_cell(
+                key, positions, context.box, volume * context.length**3
+            )
         if context.box is not None:
             return context.box * jax.random.uniform(
                 key, positions.shape, positions.dtype
             )
-        # Close packing: sqrt(2) atoms in a cube of the nearest-neighbour distance.
-        volume = self.looseness * positions.shape[0] / 2**0.5
         radius = context.length * (3 * volume / (4 * jnp.pi)) ** (1 / 3)
         radius_key, direction_key = jax.random.split(key)
         fraction = jax.random.uniform(
@@ -114,15 +130,18 @@ class Redraw(AbstractMove):
 
 
 class SurfaceMove(AbstractMove):
-    """Move the most weakly bound atom to a random place on the surface.
+    """Move the most weakly bound atom of a cluster to a random place on its surface.
 
     After the "angular moves" of Wales and Doye, J. Phys. Chem. A 101, 5111 (1997), who
     choose the atom by its energy; here it is the one with the fewest neighbours, which
-    needs no evaluation.
+    needs no evaluation. Constrained atoms are not moved.
 
     **Arguments:**
 
     - `reach`: distance below which two atoms are neighbours, in units of length.
+
+    **Raises:** `ValueError`, when a move is proposed, for a cell that is not
+    rectangular or not periodic along all axes.
     """
 
     reach: Float[Array, ""] = eqx.field(converter=to_float, default=1.35)
@@ -134,22 +153,34 @@ class SurfaceMove(AbstractMove):
         scale: Float[Array, ""],
         context: Context,
     ) -> Float[Array, "atoms 3"]:
+        if isinstance(context.box, Cell):
+            raise ValueError(
+                "surface moves are for clusters in free space: set surface=0 for "
+                "slabs, wires and crystals"
+            )
         centred = positions - jnp.mean(positions, axis=0)
         squared = jnp.sum((centred[:, None] - centred) ** 2, axis=-1)
         near = squared < (self.reach * context.length) ** 2
         radii2 = jnp.sum(centred**2, axis=1)
         # Fewest neighbours; among equals, the outermost.
         rank = jnp.sum(near, axis=1) - radii2 / (1 + jnp.max(radii2))
+        if context.freedom is not None:
+            rank = jnp.where(context.unconstrained, rank, jnp.inf)
         loosest = jnp.argmin(rank)
         direction = jax.random.normal(key, (3,), positions.dtype)
         direction = direction / jnp.maximum(jnp.linalg.norm(direction), 1e-6)
         place = direction * jnp.sqrt(jnp.max(radii2)) + jnp.mean(positions, axis=0)
-        chosen = (jnp.arange(positions.shape[0]) == loosest)[:, None]
-        return jnp.where(chosen, place, positions)
+        chosen = jnp.arange(positions.shape[0]) == loosest
+        if context.freedom is not None:
+            chosen = chosen & context.unconstrained
+        return jnp.where(chosen[:, None], place, positions)
 
 
 class Exchange(AbstractMove):
-    """Exchange two atoms of different species (no change in a pure cluster)."""
+    """Exchange two atoms of different species, neither of them constrained.
+
+    Where there are none, nothing changes.
+    """
 
     def propose(
         self,
@@ -160,8 +191,14 @@ class Exchange(AbstractMove):
     ) -> Float[Array, "atoms 3"]:
         first_key, second_key = jax.random.split(key)
         atoms = positions.shape[0]
-        first = jax.random.randint(first_key, (), 0, atoms)
-        unlike = context.species != context.species[first]
+        if context.freedom is None:
+            first = jax.random.randint(first_key, (), 0, atoms)
+            unlike = context.species != context.species[first]
+        else:
+            weights = jnp.where(context.unconstrained, 0.0, -jnp.inf)
+            first = jax.random.categorical(first_key, weights)
+            unlike = context.species != context.species[first]
+            unlike = unlike & context.unconstrained & context.unconstrained[first]
         weights = jnp.where(unlike, 0.0, -jnp.inf)
         second = jax.random.categorical(second_key, weights)
         second = jnp.where(jnp.any(unlike), second, first)
@@ -210,3 +247,34 @@ class Mixture(AbstractMove):
             for move in self.moves
         ]
         return jax.lax.switch(which, branches)
+
+
+def _keep_fixed(
+    proposal: Float[Array, "atoms 3"],
+    positions: Float[Array, "atoms 3"],
+    context: Context,
+) -> Float[Array, "atoms 3"]:
+    """The proposal, but the positions of atoms that cannot move."""
+    if context.freedom is None:
+        return proposal
+    return jnp.where(context.movable[:, None], proposal, positions)
+
+
+def _draw_in_cell(
+    key: PRNGKeyArray,
+    positions: Float[Array, "atoms 3"],
+    cell: Cell,
+    volume: Float[Array, ""],
+) -> Float[Array, "atoms 3"]:
+    """Draw positions uniformly in a cell, around the centroid.
+
+    Along axes that are not periodic, the edges are such that it has the given volume.
+    """
+    edges = jnp.ones(3, positions.dtype)
+    if not all(cell.periodic):
+        # The other vectors have unit length.
+        base = jnp.abs(jnp.linalg.det(cell.vectors))
+        edge = (volume / base) ** (1 / cell.periodic.count(False))
+        edges = jnp.where(jnp.asarray(cell.periodic), 1, edge)
+    fractions = jax.random.uniform(key, positions.shape, positions.dtype) - 0.5
+    return jnp.mean(positions, axis=0) + cell.get_positions(edges * fractions)

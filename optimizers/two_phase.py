@@ -28,7 +28,8 @@ class TwoPhaseState(eqx.Module):
 class TwoPhase(AbstractLocalOptimizer[TwoPhaseState]):
     """Minimise E + mu sum_i |r_i - c|^2, then E from the resulting structure.
 
-    The compression needs no evaluation of the potential.
+    The compression needs no evaluation of the potential, and does not act on
+    constrained atoms.
 
     **Arguments:**
 
@@ -71,6 +72,8 @@ class TwoPhase(AbstractLocalOptimizer[TwoPhaseState]):
         stiffness = self.pressure * context.energy_unit / context.length**2
         stiffness = jnp.where(state.compressing, stiffness, 0)
         centred = positions - jnp.mean(positions, axis=0)
+        if context.freedom is not None:
+            centred = jnp.where(context.unconstrained[:, None], centred, 0)
         compressed = gradient + 2 * stiffness * centred
         displacement, local = self.local.update(
             compressed,

@@ -1,4 +1,4 @@
-"""Species, box and units of `ase.Atoms`, for optimizers."""
+"""Species, cell, constraints and units of `ase.Atoms`, for optimizers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from jaxtyping import Array, Float, Int
 
+from hopgym.cell import Cell
 from hopgym.chemistry.calculator import HopgymCalculator
-from hopgym.chemistry.convert import get_box, get_positions
+from hopgym.chemistry.constraints import count_directions
+from hopgym.chemistry.convert import get_cell, get_positions
 from hopgym.context import Context
 from hopgym.rendering import RADII
 
@@ -32,13 +34,15 @@ class AseContext:
 
     - `name`: name of the calculator's system; for other calculators the formula.
     - `species`: `Int[Array, "atoms"]`, index into the sorted chemical symbols.
-    - `box`: edges of the periodic box, or `None` in free space.
+    - `box`: edges of the periodic box, a cell, or `None` in free space.
+    - `freedom`: number of directions in which each atom may move, or `None`.
     - `length`, `energy_unit`: units of length and energy.
     """
 
     name: str
     species: Int[Array, " atoms"]
-    box: Float[Array, "3"] | None
+    box: Float[Array, "3"] | Cell | None
+    freedom: Int[Array, " atoms"] | None
     length: Float[Array, ""]
     energy_unit: Float[Array, ""]
 
@@ -55,6 +59,7 @@ class AseContext:
             box=self.box,
             length=self.length,
             energy_unit=self.energy_unit,
+            freedom=self.freedom,
         )
 
 
@@ -71,13 +76,14 @@ def describe_atoms(
       nearest-neighbour distance in crystals of the elements, and `ENERGY_UNIT`.
 
     **Raises:** `TypeError` if `atoms` is not `ase.Atoms`; `ValueError` for fewer than
-    two atoms, non-finite positions, boundaries that are neither free nor periodic and
-    orthorhombic, or units that are not positive.
+    two atoms, non-finite positions, cell vectors that do not span the directions along
+    which boundaries are periodic, or units that are not positive.
     """
     if not isinstance(atoms, Atoms):
         raise TypeError(f"atoms must be ase.Atoms, got {type(atoms).__name__}")
     get_positions(atoms)
-    box = get_box(atoms)
+    box = get_cell(atoms)
+    freedom = count_directions(atoms)
     symbols = atoms.get_chemical_symbols()
     known = atoms.calc.system if isinstance(atoms.calc, HopgymCalculator) else None
     if known is not None:
@@ -96,7 +102,8 @@ def describe_atoms(
         return AseContext(
             name=atoms.get_chemical_formula() if known is None else known.name,
             species=jnp.asarray([kinds.index(symbol) for symbol in symbols], jnp.int32),
-            box=None if box is None else jnp.asarray(box),
+            box=jax.tree.map(jnp.asarray, box),
+            freedom=jax.tree.map(jnp.asarray, freedom),
             length=jnp.asarray(length, float),
             energy_unit=jnp.asarray(energy, float),
         )

@@ -6,12 +6,16 @@ import dataclasses
 from typing import SupportsFloat
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.geometry import minkowski_reduce
 from jaxtyping import Array, Float
 
 from hopgym._converters import to_float
+from hopgym.cell import Cell
 from hopgym.potentials.pair import AbstractPairPotential
 from hopgym.systems import System
 from hopgym.systems.registry import find_family
@@ -65,7 +69,8 @@ def from_ase(
 
     **Arguments:**
 
-    - `atoms`: a cluster without periodic boundaries, or periodic silicon.
+    - `atoms`: a cluster without periodic boundaries, or periodic silicon; without
+      constraints, which systems do not have.
     - `potential`: `"lj"`; `"morse6"`, with range parameter 3, 6, 10 or 14; `"gupta"`,
       or with a parameter set `"gupta-table4"`; `"sw"`.
     - `d0`, `epsilon`: distance and depth of the minimum of a Lennard-Jones or Morse
@@ -74,10 +79,17 @@ def from_ase(
     **Returns:** the system and `Float[Array, "atoms 3"]`.
 
     **Raises:** `ValueError` for an unknown potential, elements that it does not
-    describe, fewer than two atoms, non-finite positions, a cell that is not
-    orthorhombic or has an edge below twice the cutoff, or boundaries that are periodic
-    along some axes only or do not fit the potential.
+    describe, fewer than two atoms, non-finite positions, constraints, a cell that is
+    not orthorhombic or has an edge below twice the cutoff, or boundaries that are
+    periodic along some axes only or do not fit the potential.
     """
+    if atoms.constraints:
+        kinds = sorted({type(constraint).__name__ for constraint in atoms.constraints})
+        raise ValueError(
+            f"systems of hopgym have no constraints, but atoms have {', '.join(kinds)}:"
+            " remove them by atoms.set_constraint(), or keep them and use "
+            "hopgym.chemistry.ZooOptimizer"
+        )
     positions = get_positions(atoms)
     box = get_box(atoms)
     family = find_family(potential)
@@ -117,23 +129,54 @@ def get_box(atoms: Atoms) -> Float[np.ndarray, "3"] | None:
     **Raises:** `ValueError` for a cell that is not orthorhombic, or periodic
     boundaries along some axes only.
     """
-    if not np.any(atoms.pbc):
-        return None
+    cell = get_cell(atoms)
+    if not isinstance(cell, Cell):
+        return cell
     if not np.all(atoms.pbc):
         raise ValueError(
             f"boundaries must be periodic along all axes or none, got {atoms.pbc}"
         )
-    cell = np.asarray(atoms.cell, float)
-    edges = np.diag(cell)
-    # Cells read from files have small off-diagonal elements due to rounding.
-    if np.any(np.abs(cell - np.diag(edges)) > 1e-8 * np.max(np.abs(cell))) or not (
-        np.all(np.isfinite(edges)) and np.all(edges > 0)
+    raise ValueError(
+        "the cell must be orthorhombic, with its edges along x, y and z, got "
+        f"{np.asarray(atoms.cell).tolist()}"
+    )
+
+
+def get_cell(atoms: Atoms) -> Float[np.ndarray, "3"] | Cell | None:
+    """Get the periodic cell: edges if it is rectangular and periodic along all axes.
+
+    Otherwise it is reduced to the shortest vectors, and vectors along which it is not
+    periodic are replaced. `None` in free space.
+
+    **Raises:** `ValueError` for vectors that are zero, parallel, in one plane or not
+    finite, if the cell is periodic along them.
+    """
+    periodic = np.asarray(atoms.pbc, bool)
+    if not np.any(periodic):
+        return None
+    vectors = np.asarray(atoms.cell, float)
+    # The volume relative to a rectangular cell with the same edges.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        units = vectors[periodic] / np.linalg.norm(vectors[periodic], axis=1)[:, None]
+    if not (
+        np.all(np.isfinite(units)) and np.linalg.svd(units, compute_uv=False)[-1] > 1e-6
     ):
         raise ValueError(
-            "the cell must be orthorhombic, with its edges along x, y and z, got "
-            f"{cell.tolist()}"
+            f"boundaries are periodic along {periodic.tolist()}, but the cell "
+            f"{vectors.tolist()} is not: set atoms.cell or atoms.pbc"
         )
-    return edges
+    edges = np.diag(vectors)
+    # Cells read from files have small off-diagonal elements due to rounding.
+    rectangular = np.abs(vectors - np.diag(edges)) <= 1e-8 * np.max(np.abs(vectors))
+    if np.all(periodic) and np.all(rectangular) and np.all(edges > 0):
+        return edges
+    perpendicular = np.linalg.svd(vectors[periodic])[2][np.sum(periodic) :]
+    completed = vectors.copy()
+    completed[~periodic] = perpendicular
+    reduced, _ = minkowski_reduce(completed, periodic)
+    along_a, along_b, along_c = periodic.tolist()
+    with jax.enable_x64(True):
+        return Cell(jnp.asarray(reduced), (along_a, along_b, along_c))
 
 
 def _scale(system: System, d0: float | int, epsilon: float | int) -> System:

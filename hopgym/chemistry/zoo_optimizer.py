@@ -20,6 +20,7 @@ from ase.optimize.optimize import Optimizer
 
 from hopgym import _serialisation
 from hopgym.chemistry.ase_context import describe_atoms
+from hopgym.chemistry.constraints import check_for_hops
 from hopgym.chemistry.evaluation import Evaluation, evaluate
 from hopgym.chemistry.precision import to_float64
 from hopgym.optimizers import (
@@ -30,6 +31,12 @@ from hopgym.optimizers import (
     OptaxOptimizer,
     make_optimizer,
 )
+
+# A search gives up after this many failed evaluations in a row.
+MAX_FAILURES = 10
+# A restart file is of another calculator if energies per atom differ by more than this,
+# in units of energy: more than the noise of self-consistent fields or float32.
+ENERGY_TOLERANCE = 1e-4
 
 LOCAL_OPTIMIZERS = (
     AbstractLocalOptimizer,
@@ -58,15 +65,22 @@ class ZooOptimizer(Optimizer):
     Learned optimizers expect long-range attraction: with calculators that have a short
     cutoff (EMT), start from a compact structure, or fragments may drift apart.
 
-    If the calculator fails, its error is raised and the atoms return to the last
-    evaluated structure. No result is lost, and `run` can be called again.
+    If the calculator fails, the atoms return to the last evaluated structure. A search
+    then goes on: basin hopping makes another hop. After ten failures in a row, or in a
+    descent, the error is raised. No result is lost, and `run` can be called again.
+
+    Constraints hold as in other optimizers of ASE. Moves do not choose fixed atoms, and
+    exchange only atoms without constraints.
 
     **Arguments:**
 
-    - `atoms`: in free space or in an orthorhombic periodic cell; may have constraints.
+    - `atoms`: in free space or in a cell of any shape, periodic along any of its
+      vectors; may have constraints. Those that couple atoms, such as bond lengths, are
+      for local optimizers only.
     - `optimizer`: the name of an optimizer of the zoo, or an optimizer.
     - `restart`: file to which the state is saved after every step. If it exists, the
-      run is resumed from it, including its structure.
+      run is resumed from it, including its structure, which is evaluated again (not
+      counted) to check that the calculator is the same.
     - `logfile`, `trajectory`, `options`: see ASE's optimizers.
     - `steps`: number of steps of a search; schedules depend on it.
     - `seed`: random seed.
@@ -83,12 +97,14 @@ class ZooOptimizer(Optimizer):
 
     - `evaluations`: number of evaluations of energy and forces.
     - `best_atoms`, `best_energy`: the structure of lowest energy so far.
+    - `failures`: number of failed evaluations in a search.
     - `faults`: non-finite components of steps, which were replaced by zero.
 
     **Raises:** `KeyError` for an unknown name; `ValueError` for invalid atoms, units or
-    steps, or a restart file that is damaged or of another run; `TypeError` if `atoms`
-    is not `ase.Atoms`; `ase.calculators.calculator.CalculationFailed`, during a run,
-    for energies or forces that are not finite.
+    steps, constraints that a search cannot satisfy, or a restart file that is damaged
+    or of another run or calculator; `TypeError` if `atoms` is not `ase.Atoms`;
+    `ase.calculators.calculator.CalculationFailed`, during a run, for energies or forces
+    that are not finite.
     """
 
     def __init__(
@@ -109,7 +125,10 @@ class ZooOptimizer(Optimizer):
         if steps < 1:
             raise ValueError(f"a search needs at least one step, got {steps}")
         self.evaluations = 0
+        self.failures = 0
         self.faults = 0
+        self._failures_in_a_row = 0
+        self._is_unverified = False
         self._total_steps = steps
         self._ase_context = describe_atoms(atoms, length, energy)
         with jax.enable_x64(True):
@@ -118,6 +137,8 @@ class ZooOptimizer(Optimizer):
                     optimizer, system=self._ase_context, steps=steps
                 )
             self._optimizer = to_float64(optimizer)
+            if not isinstance(optimizer, LOCAL_OPTIMIZERS):
+                check_for_hops(atoms, type(optimizer).__name__)
             self._opt_state = _init(
                 self._optimizer,
                 jnp.asarray(atoms.get_positions()),
@@ -168,6 +189,8 @@ class ZooOptimizer(Optimizer):
         if self.evaluations == 0:
             self._accept(evaluate(self.atoms))
             self._record()
+        elif self._is_unverified:
+            self._verify_calculator()
         yield self.converged()
         while (
             self.nsteps < self.max_steps
@@ -193,18 +216,35 @@ class ZooOptimizer(Optimizer):
                 f"of shape {self._current.positions.shape}, got {displacement.shape}"
             )
         finite = np.isfinite(displacement)
+        proposal = self._current.positions + np.where(finite, displacement, 0)
+        failure = None
         before = self.atoms.get_positions()
-        self.atoms.set_positions(before + np.where(finite, displacement, 0))
         try:
+            self.atoms.set_positions(proposal)
             evaluated = evaluate(self.atoms)
-        except BaseException:
+        except BaseException as error:
+            failure = error
+            failed = self.atoms.get_positions()
+            evaluated = Evaluation(failed, np.asarray(np.inf), np.zeros_like(failed))
             self.atoms.set_positions(before, apply_constraint=False)
-            raise
+            if not (self._search and isinstance(error, Exception)):
+                raise
         self._opt_state = opt_state
         self.faults += int(np.sum(~finite))
         self.nsteps += 1
         self._accept(evaluated)
-        self._record()
+        if failure is None:
+            self._failures_in_a_row = 0
+            self._record()
+            return
+        self.failures += 1
+        self._failures_in_a_row += 1
+        self._save()
+        name = type(self).__name__
+        self._write(f"{name}: {self.nsteps:6d} evaluation failed: {failure}\n")
+        if self._failures_in_a_row >= MAX_FAILURES:
+            self._failures_in_a_row = 0
+            raise failure
 
     def converged(self, *_: Any, **__: Any) -> bool:
         """Whether a local optimizer has converged; always false for a search."""
@@ -227,9 +267,13 @@ class ZooOptimizer(Optimizer):
         return {**super().todict(), "policy": type(self._optimizer).__name__}
 
     def read(self) -> None:
-        """Restore the state from the restart file."""
+        """Restore the state from the restart file.
+
+        **Raises:** `ValueError` if it is damaged, or of another run or calculator.
+        """
         assert self.restart is not None
-        header = _serialisation.read_header(self.restart)
+        required = {*self._describe_run(), "counts"}
+        header = _serialisation.read_header(self.restart, required)
         for what, value in self._describe_run().items():
             if header.get(what) != value:
                 raise ValueError(
@@ -241,8 +285,32 @@ class ZooOptimizer(Optimizer):
             self._opt_state, self._current, self._best = _serialisation.read(
                 self.restart, like
             )
-        self.nsteps, self.evaluations, self.faults = header["counts"]
-        self.atoms.set_positions(self._current.positions, apply_constraint=False)
+        # Files of earlier versions do not count failures.
+        self.nsteps, self.evaluations, self.faults, self.failures, *_ = (
+            *header["counts"],
+            0,
+        )
+        self.atoms.set_positions(self._settled.positions, apply_constraint=False)
+        self._is_unverified = True
+        if self.atoms.calc is not None:
+            self._verify_calculator()
+
+    @property
+    def _settled(self) -> Evaluation:
+        """The current structure, or the best one if its evaluation failed."""
+        return self._current if np.isfinite(self._current.energy) else self._best
+
+    def _verify_calculator(self) -> None:
+        """Evaluate the restored structure again, and compare the energies."""
+        found = float(evaluate(self.atoms).energy)
+        stored = float(self._settled.energy)
+        unit = float(self._ase_context.energy_unit)
+        if abs(found - stored) > ENERGY_TOLERANCE * unit * len(self.atoms):
+            raise ValueError(
+                f"{self.restart} is of another calculator: the energy of its structure "
+                f"is {stored:.6f}, not {found:.6f}"
+            )
+        self._is_unverified = False
 
     def _describe_run(self) -> dict[str, Any]:
         return {
@@ -260,21 +328,25 @@ class ZooOptimizer(Optimizer):
     def _accept(self, evaluated: Evaluation) -> None:
         # For a structure that has not moved, calculators return cached results.
         moved = np.any(evaluated.positions != self._current.positions)
-        self.evaluations += int(moved or self.evaluations == 0)
+        known = np.isfinite(self._current.energy) and np.isfinite(evaluated.energy)
+        self.evaluations += int(moved or not known)
         self._current = evaluated
         if evaluated.energy < self._best.energy:
             self._best = evaluated
 
     def _record(self) -> None:
+        self._save()
+        self.log()
+        self.call_observers()
+
+    def _save(self) -> None:
         if self.restart is not None and self.comm.rank == 0:
-            counts = (self.nsteps, self.evaluations, self.faults)
+            counts = (self.nsteps, self.evaluations, self.faults, self.failures)
             tree = (self._opt_state, self._current, self._best)
             with jax.enable_x64(True):
                 _serialisation.write(
                     self.restart, {**self._describe_run(), "counts": counts}, tree
                 )
-        self.log()
-        self.call_observers()
 
     def _write(self, text: str) -> None:
         if self.logfile is not None:

@@ -94,6 +94,11 @@ class System(eqx.Module):
         return self.species.shape[-1]
 
     @property
+    def freedom(self) -> None:
+        """Without constraints, all atoms may move in all directions."""
+        return None
+
+    @property
     def symbols(self) -> list[str]:
         """Chemical symbol of each atom; not defined for stacked systems."""
         return [self.elements[kind] for kind in self.species.tolist()]

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from hopgym import native
 from hopgym._converters import to_float
 from hopgym._suggest import describe_unknown_name
+from hopgym.cell import Cell
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.learned import kernel
@@ -157,14 +158,11 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
         value: Float[Array, ""],
         context: Context,
     ) -> tuple[Float[Array, "atoms 3"], Learn2HopState]:
+        operands = self, gradient, state, positions, context
+        if isinstance(context.box, Cell):  # the kernel has rectangular boxes only
+            return Learn2Hop._update_jax(*operands)
         return native.dispatch(
-            Learn2Hop._update_native,
-            Learn2Hop._update_jax,
-            self,
-            gradient,
-            state,
-            positions,
-            context,
+            Learn2Hop._update_native, Learn2Hop._update_jax, *operands
         )
 
     def _update_native(
@@ -237,9 +235,18 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
 def centre(
     positions: Float[Array, "atoms 3"], context: Context
 ) -> Float[Array, "atoms 3"]:
-    """Positions relative to the centroid, or to the box centre and wrapped."""
+    """Positions relative to the centroid or, along periodic axes, wrapped.
+
+    They are wrapped about the centre of the box.
+    """
     if context.box is None:
         return positions - jnp.mean(positions, axis=0)
+    if isinstance(context.box, Cell):
+        fractions = context.box.get_fractions(positions)
+        wrapped = fractions - jnp.floor(fractions) - 0.5
+        centred = fractions - jnp.mean(fractions, axis=0)
+        periodic = jnp.asarray(context.box.periodic)
+        return context.box.get_positions(jnp.where(periodic, wrapped, centred))
     return positions - (jnp.floor(positions / context.box) + 0.5) * context.box
 
 

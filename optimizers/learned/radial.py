@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hopgym import native
+from hopgym.cell import Cell
 from hopgym.context import Context
 
 ETAS = (0.0009, 0.01, 0.02, 0.035, 0.06, 0.1, 0.2, 0.4)
@@ -77,6 +78,8 @@ def radial_functions(
     """
     kernel = functools.partial(_radial_functions_native, unlike=unlike)
     reference = functools.partial(_radial_functions_jax, unlike=unlike)
+    if isinstance(context.box, Cell):  # the kernel has rectangular boxes only
+        return reference(positions, context)
     return native.dispatch(kernel, reference, positions, context)
 
 
@@ -157,7 +160,13 @@ def _scale_distances(
     no_pair = np.eye(size, dtype=bool)
     no_pair[atoms:] = no_pair[:, atoms:] = True
     squared = jnp.asarray(np.where(no_pair, FAR, 0), positions.dtype)
-    for axis, x in enumerate(jnp.pad(positions, ((0, size - atoms), (0, 0))).T):
+    padded = jnp.pad(positions, ((0, size - atoms), (0, 0)))
+    if isinstance(context.box, Cell):
+        d = (padded[:, None] - padded) * context.length
+        d = context.box.find_nearest_images(d) / context.length
+        squared = squared + jnp.sum(d * d, axis=-1)
+        return jnp.minimum(squared * (2 / CUTOFF**2) - 1, 1)
+    for axis, x in enumerate(padded.T):
         d = x[:, None] - x
         if context.box is not None:
             edge = context.box[axis] / context.length
