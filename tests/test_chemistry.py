@@ -1,4 +1,4 @@
-"""Structures of ASE, files and the calculator."""
+"""Structures of ASE and the calculator."""
 
 import runpy
 import subprocess
@@ -16,13 +16,7 @@ import numpy as np
 import pytest
 
 import hopgym
-from hopgym.chemistry import (
-    HopgymCalculator,
-    from_ase,
-    read_extxyz,
-    to_ase,
-    write_extxyz,
-)
+from hopgym.chemistry import HopgymCalculator, from_ase, to_ase
 from hopgym.optimizers import LBFGS
 from hopgym.structures import icosahedron
 
@@ -119,7 +113,7 @@ def test_clusters_may_be_larger_than_the_tables(potential, atoms):
         (lambda: changed(silicon(), pbc=(1, 1, 0)), "sw", "all axes or none"),
         (lambda: silicon(1, 5.5), "sw", "twice the cutoff"),
         (lambda: ase.build.bulk("Si").repeat(4), "sw", "orthorhombic"),
-        (lambda: changed(silicon(), cell=np.zeros((3, 3))), "sw", "orthorhombic"),
+        (lambda: changed(silicon(), cell=np.zeros((3, 3))), "sw", "set atoms.cell"),
         (lambda: silicon(), "gupta", "free space"),
         (lambda: silicon(), "lj", "free space"),
         (lambda: rattled(["Ar"] * 3), "morse5", "range parameter"),
@@ -215,62 +209,6 @@ def test_calculator_refuses_what_the_potential_does_not_describe(atoms, words):
     atoms.calc = HopgymCalculator(hopgym.get_system("Gupta-Au13"))
     with pytest.raises(ValueError, match=words):
         atoms.get_potential_energy()
-
-
-def test_extxyz_round_trip(tmp_path):
-    path = tmp_path / "found.extxyz"
-    system = hopgym.get_system("Gupta-Ag1Au3")
-    places = np.random.default_rng(0).normal(0, 2, (3, 4, 3))
-    energies = np.array([-1.0, -2.5, -3.25])
-    info = [{"symmetry": "C1", "rank": k} for k in range(3)]
-    write_extxyz(path, system, places, energies, -places, info)
-    images = read_extxyz(path)
-    assert [atoms.get_potential_energy() for atoms in images] == energies.tolist()
-    assert [atoms.info["rank"] for atoms in images] == [0, 1, 2]
-    for atoms, place in zip(images, places, strict=True):
-        assert atoms.get_chemical_symbols() == system.symbols
-        np.testing.assert_allclose(atoms.positions, place, atol=1e-7)
-        np.testing.assert_allclose(atoms.get_forces(), place, atol=1e-7)
-    write_extxyz(path, system, places[0])
-    assert len(read_extxyz(path)) == 1
-
-
-def test_extxyz_keeps_the_cell(tmp_path):
-    system = hopgym.get_system("SW-Si8")
-    write_extxyz(tmp_path / "si", system, system.sample(jax.random.key(0)))
-    (atoms,) = read_extxyz(tmp_path / "si")
-    assert atoms.pbc.all()
-    np.testing.assert_allclose(atoms.cell.lengths(), np.asarray(system.box))
-
-
-def test_extxyz_of_results_and_trajectories(tmp_path):
-    system = hopgym.get_system("LJ-4")
-    result = hopgym.rollout(
-        hopgym.Environment(system), LBFGS(), jax.random.key(0), 2, 20, frames=3
-    )
-    write_extxyz(tmp_path / "best", system, result)
-    best = [atoms.get_potential_energy() for atoms in read_extxyz(tmp_path / "best")]
-    np.testing.assert_allclose(best, np.asarray(result.state.best_energy), rtol=1e-6)
-    assert result.frames is not None
-    write_extxyz(tmp_path / "course", system, result.frames)
-    images = read_extxyz(tmp_path / "course")
-    steps = [(atoms.info["start"], atoms.info["step"]) for atoms in images]
-    assert steps == [(start, step) for start in (0, 1) for step in (7, 14, 20)]
-
-
-def test_broken_files_are_refused_and_failed_writes_leave_nothing(tmp_path):
-    broken = tmp_path / "broken.extxyz"
-    broken.write_text("4\nnonsense\nAu 1 2\n")
-    with pytest.raises(ValueError, match="not a complete extended XYZ"):
-        read_extxyz(broken)
-    with pytest.raises(FileNotFoundError):
-        read_extxyz(tmp_path / "missing.extxyz")
-    system = hopgym.get_system("LJ-4")
-    with pytest.raises(ValueError, match="finite"):
-        write_extxyz(tmp_path / "new", system, np.full((4, 3), np.nan))
-    with pytest.raises(ValueError, match=r"zip|shorter|longer"):
-        write_extxyz(tmp_path / "new", system, np.zeros((2, 4, 3)), np.zeros(3))
-    assert [path.name for path in tmp_path.iterdir()] == ["broken.extxyz"]
 
 
 def test_without_ase_the_rest_works_and_the_message_tells_what_to_install():
