@@ -26,7 +26,7 @@ def make_atoms(vectors, periodic, points=None):
     return ase.Atoms(["X"] * len(points), points, cell=vectors, pbc=periodic)
 
 
-def make_cell(vectors, periodic=True):
+def make_cell(vectors, periodic: bool | tuple[bool, bool, bool] = True):
     cell = get_cell(make_atoms(vectors, periodic))
     assert isinstance(cell, Cell)
     return cell

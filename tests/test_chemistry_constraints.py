@@ -23,6 +23,7 @@ from hopgym.chemistry import ZooOptimizer, from_ase
 from hopgym.chemistry.ase_context import describe_atoms
 from hopgym.chemistry.constraints import count_directions
 from hopgym.optimizers import (
+    AbstractOptimizer,
     Exchange,
     GaussianShake,
     Redraw,
@@ -52,7 +53,7 @@ def make_alloy(*constraints):
     return atoms
 
 
-def search(atoms, name="bh-lbfgs", steps=60, **options):
+def search(atoms, name: str | AbstractOptimizer = "bh-lbfgs", steps=60, **options):
     optimizer = ZooOptimizer(atoms, name, logfile=None, steps=steps, **options)
     return optimizer, optimizer.run()
 
@@ -110,7 +111,7 @@ def test_moves_leave_fixed_atoms_where_they_are(move):
     positions = jnp.asarray(np.random.default_rng(0).normal(2, 1, (7, 3)), jnp.float32)
     keys = jax.random.split(jax.random.key(0), 40)
     moved = jax.vmap(lambda key: move.propose(key, positions, ONE, context))(keys)
-    changed = np.asarray(moved != positions).any(axis=2)
+    changed = np.any(np.asarray(moved) != np.asarray(positions), axis=2)
     assert not changed[:, freedom == 0].any()
     assert changed.any(axis=1).all()  # no hop is wasted
     if isinstance(move, SurfaceMove | Exchange):

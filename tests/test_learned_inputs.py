@@ -58,7 +58,9 @@ def test_radial_functions_are_those_of_jax_md(backend, by, name):
             if context.box is None:
                 displacement, _ = space.free()
             else:
-                displacement, _ = space.periodic(context.box / context.length)
+                box = env.system.box
+                assert box is not None
+                displacement, _ = space.periodic(box / context.length)
             theirs = jax.jit(
                 behler_parrinello.radial_symmetry_functions(
                     displacement, context.species, jnp.asarray(ETAS), CUTOFF

@@ -173,7 +173,7 @@ def get_cell(atoms: Atoms) -> Float[np.ndarray, "3"] | Cell | None:
     perpendicular = np.linalg.svd(vectors[periodic])[2][np.sum(periodic) :]
     completed = vectors.copy()
     completed[~periodic] = perpendicular
-    reduced, _ = minkowski_reduce(completed, periodic)
+    reduced, _ = minkowski_reduce(completed, periodic)  # pyright: ignore[reportArgumentType]
     along_a, along_b, along_c = periodic.tolist()
     with jax.enable_x64(True):
         return Cell(jnp.asarray(reduced), (along_a, along_b, along_c))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from hopgym import native
+from hopgym.cell import Cell
 from hopgym.context import Context
 from hopgym.optimizers.learned import input_scaling, radial
 
@@ -29,8 +30,10 @@ def step(
     - `model`: a [`hopgym.optimizers.Learn2Hop`][].
     - `constants`: constants of its inputs, by their names in the kernel.
     - `averages`, `count`: moving averages and step of its state.
-    - `gradient`, `positions`, `context`: as in its `update`.
+    - `gradient`, `positions`, `context`: as in its `update`; without a
+      [`hopgym.cell.Cell`][].
     """
+    assert not isinstance(context.box, Cell)
     dtype = positions.dtype
     network = model.network
     hidden = network.bias.shape[0]

@@ -89,6 +89,7 @@ def _radial_functions_native(
     dtype = positions.dtype
     kinds = 2 if unlike else 1
     shape = positions.shape[0], kinds * len(ETAS)
+    assert not isinstance(context.box, Cell)
     box = jnp.zeros(3) if context.box is None else context.box / context.length
     found = native.call(
         "radial_functions",
