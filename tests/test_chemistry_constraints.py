@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from ase.build import add_adsorbate, fcc111
+from ase.calculators.calculator import CalculationFailed
 from ase.calculators.emt import EMT
 from ase.cluster import Icosahedron
 from ase.constraints import (
@@ -190,6 +191,19 @@ def test_bond_lengths_hold_in_descents_only():
     assert atoms.get_distance(0, 1) == pytest.approx(length, abs=1e-6)
     with pytest.raises(ValueError, match="random moves, which FixBondLengths"):
         search(atoms)
+
+
+class Stubborn(FixAtoms):
+    def adjust_positions(self, atoms, new):
+        raise RuntimeError("Did not converge")
+
+
+def test_constraints_that_cannot_be_satisfied():
+    atoms = make_alloy(Stubborn([0]))
+    before = atoms.positions.copy()
+    with pytest.raises(CalculationFailed, match="breaks the constraints Stubborn"):
+        search(atoms, "lbfgs")
+    np.testing.assert_array_equal(atoms.positions, before)
 
 
 def test_nothing_to_move():

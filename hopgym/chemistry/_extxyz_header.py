@@ -84,7 +84,10 @@ def _is_same(value: Any, found: Any) -> bool:
         return value == found
     if ours.dtype.kind not in "biuf":
         return type(value) is type(found) and value == found
+    if ours.shape != theirs.shape:
+        return False
     kinds = [x.dtype.kind.replace("u", "i") for x in (ours, theirs)]
-    return kinds[0] == kinds[1] and np.array_equal(
-        ours, theirs, equal_nan=kinds[0] == "f"
-    )
+    # As Python's numbers, which NumPy may have rounded.
+    exact = np.ravel(np.asarray(value, object)).tolist()
+    pairs = zip(exact, np.ravel(theirs).tolist(), strict=True)
+    return kinds[0] == kinds[1] and all(x == y or (x != x and y != y) for x, y in pairs)

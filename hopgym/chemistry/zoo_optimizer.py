@@ -15,8 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import CalculationFailed
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.optimize.optimize import Optimizer
+from jaxtyping import Array, Float
 
 from hopgym import _serialisation
 from hopgym.chemistry.ase_context import describe_atoms
@@ -104,7 +106,7 @@ class ZooOptimizer(Optimizer):
     steps, constraints that a search cannot satisfy, or a restart file that is damaged
     or of another run or calculator; `TypeError` if `atoms` is not `ase.Atoms`;
     `ase.calculators.calculator.CalculationFailed`, during a run, for energies or forces
-    that are not finite.
+    that are not finite, or if ASE cannot satisfy the constraints.
     """
 
     def __init__(
@@ -220,7 +222,7 @@ class ZooOptimizer(Optimizer):
         failure = None
         before = self.atoms.get_positions()
         try:
-            self.atoms.set_positions(proposal)
+            self._move_atoms(proposal)
             evaluated = evaluate(self.atoms)
         except BaseException as error:
             failure = error
@@ -245,6 +247,17 @@ class ZooOptimizer(Optimizer):
         if self._failures_in_a_row >= MAX_FAILURES:
             self._failures_in_a_row = 0
             raise failure
+
+    def _move_atoms(self, positions: Float[Array | np.ndarray, "atoms 3"]) -> None:
+        """Move the atoms as far as their constraints let them."""
+        try:
+            self.atoms.set_positions(positions)
+        except Exception as error:
+            kinds = {type(constraint).__name__ for constraint in self.atoms.constraints}
+            raise CalculationFailed(
+                f"a step breaks the constraints {', '.join(sorted(kinds))} ({error}): "
+                "start from a structure that satisfies them, or take smaller steps"
+            ) from error
 
     def converged(self, *_: Any, **__: Any) -> bool:
         """Whether a local optimizer has converged; always false for a search."""
