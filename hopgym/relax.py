@@ -20,7 +20,6 @@ from hopgym.optimizers.gradient_descent import GradientDescent
 from hopgym.optimizers.lbfgs import LBFGS, get_force_tolerance
 from hopgym.systems import System
 
-
 # Two programs round the same force differently; this much is granted to it.
 ROUNDING = 1e-5
 JUDGED_PAIRS = 2**20  # pairs of atoms that are judged at a time: a few MB

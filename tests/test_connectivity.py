@@ -71,8 +71,14 @@ def test_crystals_are_connected_through_their_faces():
     assert bool(is_connected(system, crystal))
     assert bool(is_connected(system, crystal + 2.0))
     cutoff = float(system.potential.cutoff)
-    gas = dict(species=[0] * 2, energy_scale=1.0, start=system.start, name="Si2")
-    gas = hopgym.System(potential=system.potential, box=[20.0] * 3, **gas)
+    gas = hopgym.System(
+        name="Si2",
+        potential=system.potential,
+        species=[0, 0],
+        box=[20.0, 20.0, 20.0],
+        start=system.start,
+        energy_scale=1.0,
+    )
     for distance, expected in (
         (cutoff - 0.01, True),
         (20 - cutoff + 0.01, True),
