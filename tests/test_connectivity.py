@@ -10,6 +10,7 @@ import pytest
 import hopgym
 from hopgym.connectivity import are_connected, has_overlap, is_connected
 from hopgym.optimizers import LBFGS, FixedLength, TwoPhase, adam
+from hopgym.potentials import HasCutoff
 from hopgym.structures import diamond, icosahedron
 
 SYSTEMS = ["LJ-7", "Morse14-7", "Gupta-Ag3Au4", "SW-Si8"]
@@ -70,6 +71,7 @@ def test_crystals_are_connected_through_their_faces():
     crystal = diamond(1, 5.428)
     assert bool(is_connected(system, crystal))
     assert bool(is_connected(system, crystal + 2.0))
+    assert isinstance(system.potential, HasCutoff)
     cutoff = float(system.potential.cutoff)
     gas = hopgym.System(
         name="Si2",
