@@ -7,26 +7,39 @@ from functools import partial
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from hopgym import _sharding
 from hopgym._batching import batched_while_loop
+from hopgym.connectivity import has_overlap, is_connected
 from hopgym.environment import Environment, State, take_step
 from hopgym.optimizers.base import AbstractLocalOptimizer
 from hopgym.optimizers.gradient_descent import GradientDescent
-from hopgym.optimizers.lbfgs import LBFGS
+from hopgym.optimizers.lbfgs import LBFGS, get_force_tolerance
 from hopgym.systems import System
+
+# Two programs round the same force differently; this much is granted to it.
+ROUNDING = 1e-5
+JUDGED_PAIRS = 2**20  # pairs of atoms that are judged at a time: a few MB
 
 
 class Quenched(eqx.Module):
     """Relaxed structures.
 
+    A minimum of a cluster is `converged & connected`.
+
     **Attributes:**
 
     - `positions`, `energy`: the structure and its energy.
     - `force`: largest norm of the force on an atom.
-    - `converged`: whether the optimizer converged within the allowed steps.
+    - `converged`: whether the structure is a stationary point: the initial positions
+      were finite, the optimizer finished within the allowed steps, every force is below
+      its tolerance, and no two atoms are within the core of the potential
+      ([`hopgym.connectivity.has_overlap`][]).
+    - `connected`: whether all atoms are connected, that is, the structure is in one
+      piece ([`hopgym.connectivity.is_connected`][]).
     - `evaluations`: number of energy+gradient evaluations.
     """
 
@@ -34,6 +47,7 @@ class Quenched(eqx.Module):
     energy: Float[Array, "*batch"]
     force: Float[Array, "*batch"]
     converged: Bool[Array, "*batch"]
+    connected: Bool[Array, "*batch"]
     evaluations: Int[Array, "*batch"]
 
 
@@ -51,10 +65,13 @@ def quench(
     - `system`: the system.
     - `positions`: `Float[Array, "atoms 3"]`, or `Float[Array, "batch atoms 3"]`, which
       is spread over all devices.
-    - `optimizer`: by default [`hopgym.optimizers.LBFGS`][] with its default settings.
+    - `optimizer`: by default [`hopgym.optimizers.LBFGS`][] with its default settings,
+      whose force tolerance also judges optimizers that state none
+      ([`hopgym.optimizers.HasForceTolerance`][]).
     - `steps`: maximum number of evaluations per structure.
 
-    **Raises:** `ValueError` for positions of a wrong shape.
+    **Raises:** `ValueError` for positions of a wrong shape, or that are not finite. The
+    values of traced positions are not known: these are not `converged` instead.
     """
     return _relax(_quench, system, optimizer or LBFGS(), positions, steps)
 
@@ -127,6 +144,7 @@ def _relax(method, system, optimizer, positions, steps) -> Quenched:
             f"{system.name}: positions must have shape {shape} or (batch, "
             f"{system.atoms}, 3), got {positions.shape}"
         )
+    _check_finite(system, positions)
     steps = jnp.asarray(steps, jnp.int32)
     if positions.ndim == 2:
         return _relax_one(method, system, optimizer, positions, steps)
@@ -140,9 +158,28 @@ def _relax(method, system, optimizer, positions, steps) -> Quenched:
     return jax.tree.map(lambda x: x[:count], relaxed)
 
 
+def _check_finite(system, positions) -> None:
+    """Check that all positions are finite, unless they are traced.
+
+    **Raises:** `ValueError` that names the first atom that is not.
+    """
+    if isinstance(positions, Tracer):
+        return
+    wrong = np.argwhere(~np.isfinite(np.asarray(positions)).all(axis=-1))
+    if len(wrong):
+        *structure, atom = wrong[0].tolist()
+        place = np.asarray(positions)[(*structure, atom)].tolist()
+        where = f" of structure {structure[0]}" if structure else ""
+        raise ValueError(
+            f"{system.name}: positions must be finite {positions.dtype} numbers, but "
+            f"atom {atom}{where} is at {place} (counted from 0)"
+        )
+
+
 @eqx.filter_jit
 def _relax_one(method, system, optimizer, positions, steps):
-    return method(system, optimizer, positions, steps)
+    state, finished = method(system, optimizer, positions, steps)
+    return _summarise(system, optimizer, positions, state, finished)
 
 
 @eqx.filter_jit
@@ -150,19 +187,25 @@ def _relax_all(method, system, optimizer, positions, steps, mesh):
     arrays, rest = eqx.partition((system, optimizer), eqx.is_array)
 
     def run(arrays, positions, steps):
-        one = partial(method, *eqx.combine(arrays, rest))
-        return jax.vmap(one, in_axes=(0, None))(positions, steps)
+        system, optimizer = eqx.combine(arrays, rest)
+        relax = partial(method, system, optimizer)
+        state, finished = jax.vmap(relax, in_axes=(0, None))(positions, steps)
+        return jax.lax.map(
+            lambda one: _summarise(system, optimizer, *one),
+            (positions, state, finished),
+            batch_size=max(1, JUDGED_PAIRS // system.atoms**2),
+        )
 
     return _sharding.shard(run, mesh, (False, True, False))(arrays, positions, steps)
 
 
-def _quench(system, optimizer, positions, steps) -> Quenched:
+def _quench(system, optimizer, positions, steps) -> tuple[State, Bool[Array, ""]]:
     environment = Environment(system)
     state = environment.reset(jax.random.key(0), positions)
-    return _summarise(*descend(environment, optimizer, state, steps))
+    return descend(environment, optimizer, state, steps)
 
 
-def _polish(system, optimizer, positions, steps) -> Quenched:
+def _polish(system, optimizer, positions, steps) -> tuple[State, Bool[Array, ""]]:
     environment = Environment(system)
     state = environment.reset(jax.random.key(0), positions)
     state, _ = jax.lax.fori_loop(
@@ -171,7 +214,7 @@ def _polish(system, optimizer, positions, steps) -> Quenched:
         lambda _, carry: take_step(environment, optimizer, *carry),
         (state, _init_optimizer(environment, optimizer, state)),
     )
-    return _summarise(state, jnp.asarray(False))
+    return state, jnp.asarray(False)
 
 
 def _init_optimizer(environment, optimizer, state):
@@ -181,11 +224,16 @@ def _init_optimizer(environment, optimizer, state):
     )
 
 
-def _summarise(state: State, converged: Bool[Array, ""]) -> Quenched:
+def _summarise(system, optimizer, initial, state, finished) -> Quenched:
+    """Judge the last state of a relaxation that started at the positions `initial`."""
+    tolerance = get_force_tolerance(optimizer) * system.energy_unit / system.length
+    force = jnp.sqrt(jnp.max(jnp.sum(state.gradient**2, axis=1)))
+    sound = jnp.all(jnp.isfinite(initial)) & ~has_overlap(system, state.positions)
     return Quenched(
         positions=state.positions,
         energy=state.energy,
-        force=jnp.sqrt(jnp.max(jnp.sum(state.gradient**2, axis=1))),
-        converged=converged,
+        force=force,
+        converged=finished & (force < (1 + ROUNDING) * tolerance) & sound,
+        connected=is_connected(system, state.positions),
         evaluations=state.evaluations,
     )

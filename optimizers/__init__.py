@@ -3,6 +3,7 @@
 from hopgym.optimizers.annealing import Annealing as Annealing
 from hopgym.optimizers.base import AbstractLocalOptimizer as AbstractLocalOptimizer
 from hopgym.optimizers.base import AbstractOptimizer as AbstractOptimizer
+from hopgym.optimizers.base import HasForceTolerance as HasForceTolerance
 from hopgym.optimizers.basin_hopping import BasinHopping as BasinHopping
 from hopgym.optimizers.basin_hopping import bh_lbfgs as bh_lbfgs
 from hopgym.optimizers.basin_hopping import bh_paper as bh_paper

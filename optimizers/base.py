@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import equinox as eqx
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
@@ -75,3 +75,19 @@ class AbstractLocalOptimizer(AbstractOptimizer[OptState]):
     @abc.abstractmethod
     def restart(self, state: OptState, when: Bool[Array, ""]) -> OptState:
         """Restart where `when` holds: return a fresh state there, else `state`."""
+
+
+@runtime_checkable
+class HasForceTolerance(Protocol):
+    """A local optimizer that states below which forces it has converged.
+
+    [`hopgym.quench`][] judges its structures by it. Implemented by
+    [`hopgym.optimizers.LBFGS`][] and [`hopgym.optimizers.TwoPhase`][].
+    """
+
+    # Arrays are typed as `Any`: see `hopgym.context.SystemInfo`.
+
+    @property
+    def force_tolerance(self) -> Any:
+        """`Float[Array, ""]`, largest force on an atom, in units of energy / length."""
+        ...

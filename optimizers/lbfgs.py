@@ -17,7 +17,11 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from hopgym import native
 from hopgym._converters import to_float, to_int
 from hopgym.context import Context
-from hopgym.optimizers.base import AbstractLocalOptimizer
+from hopgym.optimizers.base import (
+    AbstractLocalOptimizer,
+    AbstractOptimizer,
+    HasForceTolerance,
+)
 
 HISTORY_FIELDS = ("pairs", "sy", "yy", "inverse")  # fields of the state
 
@@ -121,6 +125,11 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
             ),
         )
 
+    @property
+    def force_tolerance(self) -> Float[Array, ""]:
+        """Largest force on an atom at convergence, in units of energy / length."""
+        return self.force
+
     def finished(self, state: LBFGSState) -> Bool[Array, ""]:
         return state.finished
 
@@ -177,6 +186,13 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
         longest = jnp.sqrt(jnp.max(jnp.sum(step**2, axis=1)))
         limit = self.max_step * context.length
         return step * (limit / jnp.maximum(longest, limit))
+
+
+def get_force_tolerance(optimizer: AbstractOptimizer) -> Float[Array, ""]:
+    """The tolerance that an optimizer states, or else that of `LBFGS` by default."""
+    if isinstance(optimizer, HasForceTolerance):
+        return optimizer.force_tolerance
+    return _to_force_tolerance(None)
 
 
 def _propose_native(gradient, positions, last, known, first, keep):

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from hopgym._converters import to_float
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractLocalOptimizer
+from hopgym.optimizers.lbfgs import get_force_tolerance
 
 
 class TwoPhaseState(eqx.Module):
@@ -50,6 +51,11 @@ class TwoPhase(AbstractLocalOptimizer[TwoPhaseState]):
             local=self.local.init(positions, key=key, context=context),
             compressing=jnp.asarray(True),
         )
+
+    @property
+    def force_tolerance(self) -> Float[Array, ""]:
+        """Largest force on an atom at convergence, in units of energy / length."""
+        return get_force_tolerance(self.local)
 
     def finished(self, state: TwoPhaseState) -> Bool[Array, ""]:
         return ~state.compressing & self.local.finished(state.local)

@@ -22,6 +22,9 @@ from hopgym.search.minima import Pool
 from hopgym.search.symmetry import find_symmetry
 from hopgym.structures import diamond, icosahedron, truncated_octahedron
 
+NEEDS_PYMATGEN = pytest.mark.skipif(
+    not importlib.util.find_spec("pymatgen"), reason="needs pymatgen"
+)
 SMALL = ("LJ7", "--optimizer", "random-restart", "--starts", "4", "--steps", "300")
 SMALL += ("--chunk", "60")
 
@@ -127,14 +130,15 @@ def test_the_pool_survives_a_file(quenched):
         assert (array.shape, array.dtype) == (blank[name].shape, blank[name].dtype)
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("pymatgen"), reason="needs pymatgen")
 @pytest.mark.parametrize(
     ("name", "positions", "expected"),
     [
         ("LJ-13", lambda s: icosahedron(1), "Ih"),
         ("Gupta-Ag38", lambda s: truncated_octahedron() * s.length, "Oh"),
         ("LJ-9", lambda s: np.random.default_rng(0).normal(0, 1, (9, 3)), "C1"),
-        ("SW-Si8", lambda s: diamond(1, 5.428), "Fd-3m"),
+        pytest.param(
+            "SW-Si8", lambda s: diamond(1, 5.428), "Fd-3m", marks=NEEDS_PYMATGEN
+        ),
     ],
 )
 def test_symmetries(name, positions, expected):
@@ -142,9 +146,10 @@ def test_symmetries(name, positions, expected):
     assert find_symmetry(system, np.asarray(positions(system), float)) == expected
 
 
-def test_symmetry_is_optional(monkeypatch):
+def test_symmetry_of_crystals_is_optional(monkeypatch):
     monkeypatch.setitem(sys.modules, "pymatgen", None)
-    assert find_symmetry(hopgym.get_system("LJ-13"), np.asarray(icosahedron(1))) == ""
+    crystal = np.asarray(diamond(1, 5.428))
+    assert find_symmetry(hopgym.get_system("SW-Si8"), crystal) == ""
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 from jaxtyping import Array, Float, Int
@@ -65,6 +66,32 @@ class AbstractPotential(eqx.Module):
 
         Arguments as in [`hopgym.potentials.AbstractPotential.energy_and_gradient`][].
         """
+
+
+@runtime_checkable
+class HasCore(Protocol):
+    """A potential that states the radius of its core.
+
+    Implemented by all potentials of hopgym but the soft spheres. Atoms within the core
+    of each other are no minimum, whatever the forces on them.
+    """
+
+    # Arrays are typed as `Any`: see `hopgym.context.SystemInfo`.
+
+    @property
+    def core_radius(self) -> Any:
+        """`Float[Array, ""]`, in the potential's length unit."""
+        ...
+
+
+@runtime_checkable
+class HasCutoff(Protocol):
+    """A potential that states a cutoff, such as that of Stillinger and Weber."""
+
+    @property
+    def cutoff(self) -> Any:
+        """`Float[Array, ""]`, distance beyond which atoms do not interact."""
+        ...
 
 
 def check_free_space(potential: AbstractPotential, box: Box | None) -> None:

@@ -75,7 +75,8 @@ class Gupta(AbstractKernelPotential):
         return self.p + jnp.log(self.a), p, 2 * (self.q + jnp.log(self.xi)), q
 
     @property
-    def _core_radius(self) -> Float[Array, ""]:
+    def core_radius(self) -> Float[Array, ""]:
+        """Radius of the core, in the unit of d0."""
         return self.core * jnp.min(self.d0)
 
     def _pairs(self, positions: PaddedPositions, species: Species):
@@ -91,7 +92,7 @@ class Gupta(AbstractKernelPotential):
             )
 
         distances = soften_distances(
-            squared_distances(positions, atoms), self._core_radius
+            squared_distances(positions, atoms), self.core_radius
         )
         start_a, p, start_xi, q = self._exponents()
         bits = 1 / math.log(2)
@@ -113,7 +114,7 @@ class Gupta(AbstractKernelPotential):
     def _kernel(self, species: Species, box: Box | None) -> Kernel:
         log_a, p, log_xi, q = self._exponents()
         operands = {"species": species, "log_a": log_a, "p": p, "log_xi": log_xi}
-        operands |= {"q": q, "core": self._core_radius}
+        operands |= {"q": q, "core": self.core_radius}
         attributes = {"kinds": len(self.d0), "smallest_density": MIN_DENSITY}
         return Kernel("gupta", operands, attributes)
 
@@ -126,7 +127,7 @@ class Gupta(AbstractKernelPotential):
         energies, roots = self._reduce(repulsion, density)
         half = 0.5 * roots
         slope = q * density * (half[:, None] + half) - 2 * p * repulsion
-        weights = slope / jnp.maximum(distances, self._core_radius)
+        weights = slope / jnp.maximum(distances, self.core_radius)
         gradient = central_gradient(weights, centred)[:atoms]
         return jnp.sum(energies[:atoms]), gradient
 

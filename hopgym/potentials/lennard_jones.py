@@ -37,6 +37,11 @@ class LennardJones(AbstractPairPotential):
     def _units(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
         return self.epsilon, self.d0
 
+    @property
+    def core_radius(self) -> Float[Array, ""]:
+        """Radius of the core, in the unit of d0."""
+        return self.core * self.d0
+
     def _pairs(self, scaled: PaddedPositions, atoms: int) -> tuple[Array, Array]:
         squared = squared_distances(scaled, atoms)
         core2 = self.core * self.core

@@ -41,6 +41,11 @@ class Morse(AbstractPairPotential):
     def _units(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
         return self.epsilon, self.d0
 
+    @property
+    def core_radius(self) -> Float[Array, ""]:
+        """Radius of the core, in the unit of d0."""
+        return self.core * self.d0
+
     def _pairs(self, scaled: PaddedPositions, atoms: int) -> tuple[Array, Array]:
         distances = soften_distances(squared_distances(scaled, atoms), self.core)
         bond = fast_exp(self.rho * (1 - distances))

@@ -82,6 +82,11 @@ class StillingerWeber(AbstractKernelPotential):
         """Distance beyond which atoms do not interact."""
         return self.a * self.sigma
 
+    @property
+    def core_radius(self) -> Float[Array, ""]:
+        """Radius of the core, in the unit of sigma."""
+        return self.core * self.sigma
+
     def check_box(self, box: Box | None) -> None:
         if box is None:
             raise ValueError("StillingerWeber is periodic: it needs a box")

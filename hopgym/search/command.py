@@ -111,10 +111,12 @@ class Command:
         refined = refine_minima(search, self.keep)
         write_results(search, refined)
         unit = search.unit
-        count = len(search.pool.minima)
+        counts = f"{search.system.name}: {refined.distinct:,} distinct minima"
+        if search.fragmented:
+            counts += f", {search.fragmented:,} fragmented structures left out"
         self._say(
-            f"{search.system.name}: {count:,} distinct minima, {search.evaluations:,} "
-            f"search and {search.quench_evaluations:,} quench evaluations, "
+            f"{counts}, {search.evaluations:,} search and "
+            f"{search.quench_evaluations:,} quench evaluations, "
             f"{format_duration(search.seconds)}"
         )
         for rank, entry in enumerate(refined.minima, 1):

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from hopgym.connectivity import is_connected
 from hopgym.relax import Quenched
 from hopgym.search.fingerprint import compute_fingerprints
 from hopgym.systems import System
@@ -42,7 +45,7 @@ class Minimum:
 
 
 class Pool:
-    """Distinct minima in order of increasing energy.
+    """Distinct connected minima in order of increasing energy.
 
     Mirror images count as the same minimum.
 
@@ -57,7 +60,7 @@ class Pool:
         self._tolerance = ENERGY_TOLERANCE * float(system.energy_unit)
 
     def add(self, quenched: Quenched, starts: Sequence[set[int]], found: int) -> None:
-        """Add the converged ones of a batch of quenched structures.
+        """Add the converged, connected ones of a batch of quenched structures.
 
         **Arguments:**
 
@@ -68,7 +71,8 @@ class Pool:
         positions = np.asarray(quenched.positions)
         fingerprints = self._compute_fingerprints(positions)
         energies = np.asarray(quenched.energy, float)
-        for k in np.flatnonzero(np.asarray(quenched.converged)).tolist():
+        minima = np.asarray(quenched.converged) & np.asarray(quenched.connected)
+        for k in np.flatnonzero(minima).tolist():
             new = Minimum(
                 energy=float(energies[k]),
                 positions=positions[k],
@@ -100,6 +104,22 @@ class Pool:
             float(self.system.length),
             None if box is None else np.asarray(box, float),
         )
+
+    def discard_fragmented(self) -> int:
+        """Remove structures in several pieces, and return their number."""
+        positions = jnp.asarray([m.positions for m in self.minima], float)
+        positions = positions.reshape(-1, self.system.atoms, 3)
+        connected = jax.vmap(lambda x: is_connected(self.system, x))(positions)
+        before = self.minima
+        self.minima = [m for m, one in zip(before, connected, strict=True) if one]
+        return len(before) - len(self.minima)
+
+    def find_lowest(self, starts: int) -> Float[np.ndarray, " starts"]:
+        """Lowest energy of the minima that each start has visited, or infinity."""
+        lowest = np.full(starts, np.inf)
+        for minimum in reversed(self.minima):
+            lowest[list(minimum.starts)] = minimum.energy
+        return lowest
 
     def arrays(self) -> dict[str, Any]:
         """The minima as arrays, for a checkpoint."""

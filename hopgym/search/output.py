@@ -50,17 +50,29 @@ class RefinedMinimum:
 
 @dataclass(frozen=True)
 class RefinedMinima:
-    """The lowest minima, and the number of evaluations spent on refining them."""
+    """The lowest minima of a search, refined.
+
+    **Attributes:**
+
+    - `minima`: in order of increasing energy.
+    - `distinct`: number of minima of the search, without those that turned out to be no
+      minima or equal to others: single precision takes flat regions for minima.
+    - `evaluations`: spent on refining.
+    """
 
     minima: list[RefinedMinimum]
+    distinct: int
     evaluations: int
 
 
 def refine_minima(search: Search, keep: int) -> RefinedMinima:
-    """Quench the `keep` lowest minima of a search in double precision."""
+    """Quench the `keep` lowest minima of a search in double precision.
+
+    Those that do not converge or fall to pieces are left out.
+    """
     candidates = search.pool.minima[: keep + EXTRA_MINIMA]
     if not candidates:
-        return RefinedMinima([], 0)
+        return RefinedMinima([], 0, 0)
     with jax.enable_x64(True):
         system = get_system(search.plan.system)
         start = jnp.asarray([m.positions for m in candidates], float)
@@ -85,7 +97,8 @@ def refine_minima(search: Search, keep: int) -> RefinedMinima:
         for m, gradient in zip(lowest, np.asarray(gradients), strict=True)
     ]
     spent = int(np.sum(np.asarray(quenched.evaluations), dtype=np.int64)) + len(lowest)
-    return RefinedMinima(minima, spent)
+    lost = len(candidates) - len(pool.minima)
+    return RefinedMinima(minima, len(search.pool.minima) - lost, spent)
 
 
 def write_results(search: Search, refined: RefinedMinima) -> None:
@@ -159,11 +172,12 @@ def _describe_search(search: Search, refined: RefinedMinima) -> dict[str, Any]:
         "tolerance": float(system.tolerance),
         "plan": dataclasses.asdict(search.plan),
         "steps_done": search.done,
-        "distinct": len(search.pool.minima),
+        "distinct": refined.distinct,
         "search_evaluations": search.evaluations,
         "quench_evaluations": search.quench_evaluations,
         "refine_evaluations": refined.evaluations,
         "unconverged_quenches": search.unconverged,
+        "fragmented_quenches": search.fragmented,
         "faults": search.faults,
         "seconds": round(search.seconds, 3),
         **search.about,

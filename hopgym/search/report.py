@@ -135,7 +135,9 @@ def _format_provenance(meta: dict[str, Any]) -> str:
         f"recent structure, every {plan['chunk']:,} steps; "
         f"{meta['refine_evaluations']:,} in double precision, to refine the lowest "
         "minima",
-        "not converged": f"{meta['unconverged_quenches']:,} quenches, discarded",
+        "not converged": f"{meta['unconverged_quenches']:,} quenches, left out",
+        "fragmented": f"{meta['fragmented_quenches']:,} quenches ended in structures "
+        "whose atoms are not all connected, left out",
         "reference": meta["reference_source"] or "none known",
         "software": ", ".join(f"{k} {v}" for k, v in meta["versions"].items()),
         "machine": f"{meta['platform']}, {meta['devices']}, Python {meta['python']}, "

@@ -37,7 +37,8 @@ class Search:
     - `quench_evaluations`: evaluations of the quenches of structures of the walks.
     - `faults`: non-finite components of updates.
     - `unconverged`: number of quenches that did not converge.
-    - `best`: lowest quenched energy of each start.
+    - `fragmented`: number of those that converged to a structure in several pieces.
+    - `best`: lowest energy of a minimum that each start has visited.
     - `curve`: after each chunk a row of evaluations, lowest energy, mean of `best` and
       number of distinct minima.
     - `seconds`: time of the search.
@@ -51,7 +52,7 @@ class Search:
         self.pool = Pool(self.system)
         self.done = 0
         self.evaluations = self.quench_evaluations = 0
-        self.faults = self.unconverged = 0
+        self.faults = self.unconverged = self.fragmented = 0
         self.best = np.full(plan.starts, np.inf)
         self.curve: list[list[float]] = []
         self.seconds = 0.0
@@ -91,7 +92,9 @@ class Search:
     def _collect(self, quenched: Quenched) -> None:
         self.quench_evaluations += int(np.sum(quenched.evaluations, dtype=np.int64))
         self.unconverged += int(np.sum(~quenched.converged))
-        energies = np.where(quenched.converged, quenched.energy.astype(float), np.inf)
+        minima = quenched.converged & quenched.connected
+        self.fragmented += int(np.sum(quenched.converged & ~quenched.connected))
+        energies = np.where(minima, quenched.energy.astype(float), np.inf)
         self.best = np.minimum(self.best, energies.reshape(2, -1).min(axis=0))
         starts = [{k} for k in range(self.plan.starts)]
         self.pool.add(quenched, 2 * starts, self.evaluations)
@@ -116,6 +119,7 @@ class Search:
                 self.faults,
                 self.unconverged,
             ],
+            "fragmented": self.fragmented,
             "curve": self.curve,
             "minima": len(arrays["energies"]),
             "pairs": len(arrays["starts"]),
@@ -139,6 +143,11 @@ class Search:
         self._rollout.restore(tree["rollout"])
         self.best = np.asarray(tree["best"])
         self.pool.restore(jax.tree.map(np.asarray, tree["pool"]))
+        if "fragmented" in header:
+            self.fragmented = header["fragmented"]
+        else:  # written by a version that counted them among the minima
+            self.fragmented = self.pool.discard_fragmented()
+            self.best = self.pool.find_lowest(self.plan.starts)
         self.done, self.curve = header["done"], header["curve"]
         self.seconds, self.about = header["seconds"], header["about"]
         counts = header["counts"]

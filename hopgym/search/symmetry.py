@@ -1,4 +1,4 @@
-"""Point groups of clusters and space groups of crystals, using pymatgen."""
+"""Point groups of clusters, and space groups of crystals, using pymatgen."""
 
 from __future__ import annotations
 
@@ -8,37 +8,35 @@ import warnings
 import numpy as np
 from jaxtyping import Float
 
+from hopgym.search.point_group import UNKNOWN, find_point_group
 from hopgym.systems import System
 
 # Largest deviation of atoms from a symmetric structure, in angstrom. Clusters (not
 # crystals) are first scaled to a nearest-neighbour distance of BOND_LENGTH.
 TOLERANCE = 0.1
 BOND_LENGTH = 2.9
-UNKNOWN = ""
 
 
 def find_symmetry(system: System, positions: Float[np.ndarray, "atoms 3"]) -> str:
     """Schoenflies symbol of a cluster, or Hermann-Mauguin symbol of a crystal.
 
-    Empty if pymatgen is not installed or finds no symmetry group.
+    Empty if there is no answer; that of a crystal needs pymatgen.
     """
+    if system.box is None:
+        scaled = positions * (BOND_LENGTH / float(system.length))
+        return find_point_group(scaled, np.asarray(system.species), TOLERANCE)
     if importlib.util.find_spec("pymatgen") is None:
         return UNKNOWN
-    from pymatgen.core import Lattice, Molecule, Structure
-    from pymatgen.symmetry.analyzer import PointGroupAnalyzer, SpacegroupAnalyzer
+    from pymatgen.core import Lattice, Structure
+    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
     # pymatgen needs chemical elements.
     symbols = ["Ar" if symbol == "X" else symbol for symbol in system.symbols]
+    lattice = Lattice.orthorhombic(*np.asarray(system.box, float))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # spglib's deprecations
-            if system.box is not None:
-                lattice = Lattice.orthorhombic(*np.asarray(system.box, float))
-                crystal = Structure(
-                    lattice, symbols, positions, coords_are_cartesian=True
-                )
-                return SpacegroupAnalyzer(crystal, TOLERANCE).get_space_group_symbol()
-            scaled = positions * (BOND_LENGTH / float(system.length))
-            return PointGroupAnalyzer(Molecule(symbols, scaled), TOLERANCE).sch_symbol
+            crystal = Structure(lattice, symbols, positions, coords_are_cartesian=True)
+            return SpacegroupAnalyzer(crystal, TOLERANCE).get_space_group_symbol()
     except (ArithmeticError, LookupError, ValueError):
         return UNKNOWN
