@@ -193,7 +193,9 @@ def test_formulas_name_systems(target, potential, name):
         (["LJ7", "--optimizer", "bh-lbfg"], "did you mean 'bh-lbfgs'"),
         (["LJ7", "--optimizer", "missing.eqx"], "missing.eqx"),
         (["LJ7", "--starts", "0"], "between 1 and"),
-        (["LJ7", "--starts", "1e3"], "not an integer"),
+        (["LJ7", "--starts", "1.5"], "not an integer"),
+        (["LJ7", "--starts", "1e9"], "between 1 and"),
+        (["LJ7", "--starts", "1e999999999"], "between 1 and"),
         (["LJ7", "--steps", "-5"], "between 1 and"),
         (["LJ7", "--seed", "-1"], "between 0 and"),
         (["LJ7", "--time-limit", "0"], "must be positive"),
@@ -288,10 +290,10 @@ def test_interrupted_searches_go_on_as_if_nothing_had_been(
 ):
     advance = command.Search.advance
 
-    def interrupted(self):
+    def interrupted(self, stop):
         if self.done == 180:
             raise SystemExit("killed")
-        advance(self)
+        advance(self, stop)
         if self.done == 120 and how != "killed":
             os.kill(os.getpid(), signal.SIGINT)
 
