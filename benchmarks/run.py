@@ -61,8 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             folder = args.out or Path("results") / args.preset
             stack.enter_context(lock_folder(folder))
             store = Store(folder)
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             parser.fail(error)
+        except OSError as error:
+            parser.error(f"cannot write results: {describe_error(error)}")
         command = format_command("python benchmarks/run.py", arguments)
         run = Run(args, specs, store, command)
         with Farewell(run.describe_interruption):

@@ -21,11 +21,11 @@ def lock_folder(path: Path) -> Iterator[None]:
 
     The lock ends with the process, however that ends.
 
-    **Raises:** `InUse` if another process holds the lock; `ValueError` if the folder
+    **Raises:** `InUse` if another process holds the lock; `OSError` if the folder
     cannot be created or written to.
     """
     if path.exists() and not path.is_dir():
-        raise ValueError(f"{path} is not a folder: choose another one")
+        raise OSError(f"cannot write to {path}: it is not a folder")
     lock = FileLock(path / LOCK, timeout=0)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def lock_folder(path: Path) -> Iterator[None]:
         ) from None
     except (OSError, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise ValueError(f"cannot write to {path}: {reason}") from error
+        raise OSError(f"cannot write to {path}: {reason}") from error
     try:
         yield
     finally:

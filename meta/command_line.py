@@ -263,7 +263,7 @@ def _parse_length(text: str) -> int:
     try:
         return parse_count(text)
     except argparse.ArgumentTypeError as error:
-        raise ValueError(f"a number of steps: {error}") from None
+        raise ValueError(f"--unroll: {error}") from None
 
 
 def _parse_steps(text: str) -> int:

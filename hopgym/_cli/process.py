@@ -83,5 +83,7 @@ def _protect(stream: TextIO | None) -> TextIO:
         io.BufferedWriter(raw),
         encoding=stream.encoding,
         errors="backslashreplace",
-        line_buffering=stream.line_buffering or getattr(stream, "write_through", False),
+        line_buffering=bool(
+            stream.line_buffering or getattr(stream, "write_through", False)
+        ),
     )

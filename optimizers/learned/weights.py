@@ -69,7 +69,7 @@ def make_untrained(name: str, key: PRNGKeyArray, **options: Any) -> AbstractOpti
     or invalid values.
     """
     stored = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}
-    check({"name": name, **stored}, ARCHITECTURE_SCHEMA, "an architecture")
+    check({"name": name, **stored}, ARCHITECTURE_SCHEMA, "architecture")
     if name not in ARCHITECTURES:
         raise KeyError(describe_unknown_name("architecture", name, list(ARCHITECTURES)))
     known = inspect.signature(ARCHITECTURES[name]).parameters
