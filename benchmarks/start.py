@@ -1,4 +1,4 @@
-"""Prepares the process of a command that runs as a file, before JAX is imported."""
+"""Prepares the process of a command in this folder, before JAX is imported."""
 
 import sys
 

@@ -14,6 +14,7 @@ import sys
 
 if not __package__:  # run as a file
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if __name__ == "__main__":
     from benchmarks import start as start
 
 import argparse

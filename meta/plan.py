@@ -29,6 +29,7 @@ from hopgym.meta.strategies import (
     get_strategy,
 )
 from hopgym.meta.unroll import LOSS_KINDS
+from hopgym.optimizers.learned.weights import ARCHITECTURE_SCHEMA
 
 COUNT = integer(1, MAX_COUNT)
 DURATIONS = ("unroll", "truncation", "decay_every")  # in steps or updates
@@ -136,6 +137,8 @@ class TrainingPlan:
         to this version of hopgym; `KeyError` for an unknown strategy.
         """
         check(stored, SCHEMA, "its plan", closed=True)
+        if "architecture" in stored:
+            check(stored["architecture"], ARCHITECTURE_SCHEMA, "its architecture")
         settings = stored["settings"]
         check(settings, _settings_schema(), "the settings of its plan", closed=True)
         strategy = get_strategy(stored["strategy"])
