@@ -14,7 +14,7 @@ import jax
 
 from hopgym._cli.arguments import Parser, describe_error, format_duration
 from hopgym._cli.devices import use_all_cores, use_one_thread
-from hopgym._cli.interrupt import StopRequest
+from hopgym._cli.interrupt import StopRequest, leave_on_signals
 from hopgym._cli.process import run
 from hopgym._cli.provenance import describe_run, format_command
 from hopgym._folder_lock import lock_folder
@@ -252,6 +252,7 @@ def _prepare_devices(given: dict[str, Any]) -> None:
     distributed.join(
         given.get("coordinator"), given.get("processes"), given.get("process")
     )
+    leave_on_signals()
 
 
 if __name__ == "__main__":

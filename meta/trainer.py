@@ -48,6 +48,9 @@ class Trainer:
     - `plan`: settings of the training.
     - `folder`: folder for its files; `None` writes none.
     - `provenance`: additional entries of the headers of files, such as the command.
+
+    **Raises:** `KeyError` for unknown names; `ValueError` for a plan that its strategy
+    cannot carry out, or whose runs do not fit into the memory.
     """
 
     def __init__(

@@ -22,8 +22,6 @@ from hopgym.meta.train import main as train_main
 from hopgym.search.command import main as search_main
 
 ROOT = Path(__file__).parents[1]
-SEARCH = ("-m", "hopgym.search", "LJ4", "--optimizer", "gd", "--starts", "2")
-RESULTS = {"minima.csv", "minima.extxyz", "minima.json", "report.html", "search.eqx"}
 # What handles processes needs nothing but the standard library.
 ALONE = """
 import os, pathlib, signal, sys, time, types
@@ -172,17 +170,6 @@ run(main)
     assert done.returncode == code
     assert done.stderr.replace("warning\n", "") == complaint
     assert path.read_text() == "True"
-
-
-@posix
-def test_a_search_without_a_reader_in_an_undecodable_folder(tmp_path):
-    out = tmp_path / os.fsdecode(b"caf\xe9")
-    words = (*SEARCH, "--steps", "20", "--out", str(out))
-    done = run_in_shell("| head -0", *words)
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr and "Exception" not in done.stderr
-    assert {path.name for path in out.iterdir()} >= RESULTS
-    assert "caf\\xe9" in (out / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -360,9 +360,10 @@ def test_a_crystal(tmp_path):
     assert '"box": [5.4' in (tmp_path / "report.html").read_text()
 
 
-def test_the_module_is_a_command(tmp_path):
+def test_the_module_is_a_command_also_in_an_undecodable_folder(tmp_path):
+    out = tmp_path / os.fsdecode(b"caf\xe9")
     words = ["LJ4", "--optimizer", "gd", "--starts", "2", "--steps", "60"]
-    words += ["--out", str(tmp_path)]
+    words += ["--out", str(out)]
     found = subprocess.run(
         [sys.executable, "-m", "hopgym.search", *words], capture_output=True, text=True
     )
@@ -370,3 +371,4 @@ def test_the_module_is_a_command(tmp_path):
     assert "epsilon" in found.stdout
     assert "distinct minima" in found.stderr
     assert "Warning" not in found.stderr
+    assert "caf\\xe9" in (out / "report.html").read_text()

@@ -74,7 +74,8 @@ class StopRequest:
 def leave_on_signals() -> None:
     """Let SIGINT and SIGTERM end this process with a message instead of a traceback.
 
-    While a `StopRequest` is active, it decides instead.
+    While a `StopRequest` is active, it decides instead. To be called again after JAX
+    has connected processes, from when on it handles SIGTERM.
     """
     _receiver.start(forever=True)
 
@@ -121,9 +122,8 @@ class _Receiver:
             for end in self._sockets:
                 end.setblocking(False)
             threading.Thread(target=self._listen, daemon=True).start()
-        if forever and self._previous is not None:
-            return
-        self._users += 1
+        if not forever or self._previous is None:
+            self._users += 1
         # Also where this was done before: JAX handles SIGTERM from when it connects
         # processes.
         handlers = [signal.signal(number, self._settle) for number in SIGNALS]
