@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import plugins
 from benchmarks.columns import Cell
-from benchmarks.lookup import get_systems
+from benchmarks.lookup import check_sizes, get_systems
 from benchmarks.presets import PRESETS, Preset
 from benchmarks.run_cell import CellSpec
 from hopgym._cli.arguments import (
@@ -17,6 +17,7 @@ from hopgym._cli.arguments import (
     parse_names,
     parse_seconds,
     parse_seed,
+    parse_starts,
 )
 from hopgym.optimizers.zoo import ZOO
 from hopgym.systems.registry import FAMILIES
@@ -53,7 +54,7 @@ def make_parser() -> Parser:
         default=[],
         help="your own optimizer, in addition; also MODULE:NAME; repeatable",
     )
-    add("--starts", type=parse_count, help="random starts per cell")
+    add("--starts", type=parse_starts, help="random starts per cell")
     add("--steps", type=parse_count, help="search evaluations per start")
     add("--seed", type=parse_seed, help="seed of starts and optimizers, default 0")
     add("--out", type=Path, metavar="DIR", help="default: results/<preset>")
@@ -85,6 +86,8 @@ def choose_cells(args: argparse.Namespace) -> list[CellSpec]:
     preset = PRESETS[args.preset]
     names = list(preset.systems) if args.systems is None else args.systems
     systems = get_systems(names)
+    for system in systems:
+        check_sizes([system], _choose_budget(args, preset, system.name)[0])
     chosen = list(preset.optimizers) if args.optimizers is None else args.optimizers
     entries = [
         plugins.find_optimizer(name) for name in dict.fromkeys(chosen + args.optimizer)

@@ -8,20 +8,26 @@ hopgym.meta.train wrote; figure.png and summary.json are written to RUNS.
 
 from __future__ import annotations
 
+import os
+import sys
+
+if not __package__:  # run as a file
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if __name__ == "__main__":
+    from benchmarks import start as start
+
 import json
 import statistics
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-if not __package__:  # run as a file
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
+from benchmarks.figure_file import save_figure
 from hopgym._atomic_write import atomic_write
 from hopgym._cli.arguments import Parser
+from hopgym._cli.process import run as run_command
 
 DEFAULT_RUNS = Path(__file__).parent / "results" / "fig3"
 LABELS = {
@@ -111,7 +117,7 @@ def draw(path: Path, runs: Runs) -> None:
     rates.set_ylim(-0.02, 1.02)
     rates.set_xlabel("meta-updates")
     losses.legend(fontsize="small")
-    figure.savefig(path, dpi=120)
+    save_figure(path, figure, dpi=120)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,4 +143,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from benchmarks.columns import Cell
+from benchmarks.figure_file import save_figure
 from benchmarks.report import Group, group_cells
 from benchmarks.store import format_file_name
 
@@ -38,7 +39,7 @@ def draw(cells: list[Cell], folder: Path) -> list[Path]:
             complete = [cell for cell in members if cell.get(column)]
             if complete:
                 path = folder / f"{kind}-{format_file_name(name)}.png"
-                plot((shared, complete)).savefig(path, dpi=150)
+                save_figure(path, plot((shared, complete)))
                 written.append(path)
     return written
 

@@ -5,19 +5,24 @@ python benchmarks/gallery.py docs/gallery.png
 
 from __future__ import annotations
 
+import os
 import sys
+
+if not __package__:  # run as a file
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if __name__ == "__main__":
+    from benchmarks import start as start
+
 from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 import numpy as np
 
-if not __package__:  # run as a file
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import hopgym
 from hopgym import structures
 from hopgym._cli.arguments import Parser
+from hopgym._cli.process import run as run_command
 from hopgym.optimizers import make_optimizer
 from hopgym.rendering import draw, save_png
 from hopgym.systems.silicon import CELL_EDGE
@@ -73,4 +78,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hopgym import System, get_system
+from hopgym._cli.memory import check_memory, estimate_memory
 from hopgym._suggest import describe_unknown_name
 
 
@@ -20,6 +21,18 @@ def get_systems(names: Iterable[str]) -> list[System]:
     if not found:
         raise ValueError("no systems to run")
     return list({system.name: system for system in found}.values())
+
+
+def check_sizes(systems: Iterable[System], starts: int) -> None:
+    """Check that all starts of each system fit into the memory.
+
+    **Raises:** `ValueError` if they do not.
+    """
+    for system in systems:
+        check_memory(
+            estimate_memory(starts, system.atoms),
+            f"{starts:,} starts of {system.name}",
+        )
 
 
 def check_names(kind: str, names: Iterable[str], known: Iterable[str]) -> None:

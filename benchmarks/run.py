@@ -7,6 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
+
+if not __package__:  # run as a file
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if __name__ == "__main__":
+    from benchmarks import start as start
+
+import contextlib
 import time
 import traceback
 from collections.abc import Sequence
@@ -15,17 +22,16 @@ from typing import Any
 
 import jax
 
-if not __package__:  # run as a file
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 from benchmarks import command_line, figures, report, run_cell
 from benchmarks.columns import Cell
 from benchmarks.progress import Bar
 from benchmarks.store import RECORD, Store, format_stem
-from hopgym._cli.arguments import format_duration
+from hopgym._cli.arguments import describe_error, format_duration
 from hopgym._cli.devices import use_all_cores
-from hopgym._cli.interrupt import StopRequest, run_interruptibly
+from hopgym._cli.interrupt import Farewell, StopRequest
+from hopgym._cli.process import run as run_command
 from hopgym._cli.provenance import describe_run, format_command
+from hopgym._folder_lock import InUse, lock_folder
 
 
 class OutOfTime(Exception):
@@ -36,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
 
     0: all cells are finished. 1: cells failed, or the time limit was reached. 2:
-    invalid arguments; nothing was computed.
+    invalid arguments; nothing was computed. 130 or 143: ended by a signal; finished
+    cells are kept.
     """
     parser = command_line.make_parser()
     args = parser.parse_args(arguments)
@@ -46,18 +53,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.float64:
         jax.config.update("jax_enable_x64", True)
     use_all_cores()
-    try:
-        if args.report is not None:
-            _report(args)
-            return 0
-        specs = command_line.choose_cells(args)
-        store = Store(args.out or Path("results") / args.preset)
-    except ValueError as error:
-        parser.error(str(error))
-    except OSError as error:
-        parser.error(f"cannot write results: {error}")
-    command = format_command("python benchmarks/run.py", arguments)
-    return Run(args, specs, store, command).run()
+    with contextlib.ExitStack() as stack:
+        try:
+            if args.report is not None:
+                _report(args)
+                return 0
+            specs = command_line.choose_cells(args)
+            folder = args.out or Path("results") / args.preset
+            stack.enter_context(lock_folder(folder))
+            store = Store(folder)
+        except ValueError as error:
+            parser.fail(error)
+        except OSError as error:
+            parser.error(f"cannot write results: {describe_error(error)}")
+        command = format_command("python benchmarks/run.py", arguments)
+        run = Run(args, specs, store, command)
+        with Farewell(run.describe_interruption):
+            return run.run()
 
 
 class Run:
@@ -88,18 +100,17 @@ class Run:
                 _say(f"time limit reached, {left} cells left: the same command resumes")
             self._save_record()
             _publish(self.args, self.store, self.finished, self.failures)
-        except KeyboardInterrupt:
-            _say(
-                f"\ninterrupted: {len(self.finished)} of {len(self.specs)} cells are "
-                f"kept in {self.store.folder}; the same command resumes"
-            )
-            # The computing thread cannot be stopped, and has nothing to save.
-            sys.stdout.flush()
-            os._exit(130)
         except OSError as error:
-            _say(f"run.py: error: cannot write results: {error}")
+            _say(f"run.py: error: cannot write results: {describe_error(error)}")
             return 1
         return 0 if len(self.finished) == len(self.specs) else 1
+
+    def describe_interruption(self) -> str:
+        """What is kept when the command is interrupted, as text."""
+        return (
+            f"interrupted: {len(self.finished)} of {len(self.specs)} cells are kept in "
+            f"{self.store.folder}; the same command resumes"
+        )
 
     def _process_cell(self, number: int, spec: run_cell.CellSpec) -> None:
         """Load or run a cell, and save it or its failure."""
@@ -116,7 +127,7 @@ class Run:
                 _say(f"{label}  finished before: {report.summarise_cell(cell)}")
             else:
                 self._check_time()
-                cell = run_interruptibly(lambda: self._compute(spec, optimizer, bar))
+                cell = self._compute(spec, optimizer, bar)
                 self.store.save(cell)
                 bar.clear()
                 spent = format_duration(time.perf_counter() - self.started)
@@ -166,7 +177,9 @@ class Run:
 def _report(args: Any) -> None:
     """Print and draw the finished cells selected by `--report`.
 
-    **Raises:** `ValueError` if there are none.
+    They are printed only while another process writes to the folder.
+
+    **Raises:** `ValueError` if there are none, or the folder cannot be written to.
     """
     folder = args.report
     if not (folder / RECORD).is_file() and not (folder / "cells").is_dir():
@@ -181,7 +194,12 @@ def _report(args: Any) -> None:
     shown = [cell for _, members in groups for cell in members]
     if not shown:
         raise ValueError(f"{folder} holds no such results")
-    _publish(args, store, shown, [])
+    try:
+        with lock_folder(folder):
+            _publish(args, store, shown, [])
+    except InUse as error:
+        print(report.render(shown, [], markdown=args.markdown), flush=True)
+        _say(f"no files are written: {error}")
 
 
 def _publish(
@@ -199,4 +217,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -26,17 +26,21 @@ Writes DIR/speed.json and prints a table. Protocol:
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
+
+if not __package__:  # run as a file
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if __name__ == "__main__":
+    from benchmarks import start as start
+
+import argparse
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-
-if not __package__:  # run as a file
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.lookup import get_systems
 from benchmarks.timing.compare import (
@@ -54,8 +58,15 @@ from benchmarks.timing.quantities import (
     spread_over_cores,
 )
 from hopgym import System
-from hopgym._cli.arguments import Parser, parse_count, parse_names, parse_seconds
+from hopgym._cli.arguments import (
+    Parser,
+    parse_count,
+    parse_names,
+    parse_seconds,
+    parse_starts,
+)
 from hopgym._cli.devices import use_one_thread
+from hopgym._cli.process import run as run_command
 from hopgym._cli.provenance import format_command
 
 
@@ -137,7 +148,7 @@ def parse_counts(text: str) -> list[int]:
 
     **Raises:** `argparse.ArgumentTypeError` for anything else.
     """
-    return [parse_count(part) for part in text.split(",")]
+    return [parse_starts(part) for part in text.split(",")]
 
 
 def choose_contests(options: argparse.Namespace) -> list[tuple[System, Contest]]:
@@ -179,4 +190,4 @@ def format_rows(rows: list[dict[str, Any]], with_head: bool) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

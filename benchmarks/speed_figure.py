@@ -5,18 +5,24 @@ python benchmarks/speed_figure.py sizes.json batches.json OUT.png
 
 from __future__ import annotations
 
+import os
 import sys
+
+if not __package__:  # run as a file
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if __name__ == "__main__":
+    from benchmarks import start as start
+
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-if not __package__:  # run as a file
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
+from benchmarks.figure_file import save_figure
 from benchmarks.timing.files import read_rows
 from hopgym._cli.arguments import Parser
+from hopgym._cli.process import run as run_command
 
 STYLES = {"native": "o-", "xla": "s--", "jax-md": "^:", "pele": "v-."}
 
@@ -78,10 +84,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         figure = draw(select_rows(options.sizes), select_rows(options.batches))
     except (OSError, ValueError, KeyError) as error:
         parser.error(str(error))
-    figure.savefig(options.out, dpi=150)
+    try:
+        save_figure(options.out, figure)
+    except OSError as error:
+        parser.fail(error)
     print(f"{options.out} written")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -15,8 +15,15 @@ coordinates is below 1e-3 / sqrt(3), a criterion that is met no later.
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
+
+if not __package__:  # run as a file
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if __name__ == "__main__":
+    from benchmarks import start as start
+
+import argparse
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,17 +33,15 @@ from typing import Any
 import jax
 import numpy as np
 
-if not __package__:  # run as a file
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import hopgym
 from benchmarks.lookup import check_names, get_systems
 from benchmarks.timing.external import SIGMA, import_optional
 from benchmarks.timing.files import DEFAULT_FOLDER, OUT_HELP, choose_path, write_rows
 from benchmarks.timing.implementations import Unsupported, trace_for
 from benchmarks.timing.process import pin_to_cores
-from hopgym._cli.arguments import Parser, parse_count, parse_names
+from hopgym._cli.arguments import Parser, parse_count, parse_names, parse_starts
 from hopgym._cli.devices import use_one_thread
+from hopgym._cli.process import run as run_command
 from hopgym._cli.provenance import format_command
 from hopgym.optimizers import LBFGS
 
@@ -91,7 +96,7 @@ def make_parser() -> Parser:
         default=list(CONTENDERS),
         help=", ".join(CONTENDERS),
     )
-    add("--structures", type=parse_count, default=1000, help="default 1000")
+    add("--structures", type=parse_starts, default=1000, help="default 1000")
     add("--rounds", type=parse_count, default=3, help="default 3")
     add("--core", type=int, help="core to pin to, default: first allowed one")
     add("--out", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help=OUT_HELP)
@@ -187,4 +192,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

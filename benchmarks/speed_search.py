@@ -16,10 +16,17 @@ CPU time of all starts, without compilation, is divided by the number of hits.
 
 from __future__ import annotations
 
+import os
+import sys
+
+if not __package__:  # run as a file
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if __name__ == "__main__":
+    from benchmarks import start as start
+
 import argparse
 import contextlib
 import io
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,16 +35,20 @@ from typing import Any
 import jax
 import numpy as np
 
-if not __package__:  # run as a file
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import hopgym
 from benchmarks.lookup import check_names, get_systems
 from benchmarks.timing.external import import_optional
 from benchmarks.timing.files import DEFAULT_FOLDER, OUT_HELP, choose_path, write_rows
 from benchmarks.timing.process import pin_to_cores
-from hopgym._cli.arguments import Parser, parse_count, parse_names, parse_seed
+from hopgym._cli.arguments import (
+    Parser,
+    parse_count,
+    parse_names,
+    parse_seed,
+    parse_starts,
+)
 from hopgym._cli.devices import use_one_thread
+from hopgym._cli.process import run as run_command
 from hopgym._cli.provenance import format_command
 from hopgym.optimizers import BasinHopping, Shake, make_optimizer
 from hopgym.optimizers.basin_hopping import make_hop_quench
@@ -135,7 +146,7 @@ def make_parser() -> Parser:
         default=list(CONTENDERS),
         help=", ".join(CONTENDERS),
     )
-    add("--starts", type=parse_count, default=64, help="starts per search, default 64")
+    add("--starts", type=parse_starts, default=64, help="starts per search, default 64")
     add(
         "--steps",
         type=parse_count,
@@ -209,4 +220,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

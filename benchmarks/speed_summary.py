@@ -5,17 +5,22 @@ python benchmarks/speed_summary.py
 
 from __future__ import annotations
 
+import os
+import sys
+
+if not __package__:  # run as a file
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if __name__ == "__main__":
+    from benchmarks import start as start
+
 import json
 import statistics
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-if not __package__:  # run as a file
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 from benchmarks.timing.files import read_rows
+from hopgym._cli.process import run as run_command
 
 RESULTS = Path(__file__).resolve().parent / "results" / "speed" / "current"
 Row = dict[str, Any]
@@ -155,4 +160,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -17,10 +17,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.columns import CSV, ESSENTIAL, Cell
+from benchmarks.cells import parse_cell, parse_object
+from benchmarks.columns import CSV, Cell
 from hopgym._atomic_write import atomic_write
 
 RECORD = "results.jsonl"
+TABLE = "results.csv"
 
 
 def format_file_name(text: str) -> str:
@@ -47,7 +49,7 @@ def read_record(folder: Path) -> tuple[list[Cell], list[str]]:
             if number == 1:
                 _check_head(line, source)
             elif line.strip():
-                cells.append(_parse_cell(line, source))
+                cells.append(parse_cell(line, source))
         except ValueError as error:
             complaints.append(str(error))
     return cells, complaints
@@ -56,20 +58,39 @@ def read_record(folder: Path) -> tuple[list[Cell], list[str]]:
 class Store:
     """A results folder, with the cells of the record and those in `cells`.
 
-    If both have a cell with the same key, the one in `cells` counts.
+    If both have a cell with the same key, the one in `cells` counts. Whoever writes to
+    the folder holds its lock, see `hopgym._folder_lock`.
 
-    **Raises:** `OSError` if the folder cannot be created or written to.
+    **Raises:** `ValueError` if the folder has files of unknown origin that would be
+    overwritten; `OSError` if it cannot be read.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.cells = folder / "cells"
         self.failed = folder / "failed"
-        folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(folder / ".probe", "")
-        (folder / ".probe").unlink()
         recorded, self.complaints = read_record(folder)
+        self._check_origin(bool(recorded))
         self._recorded = {format_stem(cell["key"]): cell for cell in recorded}
+
+    def _check_origin(self, has_cells: bool) -> None:
+        record = self.folder / RECORD
+        if record.exists() and not has_cells:
+            with record.open("rb") as stream:
+                try:
+                    _check_head(stream.readline(), f"{record}: line 1")
+                except ValueError as error:
+                    raise ValueError(
+                        f"{error}, and it has no cells: move it, or choose another "
+                        "folder"
+                    ) from error
+        if (self.folder / TABLE).exists() and not (
+            record.exists() or self.cells.exists()
+        ):
+            raise ValueError(
+                f"{self.folder} holds {TABLE} but no {RECORD}, and would be "
+                "overwritten: choose another folder"
+            )
 
     def load(self, key: dict[str, Any]) -> Cell | None:
         """Load the finished cell with a key; `None` if there is none.
@@ -144,39 +165,13 @@ class Store:
         )
         writer.writeheader()
         writer.writerows(cells)
-        atomic_write(self.folder / "results.csv", table.getvalue())
+        atomic_write(self.folder / TABLE, table.getvalue())
 
 
 def _read_cell(path: Path) -> Cell:
-    return _parse_cell(path.read_bytes(), path.name)
+    return parse_cell(path.read_bytes(), path.name)
 
 
 def _check_head(content: bytes, source: str) -> None:
-    if "meta" not in _parse_object(content, source):
+    if "meta" not in parse_object(content, source):
         raise ValueError(f"{source} is incomplete")
-
-
-def _parse_cell(content: bytes, source: str) -> Cell:
-    """Parse a cell from JSON.
-
-    **Raises:** `ValueError` if it is not a cell, or lacks essential columns.
-    """
-    cell = _parse_object(content, source)
-    if not isinstance(cell.get("key"), dict):
-        raise ValueError(f"{source} is incomplete")
-    if not {*ESSENTIAL} <= cell.keys() & cell["key"].keys():
-        raise ValueError(f"{source} is incomplete")
-    for name in ("energies", "first_hit"):
-        if cell.get(name) is not None and len(cell[name]) != cell["starts"]:
-            raise ValueError(f"{source} is incomplete")
-    return cell
-
-
-def _parse_object(content: bytes, source: str) -> dict[str, Any]:
-    try:
-        found = json.loads(content)
-    except ValueError as error:
-        raise ValueError(f"{source} is broken") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{source} is broken")
-    return found

@@ -5,16 +5,21 @@ python benchmarks/summary.py
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
 if not __package__:  # run as a file
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if __name__ == "__main__":
+    from benchmarks import start as start
+
+from collections.abc import Sequence
+from pathlib import Path
 
 from benchmarks.columns import Cell
 from benchmarks.paper import METHODS, TABLE_2
 from benchmarks.store import read_record
+from hopgym._cli.process import run as run_command
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -76,4 +81,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -9,27 +9,42 @@ such. The best point for a system is the one with the lowest mean energy.
 
 from __future__ import annotations
 
+import os
+import sys
+
+if not __package__:  # run as a file
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if __name__ == "__main__":
+    from benchmarks import start as start
+
 import argparse
+import contextlib
 import itertools
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-if not __package__:  # run as a file
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 from benchmarks import run_cell
 from benchmarks.columns import Cell
-from benchmarks.lookup import get_systems
+from benchmarks.lookup import check_sizes, get_systems
 from benchmarks.plugins import Entry
 from benchmarks.progress import Bar
 from benchmarks.store import Store
+from hopgym import System
 from hopgym._atomic_write import atomic_write
-from hopgym._cli.arguments import Parser, parse_count, parse_names
+from hopgym._cli.arguments import (
+    Parser,
+    describe_error,
+    parse_count,
+    parse_names,
+    parse_starts,
+)
 from hopgym._cli.devices import use_all_cores
+from hopgym._cli.interrupt import Farewell
+from hopgym._cli.process import run as run_command
 from hopgym._cli.provenance import describe_run, format_command
+from hopgym._folder_lock import lock_folder
 from hopgym.optimizers import zoo
 
 ROOT = Path(__file__).resolve().parent
@@ -68,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--systems", metavar="A,B", type=parse_names, default=list(SYSTEMS))
     add("--optimizers", metavar="A,B", type=parse_names, default=list(GRIDS))
-    add("--starts", type=parse_count, default=40)
+    add("--starts", type=parse_starts, default=40)
     add("--steps", type=parse_count, default=50_000)
     add("--out", type=Path, metavar="DIR", default=ROOT / "results" / "tuning")
     add("--write", action="store_true", help="store the best settings with the zoo")
@@ -77,12 +92,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name not in GRIDS:
             parser.error(f"no grid for {name!r}; grids exist for {', '.join(GRIDS)}")
     use_all_cores()
-    try:
-        systems = get_systems(args.systems)
-        store = Store(args.out)
-    except ValueError as error:
-        parser.error(str(error))
+    with contextlib.ExitStack() as stack:
+        try:
+            systems = get_systems(args.systems)
+            check_sizes(systems, args.starts)
+            stack.enter_context(lock_folder(args.out))
+            store = Store(args.out)
+        except (ValueError, OSError) as error:
+            parser.fail(error)
+        stack.enter_context(Farewell(lambda: "interrupted: the same command resumes"))
+        command = format_command("python benchmarks/tune.py", arguments)
+        try:
+            _tune(args, systems, store, command)
+        except OSError as error:
+            print(
+                f"tune.py: error: cannot write results: {describe_error(error)}",
+                file=sys.stderr,
+            )
+            return 1
+    return 0
 
+
+def _tune(
+    args: argparse.Namespace, systems: Sequence[System], store: Store, command: str
+) -> None:
+    """Run the missing points of the grids, and write the record."""
     for complaint in store.complaints:
         print(f"{complaint}: left out", file=sys.stderr)
     points = []
@@ -96,11 +130,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     best = choose_best(points)
     for (name, system), point in best.items():
         print(f"best: {system:12} {name:14} {point['grid']} {point['mean']:.4f}")
-    command = format_command("python benchmarks/tune.py", arguments)
     store.save_record({**describe_run(command), "seed": SEED}, points)
     if args.write:
         _store_with_zoo(best, {system.name: system.atoms for system in systems})
-    return 0
 
 
 def choose_best(points: Sequence[Cell]) -> dict[tuple[str, str], Cell]:
@@ -146,4 +178,4 @@ def _store_with_zoo(best: dict[tuple[str, str], Cell], sizes: dict[str, int]) ->
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -9,8 +9,15 @@ structures, and with `--out` appends it to a file of JSON lines.
 
 from __future__ import annotations
 
-import json
+import os
 import sys
+
+if not __package__:  # run as a file
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if __name__ == "__main__":
+    from benchmarks import start as start
+
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +25,10 @@ from typing import Any
 import jax
 import numpy as np
 
-if not __package__:  # run as a file
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 from benchmarks.lookup import check_names
 from hopgym import Environment, get_system, quench, rollout
 from hopgym._cli.arguments import Parser, parse_names
+from hopgym._cli.process import run as run_command
 from hopgym.optimizers import load
 
 SEED = 1000
@@ -71,8 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check_names("system", options.systems, PLAN)
         loaded = {name: load(name) for name in options.optimizers}
+        if options.out is not None:
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            options.out.open("a").close()
     except (OSError, KeyError, ValueError) as error:
-        parser.error(str(error.args[-1] if isinstance(error, KeyError) else error))
+        parser.fail(error)
     for name, optimizer in loaded.items():
         for system in options.systems:
             line = validate(name, optimizer, system)
@@ -89,4 +97,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -1,5 +1,8 @@
 """A testbed for optimisation over rough landscapes."""
 
+from hopgym._cli import early as _early  # noqa: F401
+
+# isort: split
 from importlib.metadata import version
 
 from hopgym._registration import register_ids

@@ -5,9 +5,12 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
+
+from hopgym._atomic_write import atomic_save
 
 # Jmol's colours (jmol.sourceforge.net/jscolors); "X" stands for reduced units.
 COLOURS = {
@@ -132,10 +135,16 @@ def draw(
 
 
 def save_png(path: str | os.PathLike, picture: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Write a picture to a PNG file."""
+    """Write a picture to a PNG file, atomically.
+
+    **Raises:** `OSError` if it cannot be written.
+    """
     import matplotlib.image
 
-    matplotlib.image.imsave(os.fspath(path), picture, format="png")
+    atomic_save(
+        Path(path),
+        lambda stream: matplotlib.image.imsave(stream, picture, format="png"),
+    )
 
 
 def _choose_radii(

@@ -5,21 +5,24 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from hopgym._cli.arguments import (
     MAX_COUNT,
     Parser,
+    describe_error,
     parse_count,
     parse_integer,
     parse_names,
+    parse_positive,
     parse_seconds,
     parse_seed,
+    parse_starts,
 )
 from hopgym.meta import schedule
-from hopgym.meta.plan import TrainingPlan, get_names
+from hopgym.meta.plan import DURATIONS, TrainingPlan, get_names
 from hopgym.meta.run_folder import RunFolder
 from hopgym.meta.strategies import STRATEGIES, AbstractSettings, get_strategy
 from hopgym.meta.unroll import LOSS_KINDS
@@ -53,6 +56,7 @@ def make_parser() -> Parser:
         allow_abbrev=False,
     )
     count: dict[str, Any] = {"type": parse_count, "metavar": "N"}
+    starts: dict[str, Any] = {"type": parse_starts, "metavar": "N"}
     seconds: dict[str, Any] = {"type": parse_seconds, "metavar": "S"}
 
     add = parser.add_argument_group("run").add_argument
@@ -84,7 +88,7 @@ def make_parser() -> Parser:
 
     add = parser.add_argument_group("evaluation on held-out starts").add_argument
     add("--evaluate-every", **count, help="evaluate every N updates, default 10")
-    add("--evaluation-starts", **count, help="number of starts, default 40")
+    add("--evaluation-starts", **starts, help="number of starts, default 40")
     add("--evaluation-steps", **count, help="steps per start, default: first unroll")
 
     add = parser.add_argument_group("several processes or hosts").add_argument
@@ -145,7 +149,7 @@ def load_plan(folder: RunFolder, given: dict[str, Any]) -> TrainingPlan:
     try:
         plan = TrainingPlan.from_json(header["plan"])
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{folder.path}: {error.args[0]}") from error
+        raise ValueError(f"{folder.path}: {describe_error(error)}") from error
     free = {"out", "resume", "updates", "time_limit", "checkpoint_every"}
     free |= {"coordinator", "processes", "process", "cluster"}
     fixed = {name: value for name, value in given.items() if name not in free}
@@ -166,8 +170,8 @@ def load_plan(folder: RunFolder, given: dict[str, Any]) -> TrainingPlan:
     return plan
 
 
-def _collect_settings() -> dict[str, tuple[type, str]]:
-    """Type and help of the options of all strategies, by name of the setting."""
+def _collect_settings() -> dict[str, tuple[Callable[[str], Any], str]]:
+    """Parser and help of the options of all strategies, by name of the setting."""
     entries = {
         entry.name: entry
         for strategy in STRATEGIES.values()
@@ -179,8 +183,15 @@ def _collect_settings() -> dict[str, tuple[type, str]]:
         users = [key for key, s in STRATEGIES.items() if name in get_names(s)]
         description = entry.metadata.get("description", "")
         text = f"{description} ({', '.join(users)}), default {entry.default}"
-        collected[name] = type(entry.default), text
+        collected[name] = _choose_parser(entry), text
     return collected
+
+
+def _choose_parser(entry: dataclasses.Field[Any]) -> Callable[[str], Any]:
+    """The parser of the option of a setting."""
+    if not isinstance(entry.default, int):
+        return parse_positive
+    return parse_count if entry.name in DURATIONS else parse_starts
 
 
 def _make_settings(
@@ -250,9 +261,9 @@ def _to_option(name: str) -> str:
 
 def _parse_length(text: str) -> int:
     try:
-        return int(text.replace("_", ""))
-    except ValueError:
-        raise ValueError(f"{text!r} is not an integer") from None
+        return parse_count(text)
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f"--unroll: {error}") from None
 
 
 def _parse_steps(text: str) -> int:

@@ -6,6 +6,22 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from hopgym._cli.arguments import MAX_COUNT
+from hopgym._schema import (
+    FLAG,
+    OBJECT,
+    TEXT,
+    Kind,
+    Schema,
+    check,
+    choice,
+    integer,
+    list_of,
+    nullable,
+    number,
+    optional,
+    row_of,
+)
 from hopgym.meta.strategies import (
     STRATEGIES,
     AbstractSettings,
@@ -13,6 +29,26 @@ from hopgym.meta.strategies import (
     get_strategy,
 )
 from hopgym.meta.unroll import LOSS_KINDS
+from hopgym.optimizers.learned.weights import ARCHITECTURE_SCHEMA
+
+COUNT = integer(1, MAX_COUNT)
+DURATIONS = ("unroll", "truncation", "decay_every")  # in steps or updates
+MAX_RUNS = 100_000  # of an update, or held-out starts: all are held in memory at once
+SCHEMA: Schema = {  # of stored plans
+    "systems": list_of(row_of(integer(), TEXT)),
+    "unroll": list_of(row_of(integer(), COUNT)),
+    "strategy": TEXT,
+    "settings": OBJECT,
+    "loss": optional(choice(*LOSS_KINDS)),
+    "bounded": optional(FLAG),
+    "polish": optional(integer(0, MAX_COUNT)),
+    "architecture": optional(OBJECT),
+    "start_from": optional(nullable(TEXT)),
+    "seed": optional(integer(0, MAX_COUNT)),
+    "evaluate_every": optional(COUNT),
+    "evaluation_starts": optional(integer(1, MAX_RUNS)),
+    "evaluation_steps": optional(COUNT),
+}
 
 
 @dataclass(frozen=True)
@@ -97,12 +133,14 @@ class TrainingPlan:
 
         Settings of other strategies are ignored.
 
-        **Raises:** `ValueError` for entries unknown to this version of hopgym.
+        **Raises:** `ValueError` for entries that are absent, of another kind or unknown
+        to this version of hopgym; `KeyError` for an unknown strategy.
         """
+        check(stored, SCHEMA, "its plan", closed=True)
+        if "architecture" in stored:
+            check(stored["architecture"], ARCHITECTURE_SCHEMA, "its architecture")
         settings = stored["settings"]
-        known = {name for s in STRATEGIES.values() for name in get_names(s)}
-        _check_known(settings, known, "setting of a strategy")
-        _check_known(stored, {entry.name for entry in dataclasses.fields(cls)}, "entry")
+        check(settings, _settings_schema(), "the settings of its plan", closed=True)
         strategy = get_strategy(stored["strategy"])
         own = {name: settings[name] for name in get_names(strategy) if name in settings}
         return cls(
@@ -120,10 +158,16 @@ def get_names(strategy: type[AbstractStrategy]) -> list[str]:
     return [entry.name for entry in dataclasses.fields(strategy.settings_class)]
 
 
-def _check_known(entries: dict[str, Any], known: set[str], what: str) -> None:
-    unknown = sorted(entries.keys() - known)
-    if unknown:
-        raise ValueError(
-            f"unknown {what} {', '.join(unknown)}: it was written by another version "
-            "of hopgym, which can resume it"
-        )
+def _settings_schema() -> Schema:
+    """Kinds of the settings of all strategies."""
+    return {
+        entry.name: _get_kind(entry)
+        for strategy in STRATEGIES.values()
+        for entry in dataclasses.fields(strategy.settings_class)
+    }
+
+
+def _get_kind(entry: dataclasses.Field[Any]) -> Kind:
+    if not isinstance(entry.default, int):
+        return optional(number(0.0))
+    return optional(COUNT if entry.name in DURATIONS else integer(1, MAX_RUNS))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+
+from hopgym._atomic_write import atomic_save
 
 
 def draw(path: Path, metrics: Sequence[dict[str, Any]], title: str) -> None:
@@ -37,6 +38,4 @@ def draw(path: Path, metrics: Sequence[dict[str, Any]], title: str) -> None:
     if points:
         losses.legend(fontsize="small")
     figure.suptitle(title, fontsize="medium")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.png")
-    figure.savefig(temporary, dpi=120)
-    temporary.replace(path)
+    atomic_save(path, lambda stream: figure.savefig(stream, format="png", dpi=120))

@@ -10,11 +10,22 @@ from jaxtyping import PyTree
 
 from hopgym import _serialisation
 from hopgym._atomic_write import atomic_write
+from hopgym._cli.arguments import MAX_COUNT
+from hopgym._schema import FLAG, OBJECT, Schema, integer, nullable, number
 
 CHECKPOINT = "checkpoint.eqx"
 METRICS = "metrics.jsonl"
 # Entries of a checkpoint's header that are required to resume from it.
-HEADER_ENTRIES = {"plan", "update", "evaluated", "best", "elapsed", "runs"}
+SCHEMA: Schema = {
+    "plan": OBJECT,
+    "update": integer(0, MAX_COUNT),
+    "evaluated": integer(-1, MAX_COUNT),
+    "best": nullable(number()),
+    "elapsed": number(0.0),
+    "runs": FLAG,
+}
+# Files of a run; a new one does not overwrite them.
+FILES = (CHECKPOINT, METRICS, "weights.eqx", "best.eqx", "progress.png")
 
 
 class RunFolder:
@@ -39,18 +50,21 @@ class RunFolder:
         """Whether the folder has a checkpoint."""
         return (self.path / CHECKPOINT).exists()
 
-    def create(self) -> None:
-        """Create the folder.
+    def check_is_free(self) -> None:
+        """Check that a new training can write to the folder.
 
-        **Raises:** `ValueError` if it holds a training; `OSError` if it cannot be
-        created.
+        **Raises:** `ValueError` if it holds files of another one.
         """
         if self.has_checkpoint or (self.path / METRICS).exists():
             raise ValueError(
                 f"{self.path} holds a run: resume it with --resume, or choose another "
                 "folder"
             )
-        self.path.mkdir(parents=True, exist_ok=True)
+        found = [name for name in FILES if (self.path / name).exists()]
+        if found:
+            raise ValueError(
+                f"{self.path} holds {found[0]} of another run: choose another folder"
+            )
 
     def read_header(self) -> dict[str, Any]:
         """Read the header of the checkpoint: plan and progress.
@@ -60,7 +74,7 @@ class RunFolder:
         """
         if not self.has_checkpoint:
             raise ValueError(f"{self.path} holds no run to resume")
-        return _serialisation.read_header(self.path / CHECKPOINT, HEADER_ENTRIES)
+        return _serialisation.read_header(self.path / CHECKPOINT, SCHEMA)
 
     def read_provenance(self) -> dict[str, Any]:
         """Read how the run was started: the header without what the trainer writes.
@@ -68,7 +82,7 @@ class RunFolder:
         **Raises:** as `read_header`.
         """
         header = self.read_header()
-        own = HEADER_ENTRIES | _serialisation.OWN_ENTRIES
+        own = SCHEMA.keys() | _serialisation.OWN_ENTRIES
         return {name: value for name, value in header.items() if name not in own}
 
     def restore(self, like: PyTree) -> PyTree:
@@ -79,8 +93,20 @@ class RunFolder:
         return _serialisation.read(self.path / CHECKPOINT, like)
 
     def write_checkpoint(self, header: dict[str, Any], arrays: PyTree) -> None:
-        """Write the checkpoint, replacing an existing one."""
-        _serialisation.write(self.path / CHECKPOINT, header, arrays)
+        """Write the checkpoint; an existing one must be of the same plan.
+
+        **Raises:** `OSError` if it cannot be written, or is of another plan.
+        """
+        path = self.path / CHECKPOINT
+        exists = path.exists()
+        if exists:
+            try:
+                stored = _serialisation.peek_header(path).get("plan")
+            except ValueError as error:
+                raise OSError(str(error)) from error
+            if stored != json.loads(json.dumps(header["plan"])):
+                raise OSError("it holds another run by now")
+        _serialisation.write(path, header, arrays, exclusive=not exists)
 
     def log(self, entry: dict[str, Any]) -> None:
         """Append a line to the metrics."""
@@ -91,11 +117,12 @@ class RunFolder:
         """Read the complete lines of the metrics."""
         path = self.path / METRICS
         entries = []
-        for line in path.read_text().splitlines() if path.exists() else []:
+        for line in path.read_bytes().split(b"\n") if path.exists() else []:
             try:
-                entries.append(json.loads(line))
-            except ValueError:  # truncated when the process was killed
-                continue
+                entry = json.loads(line)
+                entries += [entry] if isinstance(entry["update"], int) else []
+            except (ValueError, TypeError, KeyError):
+                continue  # truncated when the process was killed
         return entries
 
     def discard_after(self, update: int, evaluated: int) -> None:

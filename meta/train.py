@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 import sys
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 import jax
 
-from hopgym._cli.arguments import format_duration
+from hopgym._cli.arguments import Parser, describe_error, format_duration
 from hopgym._cli.devices import use_all_cores, use_one_thread
-from hopgym._cli.interrupt import StopRequest
+from hopgym._cli.interrupt import StopRequest, leave_on_signals
+from hopgym._cli.process import run
 from hopgym._cli.provenance import describe_run, format_command
+from hopgym._folder_lock import lock_folder
 from hopgym.meta import distributed, progress_figure
 from hopgym.meta.command_line import (
     check_processes,
@@ -32,33 +36,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
 
     0: all updates were done. 1: stopped early, by the time limit, a signal or an error.
-    2: invalid arguments; nothing was changed.
+    2: invalid arguments; nothing was changed. 130 or 143: left at once, by a second
+    signal or by one before the training began; it can be resumed from the last
+    checkpoint.
     """
     parser = make_parser()
     given = vars(parser.parse_args(arguments))
     resume = given.pop("resume", False)
     folder = RunFolder(given.pop("out"))
-    try:
-        check_processes(given)
-        _prepare_devices(given)
-        plan = load_plan(folder, given) if resume else make_plan(given)
-        if resume:
-            provenance = folder.read_provenance()
-        else:
-            command = format_command("python -m hopgym.meta.train", arguments)
-            provenance = describe_run(command)
-        target = given.get("updates", provenance.get("updates_planned", UPDATES))
-        trainer = Trainer(plan, folder, provenance)
-        if resume:
-            trainer.restore()
-        elif distributed.is_leader():
-            folder.create()
-    except KeyError as error:
-        parser.error(error.args[0])
-    except (ValueError, OSError, RuntimeError) as error:
-        parser.error(str(error).partition("\n")[0])
-    provenance["updates_planned"] = target
-    return Loop(trainer, folder, target, given, resume).run()
+    with contextlib.ExitStack() as stack:
+        try:
+            check_processes(given)
+            _prepare_devices(given)
+            is_new = not folder.path.is_dir()
+            if not is_new:
+                stack.enter_context(_lock(folder))
+            if not resume and distributed.is_leader():
+                folder.check_is_free()
+            plan = load_plan(folder, given) if resume else make_plan(given)
+            if resume:
+                provenance = folder.read_provenance()
+            else:
+                command = format_command("python -m hopgym.meta.train", arguments)
+                provenance = describe_run(command)
+            target = given.get("updates", provenance.get("updates_planned", UPDATES))
+            trainer = Trainer(plan, folder, provenance)
+            if is_new:  # nothing is created for invalid arguments
+                stack.enter_context(_lock(folder))
+                if distributed.is_leader():
+                    folder.check_is_free()
+            if resume:
+                trainer.restore()
+        except (KeyError, ValueError, OSError, RuntimeError) as error:
+            _refuse(parser, error)
+        provenance["updates_planned"] = target
+        return Loop(trainer, folder, target, given, resume).run()
+
+
+@contextlib.contextmanager
+def _lock(folder: RunFolder) -> Iterator[None]:
+    """Lock the folder of a training, for the process that writes to it.
+
+    **Raises:** as `lock_folder`.
+    """
+    with contextlib.ExitStack() as stack:
+        if distributed.is_leader():
+            stack.enter_context(lock_folder(folder.path))
+        yield
+
+
+def _refuse(parser: Parser, error: Exception) -> NoReturn:
+    """Exit because of invalid arguments, without waiting for other processes."""
+    if jax.process_count() == 1:
+        parser.fail(error)
+    print(f"{parser.prog}: error: {describe_error(error)}", file=sys.stderr, flush=True)
+    os._exit(2)
 
 
 class Loop:
@@ -117,11 +149,13 @@ class Loop:
             self._report(
                 f"{self.stop.reason} after update {trainer.update} of {self.target}; "
                 "resume with: python -m hopgym.meta.train "
-                f"--out {self.folder.path} --resume"
+                f"--out {shlex.quote(str(self.folder.path))} --resume"
             )
             return 1
         except OSError as error:
-            self._report(f"error: cannot write to {self.folder.path}: {error}")
+            self._report(
+                f"error: cannot write to {self.folder.path}: {describe_error(error)}"
+            )
             return 1
         except Exception as error:
             if jax.process_count() == 1:
@@ -218,7 +252,8 @@ def _prepare_devices(given: dict[str, Any]) -> None:
     distributed.join(
         given.get("coordinator"), given.get("processes"), given.get("process")
     )
+    leave_on_signals()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

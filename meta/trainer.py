@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -13,10 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from hopgym._cli.memory import check_memory, estimate_memory
+from hopgym._cli.pace import Pace
 from hopgym.meta import schedule
 from hopgym.meta.batched_unroll import BatchedUnroll
 from hopgym.meta.distributed import broadcast, is_leader
-from hopgym.meta.plan import TrainingPlan
+from hopgym.meta.plan import DURATIONS, TrainingPlan
 from hopgym.meta.run_folder import RunFolder
 from hopgym.meta.strategies import get_strategy
 from hopgym.meta.strategies.base import repeat
@@ -26,7 +29,6 @@ from hopgym.systems import System, get_system
 
 # Seed of the held-out starts; no training or benchmark has it by default.
 EVALUATION_SEED = 1_000_000
-CALL_SECONDS = 0.5  # duration of a compiled call; training can stop after each
 ASK_STREAM, START_STREAM, TELL_STREAM = 0, 1, 2  # of random numbers of an update
 
 
@@ -46,6 +48,9 @@ class Trainer:
     - `plan`: settings of the training.
     - `folder`: folder for its files; `None` writes none.
     - `provenance`: additional entries of the headers of files, such as the command.
+
+    **Raises:** `KeyError` for unknown names; `ValueError` for a plan that its strategy
+    cannot carry out, or whose runs do not fit into the memory.
     """
 
     def __init__(
@@ -64,6 +69,9 @@ class Trainer:
                 architecture.pop("name"), key, **architecture
             )
         weights, self.frozen = eqx.partition(initial, eqx.is_inexact_array)
+        check_memory(
+            _estimate_memory(plan, self.systems, weights), "the runs of an update"
+        )
         self.strategy = get_strategy(plan.strategy)(
             weights, plan.strategy_settings, len(self.systems)
         )
@@ -85,7 +93,7 @@ class Trainer:
         self.evaluated = -1  # last update that was followed by an evaluation
         self.best = math.inf
         self.elapsed = 0.0
-        self.chunk = 50
+        self._pace = Pace()
 
     # Checkpoints
 
@@ -274,27 +282,34 @@ class Trainer:
     ) -> Run:
         done = 0
         while done < steps:
-            stopping, chunk = broadcast(int(stop()), self.chunk)
+            stopping, chunk = broadcast(int(stop()), self._pace.steps)
             if stopping:
                 raise Stopped
             chunk = min(chunk, steps - done)
             timer = time.perf_counter()
             runs = batched.advance(weights, runs, chunk)
-            seconds = time.perf_counter() - timer
+            self._pace.record(chunk, time.perf_counter() - timer)
             done += chunk
-            if chunk == self.chunk:
-                self.chunk = _adapt_chunk(chunk, seconds)
         return runs
+
+
+def _estimate_memory(
+    plan: TrainingPlan, systems: Sequence[System], weights: PyTree
+) -> float:
+    """Estimate the bytes that the runs of an update and their weights need."""
+    settings = dataclasses.asdict(plan.strategy_settings)
+    runs = 2 * math.prod(
+        value
+        for name, value in settings.items()
+        if isinstance(value, int) and name not in DURATIONS
+    )
+    runs = max(runs, plan.evaluation_starts)
+    size = sum(x.nbytes for x in jax.tree.leaves(weights))
+    return estimate_memory(runs, max(s.atoms for s in systems)) + 3.0 * runs * size
 
 
 def _take_rows(candidates: PyTree, rows: np.ndarray) -> PyTree:
     return jax.tree.map(lambda x: x[rows], candidates)
-
-
-def _adapt_chunk(chunk: int, seconds: float) -> int:
-    """Number of steps for which a call takes about `CALL_SECONDS`."""
-    factor = min(max(CALL_SECONDS / max(seconds, 1e-6), 0.5), 2.0)
-    return max(1, round(chunk * factor))
 
 
 def _summarise(outcome: Outcome, system: System, bounded: bool) -> dict[str, Any]:

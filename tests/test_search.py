@@ -198,7 +198,9 @@ def test_formulas_name_systems(target, potential, name):
         (["LJ7", "--optimizer", "bh-lbfg"], "did you mean 'bh-lbfgs'"),
         (["LJ7", "--optimizer", "missing.eqx"], "missing.eqx"),
         (["LJ7", "--starts", "0"], "between 1 and"),
-        (["LJ7", "--starts", "1e3"], "not an integer"),
+        (["LJ7", "--starts", "1.5"], "not an integer"),
+        (["LJ7", "--starts", "1e9"], "between 1 and"),
+        (["LJ7", "--starts", "1e999999999"], "between 1 and"),
         (["LJ7", "--steps", "-5"], "between 1 and"),
         (["LJ7", "--seed", "-1"], "between 0 and"),
         (["LJ7", "--time-limit", "0"], "must be positive"),
@@ -293,10 +295,10 @@ def test_interrupted_searches_go_on_as_if_nothing_had_been(
 ):
     advance = command.Search.advance
 
-    def interrupted(self):
+    def interrupted(self, stop):
         if self.done == 180:
             raise SystemExit("killed")
-        advance(self)
+        advance(self, stop)
         if self.done == 120 and how != "killed":
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -363,9 +365,10 @@ def test_a_crystal(tmp_path):
     assert '"box": [5.4' in (tmp_path / "report.html").read_text()
 
 
-def test_the_module_is_a_command(tmp_path):
+def test_the_module_is_a_command_also_in_an_undecodable_folder(tmp_path):
+    out = tmp_path / os.fsdecode(b"caf\xe9")
     words = ["LJ4", "--optimizer", "gd", "--starts", "2", "--steps", "60"]
-    words += ["--out", str(tmp_path)]
+    words += ["--out", str(out)]
     found = subprocess.run(
         [sys.executable, "-m", "hopgym.search", *words], capture_output=True, text=True
     )
@@ -373,3 +376,4 @@ def test_the_module_is_a_command(tmp_path):
     assert "epsilon" in found.stdout
     assert "distinct minima" in found.stderr
     assert "Warning" not in found.stderr
+    assert "caf\\xe9" in (out / "report.html").read_text()

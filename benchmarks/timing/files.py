@@ -9,7 +9,10 @@ from typing import Any
 
 from hopgym._atomic_write import atomic_write
 from hopgym._cli.provenance import describe_run
+from hopgym._schema import OBJECT, Schema, check, list_of
+from hopgym._serialisation import parse_json
 
+SCHEMA: Schema = {"rows": list_of(OBJECT)}
 DEFAULT_FOLDER = Path("results/speed")
 OUT_HELP = f"a folder, or a file that ends in .json; default {DEFAULT_FOLDER}"
 
@@ -19,7 +22,8 @@ def choose_path(out: Path, name: str) -> Path:
 
     Creates the folder.
 
-    **Raises:** `ValueError` if it cannot be created or written to.
+    **Raises:** `ValueError` if it cannot be created or written to, or holds anything
+    but a measurement.
     """
     path = out if out.suffix == ".json" else out / name
     try:
@@ -30,6 +34,8 @@ def choose_path(out: Path, name: str) -> Path:
         raise ValueError(f"cannot write to {path.parent}: {error.strerror}") from None
     if path.is_dir():
         raise ValueError(f"cannot write {path}: it is a folder")
+    if path.exists():  # replaced by the new measurement
+        read_rows(path)
     return path
 
 
@@ -48,6 +54,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     **Raises:** `OSError` if it cannot be read; `ValueError` if it is damaged.
     """
     try:
-        return json.loads(path.read_text())["rows"]
-    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError):
-        raise ValueError(f"{path} is damaged") from None
+        found = parse_json(path.read_bytes())
+        check(found, SCHEMA, str(path))
+    except ValueError:
+        raise ValueError(f"{path} is damaged, or no file of measurements") from None
+    return found["rows"]

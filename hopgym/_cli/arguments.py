@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import decimal
 import math
+import os
 from typing import NoReturn
 
 MAX_COUNT = 2**31 - 2  # counters are 32-bit integers
+MAX_STARTS = 100_000  # all are held in memory at once
 
 
 class Parser(argparse.ArgumentParser):
@@ -15,21 +18,38 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message}\n")
 
+    def fail(self, error: Exception) -> NoReturn:
+        """Exit with a line about an error that invalid arguments caused."""
+        self.error(describe_error(error))
+
+
+def describe_error(error: Exception) -> str:
+    """Describe an error in one line, without its class or number."""
+    if isinstance(error, OSError) and error.strerror:
+        where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        return f"{where}{error.strerror}"
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return str(text).strip().partition("\n")[0]
+
 
 def parse_integer(text: str, least: int, most: int) -> int:
-    """Parse an integer within limits, such as 50000, 50,000 or 50_000.
+    """Parse an integer within limits, such as 50000, 50,000, 50_000 or 5e4.
 
     **Raises:** `argparse.ArgumentTypeError` for anything else.
     """
     try:
-        value = int(text.replace("_", "").replace(",", ""))
-    except ValueError:
+        value = decimal.Decimal(text.replace("_", "").replace(",", ""))
+        # Compared before it is an int, which has as many digits as 1e999999 says.
+        inside = least <= value <= most
+        if inside and value != int(value):
+            raise ValueError
+    except (ValueError, decimal.InvalidOperation):
         raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
-    if not least <= value <= most:
+    if not inside:
         raise argparse.ArgumentTypeError(
-            f"must be between {least} and {most}, got {value}"
+            f"must be between {least} and {most}, got {text}"
         )
-    return value
+    return int(value)
 
 
 def parse_count(text: str) -> int:
@@ -38,6 +58,14 @@ def parse_count(text: str) -> int:
     **Raises:** as `parse_integer`.
     """
     return parse_integer(text, 1, MAX_COUNT)
+
+
+def parse_starts(text: str) -> int:
+    """Parse a number of structures computed at once: from 1 to `MAX_STARTS`.
+
+    **Raises:** as `parse_integer`.
+    """
+    return parse_integer(text, 1, MAX_STARTS)
 
 
 def parse_seed(text: str) -> int:
@@ -49,7 +77,12 @@ def parse_seed(text: str) -> int:
 
 
 def parse_seconds(text: str) -> float:
-    """Parse a positive, finite time in seconds.
+    """Parse a time in seconds, as `parse_positive`."""
+    return parse_positive(text)
+
+
+def parse_positive(text: str) -> float:
+    """Parse a positive, finite number.
 
     **Raises:** `argparse.ArgumentTypeError` for anything else.
     """

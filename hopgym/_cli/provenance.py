@@ -26,7 +26,9 @@ def format_command(program: str, arguments: Sequence[str] | None) -> str:
     - `program`: such as `python -m hopgym.search`.
     - `arguments`: arguments of `main`; `None` for those of the process.
     """
-    return " ".join([program, *(sys.argv[1:] if arguments is None else arguments)])
+    words = [program, *(sys.argv[1:] if arguments is None else arguments)]
+    # Bytes of undecodable names become escapes.
+    return os.fsencode(" ".join(words)).decode(errors="backslashreplace")
 
 
 def describe_run(command: str, packages: Sequence[str] = ()) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """Runs `python -m hopgym.search`."""
 
-import sys
-
+from hopgym._cli.process import run
 from hopgym.search.command import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

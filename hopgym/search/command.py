@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hopgym._cli.arguments import format_duration
+from hopgym._cli.arguments import describe_error, format_duration
 from hopgym._cli.devices import use_all_cores
 from hopgym._cli.interrupt import StopRequest
 from hopgym._cli.provenance import describe_run, format_command
+from hopgym._folder_lock import lock_folder
 from hopgym.search.command_line import (
     check_extras,
     make_parser,
@@ -32,28 +35,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
 
     0: all steps were done. 1: stopped early, by the time limit, a signal or an error.
-    2: invalid arguments; nothing was changed.
+    2: invalid arguments; nothing was changed. 130 or 143: left at once, by a second
+    signal or by one before the search began; it can be resumed from the last
+    checkpoint.
     """
     options = make_parser()
     given = vars(options.parse_args(arguments))
     resume = given.pop("resume", False)
     keep, limit = given.pop("keep", KEEP), given.pop("time_limit", None)
-    try:
-        check_extras()
-        use_all_cores()
-        path = given.pop("out", None)
-        plan, folder = _choose_plan(given, path, resume)
-        command = format_command("python -m hopgym.search", arguments)
-        search = Search(plan, folder, describe_run(command, ["ase"]))
-        if folder.has_search:
-            search.restore()
-        else:
-            search.save()
-    except KeyError as error:
-        options.error(error.args[0])
-    except (ValueError, OSError) as error:
-        options.error(str(error).partition("\n")[0])
-    return Command(search, keep, StopRequest(limit)).run()
+    with contextlib.ExitStack() as stack:
+        try:
+            check_extras()
+            use_all_cores()
+            path = given.pop("out", None)
+            if path is None:
+                path = Path("searches") / make_plan(given).system
+            is_new = not path.is_dir()
+            if not is_new:
+                stack.enter_context(lock_folder(path))
+            plan, folder = _choose_plan(given, path, resume)
+            command = format_command("python -m hopgym.search", arguments)
+            search = Search(plan, folder, describe_run(command, ["ase"]))
+            if is_new:  # nothing is created for invalid arguments
+                stack.enter_context(lock_folder(path))
+                folder.check_is_free()
+            if folder.has_search:
+                search.restore()
+            else:
+                search.save()
+        except (KeyError, ValueError, OSError) as error:
+            options.fail(error)
+        return Command(search, keep, StopRequest(limit)).run()
 
 
 class Command:
@@ -71,30 +83,36 @@ class Command:
     def run(self) -> int:
         """Search, report, and return the exit code."""
         search = self.search
+        folder = search.folder.path
+        if self.first:
+            self._say(f"resuming after step {self.first:,}")
+        if not search.finished:
+            search.compile()
         try:
             with self.stop:
-                if self.first:
-                    self._say(f"resuming after step {self.first:,}")
                 self._search()
                 search.save()
                 if self.live:
                     sys.stderr.write("\r\x1b[K")
+                if self.stop.signalled:
+                    self._say("saved; the report follows")
                 self._report()
         except OSError as error:
-            self._say(f"error: cannot write to {search.folder.path}: {error}")
+            self._say(f"error: cannot write to {folder}: {describe_error(error)}")
             return 1
         if search.finished:
             return 0
         self._say(
             f"{self.stop.reason} after step {search.done:,} of {search.plan.steps:,}; "
-            f"resume with: python -m hopgym.search --out {search.folder.path} --resume"
+            f"resume with: python -m hopgym.search --out {shlex.quote(str(folder))} "
+            "--resume"
         )
         return 1
 
     def _search(self) -> None:
         saved = time.perf_counter()
         while not self.search.finished and not self.stop():
-            self.search.advance()
+            self.search.advance(self.stop)
             now = time.perf_counter()
             if self.compiled is None:
                 self.compiled, self.first = now, self.search.done
@@ -153,19 +171,18 @@ class Command:
 
 
 def _choose_plan(
-    given: dict[str, Any], path: Path | None, resume: bool
+    given: dict[str, Any], path: Path, resume: bool
 ) -> tuple[Plan, SearchFolder]:
     """The plan of a new search or of the one to be resumed, and its folder.
 
     **Raises:** `ValueError` or `KeyError` for invalid options, a folder that holds
     another search, or one that holds none to resume.
     """
-    if path is None:
-        path = Path("searches") / make_plan(given).system
     folder = SearchFolder(path)
     if not folder.has_search:
         if resume:
             raise ValueError(f"{path} holds no search to resume")
+        folder.check_is_free()
         return make_plan(given), folder
     stored = folder.read_plan()
     requested = update_plan(stored, given) if resume else make_plan(given)

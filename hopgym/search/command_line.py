@@ -11,17 +11,15 @@ from typing import Any
 from hopgym._cli.arguments import (
     Parser,
     parse_count,
-    parse_integer,
     parse_seconds,
     parse_seed,
+    parse_starts,
 )
 from hopgym._suggest import describe_unknown_name
 from hopgym.optimizers import ZOO
 from hopgym.search.formula import resolve_system_name
 from hopgym.search.plan import Plan
 from hopgym.systems.registry import potential_names
-
-MAX_STARTS = 100_000  # all are held in memory at once
 
 EXAMPLES = """\
 examples:
@@ -61,7 +59,7 @@ def make_parser() -> Parser:
     )
     add(
         "--starts",
-        type=_parse_starts,
+        type=parse_starts,
         metavar="N",
         help="number of random starts; default: 100",
     )
@@ -132,7 +130,3 @@ def check_extras() -> None:
             raise ValueError(
                 f'a search needs {package}: pip install "hopgym[chemistry]"'
             )
-
-
-def _parse_starts(text: str) -> int:
-    return parse_integer(text, 1, MAX_STARTS)

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
+from hopgym._cli.arguments import MAX_COUNT, MAX_STARTS
+from hopgym._schema import TEXT, Schema, check, integer
 from hopgym.optimizers import AbstractOptimizer, load, make_optimizer
 from hopgym.systems import System
+
+SCHEMA: Schema = {
+    "system": TEXT,
+    "optimizer": TEXT,
+    "starts": integer(1, MAX_STARTS),
+    "steps": integer(1, MAX_COUNT),
+    "seed": integer(0, MAX_COUNT),
+    "chunk": integer(1, MAX_COUNT),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +38,15 @@ class Plan:
     steps: int
     seed: int
     chunk: int
+
+    @classmethod
+    def from_json(cls, stored: Any, source: str) -> Plan:
+        """Make a plan from what was read from a file.
+
+        **Raises:** `ValueError` that names `source` if it is no plan.
+        """
+        check(stored, SCHEMA, source, closed=True)
+        return cls(**stored)
 
     def make_optimizer(self, system: System) -> AbstractOptimizer:
         """Make the optimizer.

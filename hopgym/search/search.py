@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hopgym._cli.memory import check_memory, estimate_memory
+from hopgym._cli.pace import Pace
 from hopgym.environment import Environment
 from hopgym.relax import Quenched, quench
 from hopgym.rollout import Rollout
@@ -19,6 +22,10 @@ from hopgym.search.search_folder import SearchFolder
 from hopgym.systems import get_system
 
 MAX_QUENCH_STEPS = 1000  # few structures need more, and all others wait for these
+
+
+def _never() -> bool:
+    return False
 
 
 class Search:
@@ -33,6 +40,7 @@ class Search:
     **Attributes:**
 
     - `done`: completed steps of each start.
+    - `collected`: the step after which structures were last quenched and collected.
     - `evaluations`: evaluations of the walks, summed over all starts.
     - `quench_evaluations`: evaluations of the quenches of structures of the walks.
     - `faults`: non-finite components of updates.
@@ -42,6 +50,10 @@ class Search:
     - `curve`: after each chunk a row of evaluations, lowest energy, mean of `best` and
       number of distinct minima.
     - `seconds`: time of the search.
+
+    **Raises:** `KeyError` for an unknown system or optimizer; `OSError` or `ValueError`
+    for a file of weights that cannot be used; `ValueError` if the starts do not fit
+    into the memory.
     """
 
     def __init__(self, plan: Plan, folder: SearchFolder, about: dict[str, Any]):
@@ -49,13 +61,21 @@ class Search:
         self.folder = folder
         self.about = about
         self.system = get_system(plan.system)
+        atoms = self.system.atoms
+        check_memory(
+            estimate_memory(plan.starts, atoms),
+            f"{plan.starts:,} starts of {atoms:,} atoms",
+        )
+        if folder.has_search:
+            folder.check_size(plan.starts, atoms)
         self.pool = Pool(self.system)
-        self.done = 0
+        self.done = self.collected = 0
         self.evaluations = self.quench_evaluations = 0
         self.faults = self.unconverged = self.fragmented = 0
         self.best = np.full(plan.starts, np.inf)
         self.curve: list[list[float]] = []
         self.seconds = 0.0
+        self._pace = Pace()
         optimizer = plan.make_optimizer(self.system)
         self._rollout = Rollout(
             Environment(self.system), optimizer, jax.random.key(plan.seed), plan.starts
@@ -69,24 +89,40 @@ class Search:
     @property
     def finished(self) -> bool:
         """Whether all steps are done."""
-        return self.done >= self.plan.steps
+        return self.collected >= self.plan.steps
 
-    def advance(self) -> None:
-        """Advance the walks by one chunk, and quench two structures of each.
+    def compile(self) -> None:
+        """Compile the walks, unless this has been done."""
+        self._rollout.compile()
+
+    def advance(self, stop: Callable[[], bool] = _never) -> None:
+        """Advance the walks to the end of the chunk, and quench two structures of each.
 
         These are the best structure of the chunk and the current one.
+
+        **Arguments:**
+
+        - `stop`: returns whether to stop earlier; the next call then completes the
+          chunk.
         """
         timer = time.perf_counter()
-        steps = min(self.plan.chunk, self.plan.steps - self.done)
-        self._rollout.forget_best()
-        self._rollout.advance(steps)
+        end = min(self.collected + self.plan.chunk, self.plan.steps)
+        if self.done == self.collected:
+            self._rollout.forget_best()
+        while self.done < end and not stop():
+            steps = min(self._pace.steps, end - self.done)
+            call = time.perf_counter()
+            self._rollout.advance(steps)
+            self._pace.record(steps, time.perf_counter() - call)
+            self.done += steps
         state = jax.tree.map(np.asarray, self._rollout.state)
-        self.done += steps
         self.evaluations = int(np.sum(state.evaluations, dtype=np.int64))
         self.faults = int(np.sum(state.faults, dtype=np.int64))
-        met = jnp.concatenate([state.best_positions, state.positions])
-        quenched = quench(self.system, met, steps=MAX_QUENCH_STEPS)
-        self._collect(jax.tree.map(np.asarray, quenched))
+        if self.done == end and not stop():
+            met = jnp.concatenate([state.best_positions, state.positions])
+            quenched = quench(self.system, met, steps=MAX_QUENCH_STEPS)
+            self._collect(jax.tree.map(np.asarray, quenched))
+            self.collected = end
         self.seconds += time.perf_counter() - timer
 
     def _collect(self, quenched: Quenched) -> None:
@@ -113,6 +149,7 @@ class Search:
             "plan": dataclasses.asdict(self.plan),
             "about": self.about,
             "done": self.done,
+            "collected": self.collected,
             "counts": [
                 self.evaluations,
                 self.quench_evaluations,
@@ -126,7 +163,7 @@ class Search:
             "seconds": self.seconds,
         }
         tree = {"rollout": self._rollout.arrays(), "best": self.best, "pool": arrays}
-        self.folder.save(header, tree)
+        self.folder.save(self.plan, header, tree)
 
     def restore(self) -> None:
         """Restore the search from the checkpoint in the folder.
@@ -134,12 +171,23 @@ class Search:
         **Raises:** `ValueError` if it is damaged or does not fit the plan.
         """
         header = self.folder.read_header()
+        plan, minima, pairs = self.plan, header["minima"], header["pairs"]
+        done = header["done"]
+        collected = header.get("collected", done)
+        if not (collected <= done <= min(collected + plan.chunk, plan.steps)):
+            raise ValueError(
+                f"{self.folder.path}: step {done} does not follow step {collected}"
+            )
+        self.folder.check_size(plan.starts, self.system.atoms, minima, pairs)
         like = {
             "rollout": self._rollout.arrays(),
             "best": self.best,
-            "pool": self.pool.blank(header["minima"], header["pairs"]),
+            "pool": self.pool.blank(minima, pairs),
         }
         tree = self.folder.restore(like)
+        visits = np.asarray(tree["pool"]["starts"])
+        if np.any(visits < 0) or np.any(visits >= [minima, plan.starts]):
+            raise ValueError(f"{self.folder.path}: minima of unknown starts")
         self._rollout.restore(tree["rollout"])
         self.best = np.asarray(tree["best"])
         self.pool.restore(jax.tree.map(np.asarray, tree["pool"]))
@@ -148,7 +196,7 @@ class Search:
         else:  # written by a version that counted them among the minima
             self.fragmented = self.pool.discard_fragmented()
             self.best = self.pool.find_lowest(self.plan.starts)
-        self.done, self.curve = header["done"], header["curve"]
+        self.done, self.collected, self.curve = done, collected, header["curve"]
         self.seconds, self.about = header["seconds"], header["about"]
         counts = header["counts"]
         self.evaluations, self.quench_evaluations, self.faults, self.unconverged = (

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 from jaxtyping import PyTree
 
 from hopgym import _serialisation
-from hopgym.search.plan import Plan
+from hopgym._cli.arguments import MAX_COUNT
+from hopgym._schema import OBJECT, Schema, integer, list_of, number, optional
+from hopgym.search.plan import Plan, describe_differences
 
 CHECKPOINT = "search.eqx"
-HEADER = {"plan", "about", "done", "counts", "curve", "minima", "pairs", "seconds"}
+SCHEMA: Schema = {
+    "plan": OBJECT,
+    "about": OBJECT,
+    "done": integer(0, MAX_COUNT),
+    "collected": optional(integer(0, MAX_COUNT)),
+    "counts": list_of(integer(), range(4, 5)),
+    "fragmented": optional(integer()),
+    "curve": list_of(list_of(number(), range(4, 5))),
+    "minima": integer(),
+    "pairs": integer(),
+    "seconds": number(0.0),
+}
+# What a report consists of; only a folder with a checkpoint may hold them.
+RESULTS = ("minima.json", "minima.csv", "minima.extxyz", "report.html", "pictures")
+START_BYTES = 3 * 3 * 4  # per atom: positions, gradient and best positions of a start
 
 
 class SearchFolder:
@@ -39,25 +54,64 @@ class SearchFolder:
         """
         if not self.has_search:
             raise ValueError(f"{self.path} holds no search to resume")
-        return _serialisation.read_header(self.path / CHECKPOINT, HEADER)
+        return _serialisation.read_header(self.path / CHECKPOINT, SCHEMA)
 
     def read_plan(self) -> Plan:
         """Read the plan of the search from the checkpoint.
 
         **Raises:** as `read_header`.
         """
-        stored = self.read_header()["plan"]
-        fields = {field.name for field in dataclasses.fields(Plan)}
-        if stored.keys() != fields:
-            raise ValueError(
-                f"{self.path / CHECKPOINT} was written by another version of hopgym"
-            )
-        return Plan(**stored)
+        return Plan.from_json(self.read_header()["plan"], str(self.path / CHECKPOINT))
 
-    def save(self, header: dict[str, Any], arrays: PyTree) -> None:
-        """Write the checkpoint, replacing an existing one."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        _serialisation.write(self.path / CHECKPOINT, header, arrays)
+    def check_size(
+        self, starts: int, atoms: int, minima: int = 0, pairs: int = 0
+    ) -> None:
+        """Check that the checkpoint is large enough for its arrays.
+
+        **Arguments:**
+
+        - `starts`, `atoms`: number of starts, and of atoms of each.
+        - `minima`, `pairs`: see `hopgym.search.minima.Pool.blank`.
+
+        **Raises:** `ValueError` if it is not.
+        """
+        least = START_BYTES * starts * atoms + minima * (12 * atoms + 16) + pairs * 16
+        _serialisation.check_size(self.path / CHECKPOINT, least)
+
+    def check_is_free(self) -> None:
+        """Check that a new search can write to the folder.
+
+        **Raises:** `ValueError` if it holds a search, or results of unknown origin.
+        """
+        if self.has_search:
+            raise ValueError(f"{self.path} holds another search: choose another --out")
+        found = [name for name in RESULTS if (self.path / name).exists()]
+        if found:
+            raise ValueError(
+                f"{self.path} holds {found[0]} but no {CHECKPOINT}, and would be "
+                "overwritten: choose another --out"
+            )
+
+    def save(self, plan: Plan, header: dict[str, Any], arrays: PyTree) -> None:
+        """Write the checkpoint; an existing one must be of the same plan.
+
+        **Raises:** `OSError` if it cannot be written, or is of another plan.
+        """
+        path = self.path / CHECKPOINT
+        exists = path.exists()
+        if exists:
+            self._check_owner(plan)
+        _serialisation.write(path, header, arrays, exclusive=not exists)
+
+    def _check_owner(self, plan: Plan) -> None:
+        path = self.path / CHECKPOINT
+        try:
+            stored = _serialisation.peek_header(path).get("plan")
+            difference = describe_differences(Plan.from_json(stored, str(path)), plan)
+        except ValueError as error:
+            raise OSError(str(error)) from error
+        if difference:
+            raise OSError(f"it holds another search by now ({difference})")
 
     def restore(self, like: PyTree) -> PyTree:
         """Read the arrays of the checkpoint into a pytree with the structure of `like`.

@@ -15,6 +15,16 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from hopgym import _serialisation
+from hopgym._schema import (
+    OBJECT,
+    TEXT,
+    Schema,
+    check,
+    integer,
+    list_of,
+    number,
+    optional,
+)
 from hopgym._suggest import describe_unknown_name
 from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.learned.learn2hop import Learn2Hop
@@ -30,6 +40,20 @@ ARCHITECTURES: dict[str, Callable[..., AbstractOptimizer]] = {
 }
 SUFFIX = ".eqx"
 LICENCE = "Apache-2.0"
+MAX_HIDDEN = 1024
+MAX_DEPTH = 64
+SCHEMA: Schema = {"architecture": OBJECT}  # of headers
+# Of the name and the options of an architecture; each has some of the options.
+ARCHITECTURE_SCHEMA: Schema = {
+    "name": TEXT,
+    "features": optional(list_of(TEXT)),
+    "kinds": optional(integer(1, 2)),
+    "hidden": optional(integer(1, MAX_HIDDEN)),
+    "depth": optional(integer(2, MAX_DEPTH)),
+    "learning_rate": optional(number(0.0)),
+    "time_step": optional(number(0.0)),
+    "step": optional(number(0.0)),
+}
 
 
 def make_untrained(name: str, key: PRNGKeyArray, **options: Any) -> AbstractOptimizer:
@@ -44,6 +68,8 @@ def make_untrained(name: str, key: PRNGKeyArray, **options: Any) -> AbstractOpti
     **Raises:** `KeyError` for an unknown architecture; `ValueError` for unknown options
     or invalid values.
     """
+    stored = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}
+    check({"name": name, **stored}, ARCHITECTURE_SCHEMA, "architecture")
     if name not in ARCHITECTURES:
         raise KeyError(describe_unknown_name("architecture", name, list(ARCHITECTURES)))
     known = inspect.signature(ARCHITECTURES[name]).parameters
@@ -95,12 +121,11 @@ def load(name: str | Path) -> AbstractOptimizer:
     architecture.
     """
     path = _find(name)
-    header = _serialisation.read_header(path)
+    architecture = read_header(path)["architecture"]
     try:
-        architecture = dict(header["architecture"])
-        make = functools.partial(
-            make_untrained, architecture.pop("name"), **architecture
-        )
+        check(architecture, ARCHITECTURE_SCHEMA, "its architecture")
+        options = {key: value for key, value in architecture.items() if key != "name"}
+        make = functools.partial(make_untrained, architecture["name"], **options)
         template = eqx.filter_eval_shape(make, jax.random.key(0))
         template = jax.tree.map(_to_stored, template)
     except (KeyError, TypeError, ValueError) as error:
@@ -117,7 +142,7 @@ def read_header(name: str | Path) -> dict[str, Any]:
 
     Arguments and errors are those of [`hopgym.optimizers.load`][].
     """
-    return _serialisation.read_header(_find(name))
+    return _serialisation.read_header(_find(name), SCHEMA)
 
 
 def list_trained() -> list[str]:
