@@ -6,6 +6,7 @@ Only known values are checked: within traced functions parameters may be unknown
 from __future__ import annotations
 
 import operator
+import reprlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ class Rule(NamedTuple):
 FINITE = Rule("finite", np.isfinite)
 POSITIVE = Rule("positive and finite", lambda x: (x > 0) & (x < np.inf))
 NOT_NEGATIVE = Rule("finite and not negative", lambda x: (x >= 0) & (x < np.inf))
+LIMIT = Rule("not negative", lambda x: x >= 0)  # or infinite: no limit
 FRACTION = Rule("between 0 and 1", lambda x: (x >= 0) & (x <= 1))
 DECAY = Rule("at least 0 and below 1", lambda x: (x >= 0) & (x < 1))
 
@@ -36,6 +38,13 @@ DECAY = Rule("at least 0 and below 1", lambda x: (x >= 0) & (x < 1))
 def between(low: float, high: float) -> Rule:
     """Numbers from `low` to `high`."""
     return Rule(f"between {low:g} and {high:g}", lambda x: (x >= low) & (x <= high))
+
+
+def describe(value: Any) -> str:
+    """Describe a value in a message: arrays by type and shape, others in full."""
+    if hasattr(value, "dtype"):
+        return f"an array of {value.dtype} and shape {value.shape}"
+    return reprlib.repr(value)
 
 
 def is_known(value: Any) -> bool:
@@ -55,7 +64,8 @@ def check_number(what: str, value: Any, rule: Rule) -> None:
         return
     numbers = np.asarray(value)
     if not np.all(rule.holds(numbers)):
-        raise ValueError(f"{what} must be {rule.words}, got {numbers.tolist()}")
+        found = reprlib.repr(numbers.tolist())
+        raise ValueError(f"{what} must be {rule.words}, got {found}")
 
 
 def check_fields(module: Any, **rules: Rule) -> None:

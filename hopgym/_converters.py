@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hopgym._checks import is_known
+from hopgym._checks import describe, is_known
 
 LARGEST_INT = 2**31 - 1
 
@@ -23,7 +23,7 @@ def to_float(value: Any) -> Float[Array, "..."]:
             return jnp.asarray(value, float)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise ValueError(f"real numbers are needed, got {value!r}")
+    raise ValueError(f"real numbers are needed, got {describe(value)}")
 
 
 def to_int(value: Any) -> Int[Array, "..."]:
@@ -34,7 +34,7 @@ def to_int(value: Any) -> Int[Array, "..."]:
     if is_known(value) and not _is_whole(value):
         raise ValueError(
             f"whole numbers between {-LARGEST_INT} and {LARGEST_INT} are needed, got "
-            f"{value!r}"
+            f"{describe(value)}"
         )
     return jnp.asarray(value, jnp.int32)
 

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray, PyTree
 
+from hopgym._checks import describe
+
 
 def as_key(key: Any) -> PRNGKeyArray:
     """Convert a random key to a typed one; every function that takes a key does so.
@@ -26,7 +28,7 @@ def as_key(key: Any) -> PRNGKeyArray:
             return key
         found = f"keys of shape {key.shape}: use jax.vmap"
     else:
-        found = repr(key)
+        found = describe(key)
         is_raw = getattr(key, "dtype", None) == jnp.uint32
         kind = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
         if is_raw and jnp.shape(key) == kind.shape:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hopgym._checks import POSITIVE, Rule, between, check_number, is_known
+from hopgym._checks import POSITIVE, Rule, between, check_number, describe, is_known
 
 # Positions are clipped to this range before distances are formed, so that squared
 # distances stay finite in float32 (largest number: 3.4e38).
@@ -171,7 +170,7 @@ def _to_array(what: str, value: Any) -> Array:
     try:
         return jnp.asarray(value)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{what} must be an array, got {value!r}") from error
+        raise ValueError(f"{what} must be an array, got {describe(value)}") from error
 
 
 def _up_to(last: int):

@@ -6,7 +6,6 @@ import abc
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hopgym._checks import NOT_NEGATIVE, POSITIVE, check_count, check_fields
