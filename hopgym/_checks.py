@@ -35,7 +35,7 @@ FRACTION = Rule("between 0 and 1", lambda x: (x >= 0) & (x <= 1))
 DECAY = Rule("at least 0 and below 1", lambda x: (x >= 0) & (x < 1))
 
 
-def between(low: float, high: float) -> Rule:
+def between(low: float | int, high: float | int) -> Rule:
     """Numbers from `low` to `high`."""
     return Rule(f"between {low:g} and {high:g}", lambda x: (x >= low) & (x <= high))
 

@@ -24,7 +24,9 @@ def parse_integer(text: str, least: int, most: int) -> int:
     try:
         value = int(text.replace("_", "").replace(",", ""))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an integer, written in digits such as 1000000"
+        ) from None
     if not least <= value <= most:
         raise argparse.ArgumentTypeError(
             f"must be between {least} and {most}, got {value}"

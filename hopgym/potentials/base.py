@@ -124,7 +124,8 @@ def check_structure(
         box = _to_array(f"{name}: box", box)
         check_edges(name, box)
     if is_known(box):
-        potential.check_box(box)
+        with jax.ensure_compile_time_eval():
+            potential.check_box(box)
     return positions, species, box
 
 

@@ -96,7 +96,8 @@ class System(eqx.Module):
         if self.box is not None:
             check_edges(self.name, self.box)
         if is_known(self.box):
-            self.potential.check_box(self.box)
+            with jax.ensure_compile_time_eval():
+                self.potential.check_box(self.box)
 
     @property
     def atoms(self) -> int:
