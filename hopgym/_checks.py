@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 
 class Rule(NamedTuple):
@@ -52,7 +53,7 @@ def is_known(value: Any) -> bool:
 
     They are not within traced functions.
     """
-    return not any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(value))
+    return not any(isinstance(x, Tracer) for x in jax.tree.leaves(value))
 
 
 def check_number(what: str, value: Any, rule: Rule) -> None:

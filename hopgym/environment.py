@@ -129,7 +129,7 @@ class Environment(eqx.Module):
             raise ValueError(
                 f"{self.system.name}: a state must be one of this environment, with "
                 f"positions {(self.system.atoms, 3)} in {self.system.length.dtype}, "
-                f"got {jnp.shape(found)} in {getattr(found, 'dtype', None)} (for a "
+                f"got {getattr(found, 'shape', None)} in {getattr(found, 'dtype', None)} (for a "
                 "batch, use jax.vmap)"
             )
         if jnp.shape(update) != state.positions.shape:

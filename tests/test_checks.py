@@ -1,5 +1,8 @@
 """What is refused at the public doors, with the same error on both backends."""
 
+# Wrong types are passed on purpose.
+# pyright: reportArgumentType=false
+
 import jax
 import jax.numpy as jnp
 import jaxtyping
@@ -12,6 +15,7 @@ import hopgym
 from hopgym import optimizers
 from hopgym.potentials import Gupta, LennardJones, Morse, SoftSphere, StillingerWeber
 from hopgym.search.formula import resolve_system_name
+from hopgym.systems import HarmonicStart
 
 GOLD = {"a": [[0.2]], "xi": [[1.8]], "p": [[10.0]], "q": [[4.0]], "d0": [[2.9]]}
 NONE = jnp.zeros(7, jnp.int32)
@@ -84,8 +88,8 @@ def test_arguments_of_potentials(
         lambda: Gupta(**GOLD | {"p": [[np.inf]]}),
         lambda: Gupta(**GOLD | {"p": [10.0]}),
         lambda: Gupta(**{k: [[1.0, 2.0], [3.0, 1.0]] for k in GOLD}),
-        lambda: hopgym.systems.HarmonicStart(rate=-1),
-        lambda: hopgym.systems.HarmonicStart(steps=1.5),
+        lambda: HarmonicStart(rate=-1),
+        lambda: HarmonicStart(steps=1.5),
         lambda: optimizers.LBFGS(memory=-1),
         lambda: optimizers.LBFGS(memory=0),
         lambda: optimizers.LBFGS(memory=2**40),
@@ -148,7 +152,7 @@ def test_parameters_may_be_unknown_or_a_batch():
 )
 def test_systems(change, message):
     given = {"name": "Au", "potential": Gupta(**GOLD), "species": [0, 0]}
-    given |= {"start": hopgym.systems.HarmonicStart(), "energy_scale": 1.0}
+    given |= {"start": HarmonicStart(), "energy_scale": 1.0}
     with pytest.raises(ValueError, match=message):
         hopgym.System(**given | change)
 

@@ -96,8 +96,8 @@ def _choose_set(name: str, elements: Sequence[str], suffix: str | None) -> str:
 class GuptaClusters(AbstractFamily):
     """Gupta clusters by chemical formula: `Gupta-Au55`, `Gupta-Ag19Au19`.
 
-    `Gupta-<formula>` with any number of atoms of one metal or of one of the pairs
-    Ag-Au, Ag-Pt, Pd-Au, Pd-Pt; an optional suffix selects the parameter set
+    `Gupta-<formula>` with 2 to 10,000 atoms of one metal or of one of the pairs Ag-Au,
+    Ag-Pt, Pd-Au, Pd-Pt; an optional suffix selects the parameter set
     (`Gupta-Au55-table4`). The default is the gold-55 set for pure gold, otherwise the
     set of the first of these pairs that contains the metals.
     """
