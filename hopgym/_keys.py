@@ -1,4 +1,4 @@
-"""Random keys as plain arrays, for code that handles arrays only."""
+"""Random keys: as users pass them, and as plain arrays for code without keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,33 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
+from jaxtyping import PRNGKeyArray, PyTree
+
+from hopgym._checks import describe
+
+
+def as_key(key: Any) -> PRNGKeyArray:
+    """Convert a random key to a typed one; every function that takes a key does so.
+
+    Both kinds of keys give the same random numbers.
+
+    **Arguments:**
+
+    - `key`: a key by `jax.random.key`, or the array of one by `jax.random.PRNGKey`.
+
+    **Raises:** `ValueError` for anything else, such as a number or a batch of keys.
+    """
+    if _is_key(key):
+        if key.ndim == 0:
+            return key
+        found = f"keys of shape {key.shape}: use jax.vmap"
+    else:
+        found = describe(key)
+        is_raw = getattr(key, "dtype", None) == jnp.uint32
+        kind = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
+        if is_raw and jnp.shape(key) == kind.shape:
+            return jax.random.wrap_key_data(jnp.asarray(key))
+    raise ValueError(f"key must be one random key, jax.random.key(seed), got {found}")
 
 
 def unwrap_keys(tree: PyTree) -> tuple[PyTree, Callable[[PyTree], PyTree]]:

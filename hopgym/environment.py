@@ -8,6 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from hopgym._converters import to_float
 from hopgym.context import Context
 from hopgym.potentials.base import POSITION_LIMIT
 from hopgym.systems import System
@@ -58,9 +59,18 @@ class Environment(eqx.Module):
     **Arguments:**
 
     - `system`: a [`hopgym.System`][].
+
+    **Raises:** `ValueError` for anything else, such as a name.
     """
 
     system: System
+
+    def __check_init__(self):
+        if not isinstance(self.system, System):
+            raise ValueError(
+                'an environment needs a system, such as hopgym.get_system("LJ-13"), '
+                f"got {self.system!r}"
+            )
 
     @property
     def context(self) -> Context:
@@ -77,17 +87,13 @@ class Environment(eqx.Module):
     ) -> State:
         """Initial state, at random positions of the system's start or at `positions`.
 
-        **Raises:** `ValueError` if `positions` is not of shape `(atoms, 3)`.
+        **Raises:** `ValueError` if `positions` are not real numbers of shape
+        `(atoms, 3)`, for anything but one random key, or if JAX's precision has changed
+        since the system was made.
         """
         if positions is None:
             positions = self.system.sample(key)
-        shape = (self.system.atoms, 3)
-        if jnp.shape(positions) != shape:
-            raise ValueError(
-                f"{self.system.name}: positions must have shape {shape}, got "
-                f"{jnp.shape(positions)}"
-            )
-        positions = jnp.asarray(positions, float)
+        positions = to_positions(self.system, positions)
         positions, faults = _replace_non_finite(positions)
         energy, gradient = self.system.energy_and_gradient(positions)
         one = jnp.asarray(1, jnp.int32)
@@ -109,14 +115,29 @@ class Environment(eqx.Module):
         The update is added without any change, except that non-finite components are
         replaced by zero and counted in `faults`.
 
-        **Raises:** `ValueError` if the shapes of `update` and the positions differ.
+        **Raises:** `ValueError` if `update` is not of the shape of the positions, for a
+        state of another system, or if JAX's precision has changed since the system was
+        made.
         """
+        self.system.check_precision()
+        if (
+            not isinstance(state, State)
+            or state.positions.shape != (self.system.atoms, 3)
+            or state.positions.dtype != self.system.length.dtype
+        ):
+            found = getattr(state, "positions", None)
+            raise ValueError(
+                f"{self.system.name}: a state must be one of this environment, with "
+                f"positions {(self.system.atoms, 3)} in {self.system.length.dtype}, "
+                f"got {getattr(found, 'shape', None)} in "
+                f"{getattr(found, 'dtype', None)} (for a batch, use jax.vmap)"
+            )
         if jnp.shape(update) != state.positions.shape:
             raise ValueError(
                 f"{self.system.name}: an update must have the shape of the positions, "
                 f"{state.positions.shape}, got {jnp.shape(update)}"
             )
-        update = jnp.asarray(update, state.positions.dtype)
+        update = to_float(update)
         update, faults = _replace_non_finite(update)
         positions = jnp.clip(state.positions + update, -POSITION_LIMIT, POSITION_LIMIT)
         energy, gradient = self.system.energy_and_gradient(positions)
@@ -140,6 +161,22 @@ class Environment(eqx.Module):
             self.system.tolerance, ENCOUNTER_MARGIN * self.system.energy_unit
         )
         return energy < self.system.reference + margin
+
+
+def to_positions(system: System, positions: Any) -> Float[Array, "atoms 3"]:
+    """Convert positions of one replica to the default floating-point precision.
+
+    **Raises:** `ValueError` if they are not real numbers of shape `(atoms, 3)`.
+    """
+    shape = (system.atoms, 3)
+    if jnp.shape(positions) != shape:
+        raise ValueError(
+            f"{system.name}: positions must have shape {shape}, got "
+            f"{jnp.shape(positions)}"
+        )
+    if jnp.issubdtype(jnp.result_type(positions), jnp.bool):
+        raise ValueError(f"{system.name}: positions must be real numbers, got bool")
+    return to_float(positions)
 
 
 def _replace_non_finite(

@@ -53,7 +53,7 @@ template <class T>
 class Atoms {
  public:
   // `x` is scratch memory for 3 (atoms + lanes) numbers.
-  Atoms(const T* positions, int64_t atoms, T limit, Vec<T> scale, T* x)
+  Atoms(const T* positions, int64_t atoms, Vec<T> limit, Vec<T> scale, T* x)
       : atoms_(atoms), stride_(round_up_to_vectors<T>(atoms)), x_(x) {
     for (int64_t at = 0; at < atoms; at += lanes<T>) {
       const Space<T> here = load_coordinates(positions, at, atoms);

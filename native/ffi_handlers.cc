@@ -75,6 +75,7 @@ ffi::Error compute_gupta(CallFrame& frame, ffi::ThreadPool& pool) {
   call.log_xi = frame.operand<T>("log_xi", {kinds, kinds});
   call.q = frame.operand<T>("q", {kinds, kinds});
   call.core = frame.operand<T>("core", {});
+  call.length = frame.operand<T>("length", {});
   if (auto error = frame.error(); error.failure()) return error;
   return HOPGYM_RUN(T, gupta, call, pool, frame.replicas(), count_piece(call.atoms, 3000));
 }

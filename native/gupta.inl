@@ -81,7 +81,7 @@ void compute_gupta_of_block(const Gupta<T>& call, T* scratch, int64_t begin, int
   T *const g = x + n * wide, *const density = g + n * wide, *const kinds = density + n * L,
            *const terms = kinds + n * L;
   const GuptaBlock<T, mixed> block{of, x, g, density, kinds};
-  gather(call.positions, begin, count, 3 * n, T(call.position_limit), broadcast<T>(T(1)), x);
+  gather(call.positions, begin, count, 3 * n, of.limit, broadcast<T>(T(1)), x);
   if (mixed)
     for (int l = 0; l < L; ++l) {
       const int32_t* species = call.species.at(begin + (l < count ? l : 0));
@@ -120,8 +120,7 @@ struct GuptaOfOne {
         kinds(scratch + 3 * round_up_to_vectors<T>(n)),
         density(kinds + round_up_to_vectors<T>(n)),
         terms(density + round_up_to_vectors<T>(n)),
-        atoms(call.positions.at(replica), n, T(call.position_limit), broadcast<T>(T(1)),
-              scratch) {
+        atoms(call.positions.at(replica), n, of.limit, broadcast<T>(T(1)), scratch) {
     const int32_t* species = call.species.at(replica);
     for (int64_t i = 0; i < round_up_to_vectors<T>(n); ++i)
       kinds[i] = i < n ? T(species[i]) : T(0);

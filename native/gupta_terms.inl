@@ -48,6 +48,7 @@ struct Metals {
         log_xi(call.log_xi, call.kinds, begin, count),
         q(call.q, call.kinds, begin, count),
         soft_core(load_parameter(call.core, begin, count)),
+        limit(scale_limit<T>(call.position_limit, load_parameter(call.length, begin, count))),
         smallest(broadcast<T>(T(call.smallest_density))),
         cohesion(broadcast<T>(T(-0.25))) {
     if (call.kinds == 1) cohesion *= q.first;
@@ -55,6 +56,7 @@ struct Metals {
 
   BondParameter<T> log_a, p, log_xi, q;
   SoftCore<T> soft_core;
+  Vec<T> limit;  // of positions
   Vec<T> smallest;
   Vec<T> cohesion;  // factor of forces, times the decay rate if all pairs share it
 };

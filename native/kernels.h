@@ -164,6 +164,7 @@ struct Gupta : PotentialResults<T> {
   Operand<int32_t> species;
   Operand<T> log_a, p, log_xi, q;  // (kinds, kinds): exponents log_a - p r, log_xi - q r
   Operand<T> core;
+  Operand<T> length;  // scale of the position limit
 };
 
 template <class T>

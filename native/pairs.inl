@@ -76,11 +76,12 @@ struct PairPotential {
     const Vec<T> d0 = load_parameter(call.d0, begin, count);
     energy_unit = load_parameter(call.epsilon, begin, count);
     inverse_length = T(1) / d0;
+    limit = scale_limit<T>(call.position_limit, d0);
     gradient_unit = Pair<T>::kWeight * (energy_unit / d0);
   }
 
   Pair<T> pair;
-  Vec<T> energy_unit, inverse_length, gradient_unit;
+  Vec<T> energy_unit, inverse_length, gradient_unit, limit;
 };
 
 // Energies and forces of a few atoms, summed over the atoms paired with them.
@@ -134,7 +135,7 @@ void compute_block_of_pairs(const Pairs<T>& call, T* scratch, int64_t begin, int
   const int64_t n = call.atoms;
   T *x = scratch, *g = scratch + n * 3 * lanes<T>;
   const PairPotential<T, Pair> of(call, begin, count);
-  gather(call.positions, begin, count, 3 * n, T(call.position_limit), of.inverse_length, x);
+  gather(call.positions, begin, count, 3 * n, of.limit, of.inverse_length, x);
   const Pair<T> pair = of.pair;
   Vec<T> energy{};
   for_each_two_rows(
@@ -148,7 +149,7 @@ void compute_block_of_pairs(const Pairs<T>& call, T* scratch, int64_t begin, int
 template <class T, template <class> class Pair>
 void compute_one_of_pairs(const Pairs<T>& call, T* scratch, int64_t replica) {
   const PairPotential<T, Pair> of(call, replica, 1);
-  const Atoms<T> atoms(call.positions.at(replica), call.atoms, T(call.position_limit),
+  const Atoms<T> atoms(call.positions.at(replica), call.atoms, of.limit,
                        of.inverse_length, scratch);
   const Pair<T> pair = of.pair;
   T energy = 0;
@@ -177,7 +178,7 @@ void compute_one_of_pairs(const Pairs<T>& call, T* scratch, int64_t replica) {
 template <class T, template <class> class Pair>
 void compute_atom_energies(const Pairs<T>& call, T* scratch, int64_t replica) {
   const PairPotential<T, Pair> of(call, replica, 1);
-  const Atoms<T> atoms(call.positions.at(replica), call.atoms, T(call.position_limit),
+  const Atoms<T> atoms(call.positions.at(replica), call.atoms, of.limit,
                        of.inverse_length, scratch);
   atoms.for_each_vector([&](int64_t at, int64_t end) {
     const Group<T, 1> here(atoms.load_vector(at));

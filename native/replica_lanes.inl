@@ -29,15 +29,22 @@ HOPGYM_INLINE void for_each_piece(int64_t coordinates, Move move) {
 
 // Limits a number to +-`limit`; NaN stays NaN.
 template <class T>
-HOPGYM_INLINE Vec<T> clamp_keep_nan(Vec<T> x, T limit) {
-  return min<T>(broadcast<T>(limit), max<T>(broadcast<T>(-limit), x));
+HOPGYM_INLINE Vec<T> clamp_keep_nan(Vec<T> x, Vec<T> limit) {
+  return min<T>(limit, max<T>(-limit, x));
+}
+
+// Limit of positions in a potential with a given length, so that squared distances in units
+// of this length stay finite (hopgym/potentials/base.py: limit_positions).
+template <class T>
+HOPGYM_INLINE Vec<T> scale_limit(double limit, Vec<T> length) {
+  return T(limit) * min<T>(broadcast<T>(T(1)), length);
 }
 
 // Loads the positions of a block, limited to +-`limit`, times `scale`: a vector for each
 // coordinate.
 template <class T>
 void gather(const Operand<T>& positions, int64_t begin, int64_t count, int64_t coordinates,
-            T limit, Vec<T> scale, T* x) {
+            Vec<T> limit, Vec<T> scale, T* x) {
   constexpr int64_t L = lanes<T>;
   const T* from[L];
   for (int l = 0; l < L; ++l) from[l] = positions.at(begin + (l < count ? l : 0));

@@ -34,7 +34,8 @@ void compute_silicon_of_block(const StillingerWeber<T>& call, T* scratch, int64_
     *bonds = moments + n * of_atom;
   int32_t* const neighbours = reinterpret_cast<int32_t*>(bonds + pairs * of_pair);
   const Silicon<T> of(call, begin, count, scratch);
-  gather(call.positions, begin, count, 3 * n, T(call.position_limit), T(1) / of.sigma, x);
+  gather(call.positions, begin, count, 3 * n, scale_limit<T>(call.position_limit, of.sigma),
+         T(1) / of.sigma, x);
 
   Vec<T> energy{};
   T* bond = bonds;
@@ -111,7 +112,8 @@ struct SiliconOfOne {
         bonds(moments + Moments<T>::kCount * stride),
         neighbours(
             reinterpret_cast<int32_t*>(bonds + n * stride / lanes<T> * images * of_pair)),
-        atoms(call.positions.at(replica), n, T(call.position_limit), T(1) / of.sigma, place) {}
+        atoms(call.positions.at(replica), n, scale_limit<T>(call.position_limit, of.sigma),
+              T(1) / of.sigma, place) {}
 
   // Sums moments and stores the bonds required for the gradient. Calls
   // `visit(at, end, whole, before, angular)` with the energy of all bonds of each atom, of

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from hopgym._checks import FRACTION, NOT_NEGATIVE, POSITIVE, Rule, check_fields
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
 
@@ -40,6 +42,19 @@ class AbstractFire(AbstractOptimizer[FireState]):
     f_dec: eqx.AbstractVar[Float[Array, ""]]
     alpha_start: eqx.AbstractVar[Float[Array, ""]]
     f_alpha: eqx.AbstractVar[Float[Array, ""]]
+
+    def __check_init__(self):
+        factor = Rule("above 0 and at most 1", lambda x: (x > 0) & (x <= 1))
+        check_fields(
+            self,
+            dt_start=POSITIVE,
+            dt_max=POSITIVE,
+            n_min=NOT_NEGATIVE,
+            f_inc=Rule("at least 1 and finite", lambda x: (x >= 1) & (x < np.inf)),
+            f_dec=factor,
+            alpha_start=FRACTION,
+            f_alpha=factor,
+        )
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context

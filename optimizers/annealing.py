@@ -7,6 +7,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from hopgym._checks import (
+    DECAY,
+    FINITE,
+    LIMIT,
+    NOT_NEGATIVE,
+    POSITIVE,
+    check_fields,
+)
 from hopgym._converters import to_float, to_int
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
@@ -76,6 +84,19 @@ class Annealing(AbstractOptimizer[AnnealingState]):
     friction: Float[Array, ""] = eqx.field(converter=to_float, default=1.0)
     max_step: Float[Array, ""] = eqx.field(converter=to_float, default=0.2)
     room: Float[Array, ""] = eqx.field(converter=to_float, default=1.0)
+
+    def __check_init__(self):
+        check_fields(
+            self,
+            steps=POSITIVE,
+            hot=POSITIVE,
+            cold=NOT_NEGATIVE,
+            quench=DECAY,
+            dt=POSITIVE,
+            friction=NOT_NEGATIVE,
+            max_step=LIMIT,
+            room=FINITE,
+        )
 
     def temperature(self, step: Int[Array, ""]) -> Float[Array, ""]:
         """Temperature at a step, in units of energy."""

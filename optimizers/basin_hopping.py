@@ -15,7 +15,16 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym._batching import batched_cond
+from hopgym._checks import (
+    FRACTION,
+    LIMIT,
+    NOT_NEGATIVE,
+    POSITIVE,
+    check_fields,
+    check_number,
+)
 from hopgym._converters import to_float, to_int
+from hopgym._keys import as_key
 from hopgym.context import Context, SystemInfo
 from hopgym.optimizers.base import AbstractLocalOptimizer, AbstractOptimizer
 from hopgym.optimizers.fixed_length import FixedLength
@@ -81,10 +90,19 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
     target_acceptance: Float[Array, ""] = eqx.field(converter=to_float, default=0.5)
     max_evaluations: Int[Array, ""] = eqx.field(converter=to_int, default=1000)
 
+    def __check_init__(self):
+        check_fields(
+            self,
+            temperature=LIMIT,
+            adaptation_rate=NOT_NEGATIVE,
+            target_acceptance=FRACTION,
+            max_evaluations=POSITIVE,
+        )
+
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context
     ) -> BasinHoppingState:
-        walk_key, local_key = jax.random.split(key)
+        walk_key, local_key = jax.random.split(as_key(key))
         zero = jnp.zeros((), jnp.int32)
         return BasinHoppingState(
             key=walk_key,
@@ -170,12 +188,21 @@ def cluster_moves(
     - `step_size`: see [`hopgym.optimizers.Shake`][].
     - `surface`, `exchange`: fractions of surface moves and exchanges, where these
       apply.
+
+    **Raises:** `ValueError` for fractions that are negative or add up to more than 1.
     """
+    for what, fraction in (("surface", surface), ("exchange", exchange)):
+        check_number(f"{what}, a fraction of the moves,", fraction, FRACTION)
     species = np.asarray(system.species)
     if system.freedom is not None:
         species = species[np.asarray(system.freedom) == 3]
     surface = surface if system.box is None and species.size else 0.0
     exchange = exchange if len(set(species.tolist())) > 1 else 0.0
+    if surface + exchange > 1:
+        raise ValueError(
+            "the fractions of the moves must not add up to more than 1, got "
+            f"surface={surface} and exchange={exchange}"
+        )
     kinds: list[tuple[AbstractMove, float]] = [
         (Shake(step_size), 1 - surface - exchange),
         (SurfaceMove(), surface),

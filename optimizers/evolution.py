@@ -17,9 +17,13 @@ from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym._batching import batched_cond
+from hopgym._checks import POSITIVE, check_count, check_fields, check_number
 from hopgym._converters import to_float
+from hopgym._keys import as_key
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
+
+MAX_POPULATION = 100_000
 
 
 class EvolutionState(eqx.Module):
@@ -57,8 +61,8 @@ class Evolution(AbstractOptimizer[EvolutionState]):
     - `population`: number of candidates per generation.
     - `spread`: standard deviation of the first generation, in units of length.
 
-    **Raises:** `ValueError` for a population that is below 4 or odd (some strategies
-    sample pairs).
+    **Raises:** `ValueError` for a population that is below 4, above 100,000 or odd
+    (some strategies sample pairs), or a spread that is not positive.
     """
 
     make: Callable[..., Any] = eqx.field(static=True)
@@ -66,16 +70,16 @@ class Evolution(AbstractOptimizer[EvolutionState]):
     spread: Float[Array, ""] = eqx.field(converter=to_float, default=0.3)
 
     def __check_init__(self):
-        if self.population < 4 or self.population % 2:
-            raise ValueError(
-                f"population must be even and at least 4, got {self.population}"
-            )
+        check_count("population", self.population, 4, MAX_POPULATION)
+        if self.population % 2:
+            raise ValueError(f"population must be even, got {self.population}")
+        check_fields(self, spread=POSITIVE)
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context
     ) -> EvolutionState:
         strategy = self._make_strategy(positions.shape[0])
-        key, init_key, ask_key = jax.random.split(key, 3)
+        key, init_key, ask_key = jax.random.split(as_key(key), 3)
         unknown = jnp.full(self.population, jnp.inf, positions.dtype)
         shape = (self.population, *positions.shape)
         first = self.spread * jax.random.normal(ask_key, shape, positions.dtype)
@@ -197,6 +201,7 @@ def open_es(
     - `spread`: standard deviation of all generations, in units of length.
     - `learning_rate`: learning rate of the mean.
     """
+    check_number("learning_rate", learning_rate, POSITIVE)
     make = functools.partial(_open_es, spread=spread, learning_rate=learning_rate)
     return Evolution(make, population, spread)
 

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hopgym._checks import LIMIT, check_fields
 from hopgym._converters import to_float
 from hopgym.context import Context
 from hopgym.optimizers._fire import AbstractFire, FireState
@@ -50,6 +51,9 @@ class FireAse(AbstractFire):
     f_alpha: Float[Array, ""] = eqx.field(
         converter=to_float, default=0.99, kw_only=True
     )
+
+    def __check_init__(self):
+        check_fields(self, max_step=LIMIT)
 
     def update(
         self,

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from hopgym._checks import POSITIVE, check_fields
 from hopgym._converters import to_int
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractLocalOptimizer, AbstractOptimizer
@@ -33,6 +34,9 @@ class FixedLength(AbstractLocalOptimizer[FixedLengthState]):
 
     optimizer: AbstractOptimizer
     evaluations: Int[Array, ""] = eqx.field(converter=to_int, default=5000)
+
+    def __check_init__(self):
+        check_fields(self, evaluations=POSITIVE)
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context

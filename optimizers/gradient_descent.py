@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hopgym._checks import LIMIT, NOT_NEGATIVE, check_fields
 from hopgym._converters import to_float
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
@@ -22,6 +23,9 @@ class GradientDescent(AbstractOptimizer[None]):
 
     rate: Float[Array, ""] = eqx.field(converter=to_float, default=1e-3)
     limit: Float[Array, ""] = eqx.field(converter=to_float, default=100.0)
+
+    def __check_init__(self):
+        check_fields(self, rate=NOT_NEGATIVE, limit=LIMIT)
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context

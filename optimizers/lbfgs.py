@@ -15,6 +15,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from hopgym import native
+from hopgym._checks import (
+    LIMIT,
+    NOT_NEGATIVE,
+    POSITIVE,
+    check_count,
+    check_fields,
+)
 from hopgym._converters import to_float, to_int
 from hopgym.context import Context
 from hopgym.optimizers.base import (
@@ -23,6 +30,7 @@ from hopgym.optimizers.base import (
     HasForceTolerance,
 )
 
+MAX_MEMORY = 1000  # steps in the history
 HISTORY_FIELDS = ("pairs", "sy", "yy", "inverse")  # fields of the state
 
 
@@ -80,7 +88,10 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
     - `rise`: largest acceptable rise of the energy in a step, in units of energy.
     - `patience`: number of steps without a change of the energy that count as
       convergence.
-    - `memory`: number of steps in the history (static).
+    - `memory`: number of steps in the history, at most 1000 (static).
+
+    **Raises:** `ValueError` for negative numbers or NaN, and a `max_step`, `first`,
+    `patience` or `memory` of 0.
     """
 
     force: Float[Array, ""] = eqx.field(converter=_to_force_tolerance, default=None)
@@ -89,6 +100,17 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
     rise: Float[Array, ""] = eqx.field(converter=to_float, default=1e-4)
     patience: Int[Array, ""] = eqx.field(converter=to_int, default=100)
     memory: int = eqx.field(static=True, default=6)
+
+    def __check_init__(self):
+        check_fields(
+            self,
+            force=NOT_NEGATIVE,
+            max_step=POSITIVE,
+            first=POSITIVE,
+            rise=LIMIT,
+            patience=POSITIVE,
+        )
+        check_count("LBFGS: memory", self.memory, 1, MAX_MEMORY)
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context

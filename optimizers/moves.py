@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import abc
+import math
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hopgym._checks import NOT_NEGATIVE, POSITIVE, check_fields
 from hopgym._converters import to_float
 from hopgym.cell import Cell
 from hopgym.context import Context
@@ -46,6 +48,9 @@ class Shake(AbstractMove):
 
     step_size: Float[Array, ""] = eqx.field(converter=to_float, default=0.4)
 
+    def __check_init__(self):
+        check_fields(self, step_size=NOT_NEGATIVE)
+
     def propose(
         self,
         key: PRNGKeyArray,
@@ -69,6 +74,9 @@ class GaussianShake(AbstractMove):
     """
 
     std: Float[Array, ""] = eqx.field(converter=to_float, default=0.4)
+
+    def __check_init__(self):
+        check_fields(self, std=NOT_NEGATIVE)
 
     def propose(
         self,
@@ -95,6 +103,9 @@ class Redraw(AbstractMove):
     """
 
     looseness: Float[Array, ""] = eqx.field(converter=to_float, default=2.0)
+
+    def __check_init__(self):
+        check_fields(self, looseness=POSITIVE)
 
     def propose(
         self,
@@ -145,6 +156,9 @@ class SurfaceMove(AbstractMove):
     """
 
     reach: Float[Array, ""] = eqx.field(converter=to_float, default=1.35)
+
+    def __check_init__(self):
+        check_fields(self, reach=POSITIVE)
 
     def propose(
         self,
@@ -217,18 +231,21 @@ class Mixture(AbstractMove):
     - `moves`: the moves to draw from.
     - `weights`: their relative frequencies.
 
-    **Raises:** `ValueError` for negative weights, or different numbers of weights and
-    moves.
+    **Raises:** `ValueError` for negative weights, no weight above 0, or different
+    numbers of weights and moves.
     """
 
     moves: tuple[AbstractMove, ...]
     weights: Float[Array, " moves"]
 
     def __init__(self, moves: tuple[AbstractMove, ...], weights: tuple[float, ...]):
-        if len(moves) != len(weights) or min(weights, default=0) < 0:
+        weighed = len(moves) == len(weights) and all(
+            0 <= weight < math.inf for weight in weights
+        )
+        if not weighed or sum(weights) == 0:
             raise ValueError(
                 f"a mixture needs one weight >= 0 for each of its {len(moves)} moves, "
-                f"got {weights}"
+                f"and not all of them 0, got {weights}"
             )
         self.moves = moves
         self.weights = to_float(weights)

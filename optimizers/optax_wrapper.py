@@ -6,13 +6,23 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import equinox as eqx
+import numpy as np
 import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hopgym._checks import FRACTION, NOT_NEGATIVE, Rule, check_number
 from hopgym._converters import to_float
+from hopgym._keys import as_key
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
+
+NUMBER = Rule("a number", lambda x: ~np.isnan(x))
+RULES = {
+    "learning_rate": NOT_NEGATIVE,
+    "eps": NOT_NEGATIVE,
+    **dict.fromkeys(("b1", "b2", "decay"), FRACTION),
+}
 
 
 class OptaxOptimizer(AbstractOptimizer[Any]):
@@ -36,8 +46,8 @@ class OptaxOptimizer(AbstractOptimizer[Any]):
       pass other arguments by `functools.partial`.
 
     **Raises:** `ValueError` for hyper-parameters together with an instance of an Optax
-    optimizer, and, when `update` is first traced, for an optimizer that calls
-    `value_fn`.
+    optimizer, hyper-parameters that are NaN, negative learning rates, and, when
+    `update` is first traced, for an optimizer that calls `value_fn`.
     """
 
     make: Callable[..., optax.GradientTransformation] = eqx.field(static=True)
@@ -60,6 +70,8 @@ class OptaxOptimizer(AbstractOptimizer[Any]):
         else:
             self.make = make
         self.hyperparameters = {k: to_float(v) for k, v in hyperparameters.items()}
+        for name, value in self.hyperparameters.items():
+            check_number(name, value, RULES.get(name, NUMBER))
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context
@@ -104,6 +116,8 @@ def as_optax(
     **Returns:** an Optax optimizer. Its `update` requires the positions as `params` and
     the energy as `value=`, and raises `ValueError` without them.
     """
+
+    key = as_key(key)
 
     def init(params):
         return optimizer.init(params, key=key, context=context)

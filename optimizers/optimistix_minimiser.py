@@ -13,6 +13,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from hopgym._checks import NOT_NEGATIVE, check_number
+from hopgym._keys import as_key
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
 
@@ -70,7 +72,8 @@ class Minimiser(optimistix.AbstractMinimiser):
     ):
         self.optimizer = optimizer
         self.context = context
-        self.key = key
+        self.key = as_key(key)
+        check_number("force", force, NOT_NEGATIVE)
         self.force = force
         self.rtol = self.atol = 0.0
         self.norm = optimistix.max_norm

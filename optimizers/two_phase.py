@@ -13,6 +13,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from hopgym._checks import NOT_NEGATIVE, check_fields
 from hopgym._converters import to_float
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractLocalOptimizer
@@ -43,6 +44,9 @@ class TwoPhase(AbstractLocalOptimizer[TwoPhaseState]):
     local: AbstractLocalOptimizer
     pressure: Float[Array, ""] = eqx.field(converter=to_float, default=5.0)
     force: Float[Array, ""] = eqx.field(converter=to_float, default=0.5)
+
+    def __check_init__(self):
+        check_fields(self, pressure=NOT_NEGATIVE, force=NOT_NEGATIVE)
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context

@@ -15,6 +15,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from hopgym._checks import check_count
+from hopgym._converters import LARGEST_INT
 from hopgym._suggest import describe_unknown_name
 from hopgym.context import SystemInfo
 from hopgym.optimizers.annealing import Annealing
@@ -92,8 +94,15 @@ def make_optimizer(name: str, *, system: SystemInfo, steps: int) -> AbstractOpti
     - `system`: a [`hopgym.System`][] or another [`hopgym.context.SystemInfo`][].
     - `steps`: length of the run, for schedules.
 
-    **Raises:** `KeyError` for an unknown name, with the most similar known ones.
+    **Raises:** `KeyError` for an unknown name, with the most similar known ones;
+    `ValueError` for anything but a system, or `steps` below 1.
     """
+    if not isinstance(system, SystemInfo):
+        raise ValueError(
+            'make_optimizer needs a system, such as hopgym.get_system("LJ-13"), got '
+            f"{system!r}"
+        )
+    steps = check_count("steps", steps, 1, LARGEST_INT)
     if name not in ZOO:
         raise KeyError(describe_unknown_name("optimizer", name, list(ZOO)))
     return build(ZOO[name], system, steps, **find_tuned_settings(name, system.name))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernel_cases import needs_kernels
 from potential_cases import CASES, case, scattered
 
 import hopgym
@@ -183,6 +184,55 @@ def test_energy_of_a_pair_rises_all_the_way_to_coincidence(name, double):
         assert (rises[4:] < 0).all()
         # The atom at the greater x is pushed to greater x, except if they coincide.
         assert (np.asarray(gradients)[2:, 1, 0] < 0).all()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_second_derivatives_in_float32(name):
+    make, species, box, spacing = CASES[name]
+    potential, species = make(), jnp.asarray(species, jnp.int32)
+    box = None if box is None else jnp.asarray(box, float)
+
+    @jax.jit
+    def both(positions):
+        def energy(x):
+            return potential.energy_and_gradient(x, species, box)[0]
+
+        def gradient(x):
+            return potential.energy_and_gradient(x, species, box)[1]
+
+        return jax.hessian(energy)(positions), jax.jacfwd(gradient)(positions)
+
+    positions = scattered(7, spacing)
+    lone = positions.copy()
+    lone[0] -= 40 * spacing
+    for where in (positions, lone):
+        hessian, slopes = both(jnp.asarray(where, float))
+        scale = float(jnp.abs(slopes).max())
+        np.testing.assert_allclose(hessian, slopes, atol=2e-5 * scale)
+
+
+@pytest.mark.parametrize("length", [3.4e-10, 1e10])
+@pytest.mark.parametrize("name", ["xla", pytest.param("native", marks=needs_kernels)])
+def test_finite_in_any_unit_of_length(backend, name, length):
+    backend(name)
+    near = scattered(7, 1.1 * length)
+    far = near.copy()
+    far[0] = 1e37
+    gold = [[0.2]], [[1.8]], [[10.0]], [[4.0]], [[length]]
+    gold_1 = *gold[:4], [[1.0]]
+    for scaled, plain in (
+        (LennardJones(d0=length), LennardJones()),
+        (Morse(6.0, d0=length), Morse(6.0)),
+        (Gupta(*gold), Gupta(*gold_1)),
+    ):
+        species = jnp.zeros(7, jnp.int32)
+        expected, _ = plain.energy_and_gradient(
+            jnp.asarray(near / length, float), species, None
+        )
+        found, _ = scaled.energy_and_gradient(jnp.asarray(near, float), species, None)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+        for part in scaled.energy_and_gradient(jnp.asarray(far, float), species, None):
+            assert bool(jnp.isfinite(part).all())
 
 
 # --- precision, batches -------------------------------------------------------------

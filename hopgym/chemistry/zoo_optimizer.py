@@ -21,6 +21,7 @@ from ase.optimize.optimize import Optimizer
 from jaxtyping import Array, Float
 
 from hopgym import _serialisation
+from hopgym._schema import Schema, integer, list_of
 from hopgym.chemistry.ase_context import describe_atoms
 from hopgym.chemistry.constraints import check_for_hops
 from hopgym.chemistry.evaluation import Evaluation, evaluate
@@ -40,6 +41,8 @@ MAX_FAILURES = 10
 # in units of energy: more than the noise of self-consistent fields or float32.
 ENERGY_TOLERANCE = 1e-4
 
+# Files of earlier versions do not count failures.
+RESTART_SCHEMA: Schema = {"counts": list_of(integer(), range(3, 5))}
 LOCAL_OPTIMIZERS = (
     AbstractLocalOptimizer,
     Fire,
@@ -285,8 +288,7 @@ class ZooOptimizer(Optimizer):
         **Raises:** `ValueError` if it is damaged, or of another run or calculator.
         """
         assert self.restart is not None
-        required = {*self._describe_run(), "counts"}
-        header = _serialisation.read_header(self.restart, required)
+        header = _serialisation.read_header(self.restart, RESTART_SCHEMA)
         for what, value in self._describe_run().items():
             if header.get(what) != value:
                 raise ValueError(
@@ -298,7 +300,6 @@ class ZooOptimizer(Optimizer):
             self._opt_state, self._current, self._best = _serialisation.read(
                 self.restart, like
             )
-        # Files of earlier versions do not count failures.
         self.nsteps, self.evaluations, self.faults, self.failures, *_ = (
             *header["counts"],
             0,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hopgym.potentials.base import POSITION_LIMIT, Positions
+from hopgym.potentials.base import Positions, limit_positions
 
 # Squared distance, in units of the potential, that is given to pairs that must not
 # interact: an atom with itself, or with padding.
@@ -25,12 +25,12 @@ def matmul(a: Array, b: Array) -> Array:
     return jnp.dot(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
-def centre(positions: Positions) -> Positions:
-    """Clip positions to `POSITION_LIMIT` and move their mean to the origin.
+def centre(positions: Positions, length: Float[Array, ""]) -> Positions:
+    """Limit positions by `limit_positions` and move their mean to the origin.
 
     Forces are differences of sums over neighbours; fewer digits cancel near the origin.
     """
-    bounded = jnp.clip(positions, -POSITION_LIMIT, POSITION_LIMIT)
+    bounded = limit_positions(positions, length)
     return bounded - jnp.mean(bounded, axis=0)
 
 
@@ -46,7 +46,7 @@ def pair_differences(positions: Positions) -> tuple[Array, Array, Array]:
 
 
 def squared_distances(
-    positions: PaddedPositions, atoms: int
+    positions: PaddedPositions, atoms: int, length: Float[Array, ""] | None = None
 ) -> Float[Array, "padded padded"]:
     """Squared pair distances; about `FAR_SQUARED` on the diagonal and for padding.
 
@@ -54,13 +54,15 @@ def squared_distances(
 
     - `positions`: padded positions.
     - `atoms`: number of atoms without padding.
+    - `length`: the potential's length, if it is not the unit of the positions.
     """
     dx, dy, dz = pair_differences(positions)
     mask = np.eye(positions.shape[0])
     mask[atoms:] = mask[:, atoms:] = 1
-    return (
-        dx * dx + dy * dy + dz * dz + jnp.asarray(FAR_SQUARED * mask, positions.dtype)
-    )
+    far = jnp.asarray(FAR_SQUARED * mask, positions.dtype)
+    if length is not None:
+        far = far * (length * length).astype(positions.dtype)
+    return dx * dx + dy * dy + dz * dz + far
 
 
 def sum_rows(matrix: Float[Array, "rows columns"]) -> Float[Array, " rows"]:

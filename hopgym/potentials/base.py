@@ -6,11 +6,24 @@ import abc
 from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
+
+from hopgym._checks import POSITIVE, Rule, between, check_number, describe, is_known
 
 # Positions are clipped to this range before distances are formed, so that squared
 # distances stay finite in float32 (largest number: 3.4e38).
 POSITION_LIMIT = 1e15
+
+# Lengths and energies among the parameters of potentials, in any unit: energies and
+# gradients of overlapping atoms stay finite in float32.
+LENGTH = between(1e-10, 1e10)
+ENERGY = between(1e-25, 1e9)
+
+# Radius within which distances are softened, divided by the length.
+SOFT_CORE = between(1e-3, 0.9)
 
 Positions = Float[Array, "atoms 3"]
 Species = Int[Array, " atoms"]
@@ -56,6 +69,10 @@ class AbstractPotential(eqx.Module):
 
         **Returns:** the energy, and the gradient (not the force) of the same shape
         as `positions`.
+
+        **Raises:** `ValueError` for arrays of a wrong shape or type, no atoms, and,
+        outside of traced functions, species that the potential does not have, or a box
+        for which it is not defined.
         """
 
     @abc.abstractmethod
@@ -92,6 +109,99 @@ class HasCutoff(Protocol):
     def cutoff(self) -> Any:
         """`Float[Array, ""]`, distance beyond which atoms do not interact."""
         ...
+
+
+class AbstractAlloyPotential(AbstractPotential):
+    """A potential with different parameters for each species."""
+
+    @property
+    @abc.abstractmethod
+    def kinds(self) -> int:
+        """Number of species."""
+
+
+def check_structure(
+    potential: AbstractPotential, positions: Any, species: Any, box: Any
+) -> tuple[Positions, Species, Box | None]:
+    """Check the arguments of a potential and convert them to arrays.
+
+    **Raises:** `ValueError`, see `AbstractPotential.energy_and_gradient`.
+    """
+    name = type(potential).__name__
+    positions = _to_array(f"{name}: positions", positions)
+    if positions.ndim != 2 or positions.shape[1] != 3 or not len(positions):
+        raise ValueError(
+            f"{name}: positions must have shape (atoms, 3) with at least one atom, got "
+            f"{positions.shape}"
+        )
+    if positions.dtype not in (jnp.float32, jnp.float64):
+        raise ValueError(
+            f"{name}: positions must be float32 or float64, got {positions.dtype}: "
+            "convert them by jax.numpy.asarray(positions, float)"
+        )
+    species = _to_array(f"{name}: species", species)
+    if species.shape != positions.shape[:1]:
+        raise ValueError(
+            f"{name}: species must have shape {positions.shape[:1]}, one for each atom "
+            f"of the positions, got {species.shape}"
+        )
+    check_species(name, potential, species)
+    if box is not None:
+        box = _to_array(f"{name}: box", box)
+        check_edges(name, box)
+    if is_known(box):
+        with jax.ensure_compile_time_eval():
+            potential.check_box(box)
+    return positions, species, box
+
+
+def check_species(name: str, potential: AbstractPotential, species: Array) -> None:
+    """Check that a potential has parameters for species.
+
+    **Raises:** `ValueError`, which starts with `name`.
+    """
+    if not jnp.issubdtype(species.dtype, jnp.integer):
+        raise ValueError(f"{name}: species must be integers, got {species.dtype}")
+    rule = Rule("not negative", lambda x: x >= 0)
+    if isinstance(potential, AbstractAlloyPotential):
+        last = potential.kinds - 1
+        words = f"between 0 and {last}" if last else "0"
+        rule = Rule(f"{words}, of the species that have parameters", _up_to(last))
+    if is_known(species):
+        kinds = np.unique(np.asarray(species))
+        check_number(f"{name}: species", kinds, rule)
+
+
+def check_edges(name: str, box: Array) -> None:
+    """Check the edges of a box.
+
+    **Raises:** `ValueError`, which starts with `name`.
+    """
+    if box.shape != (3,) or not jnp.issubdtype(box.dtype, jnp.floating):
+        raise ValueError(
+            f"{name}: box must be three edges, real numbers, got shape {box.shape} and "
+            f"type {box.dtype}"
+        )
+    check_number(f"{name}: box must be three positive edges: each", box, POSITIVE)
+
+
+def limit_positions(positions: Positions, length: Float[Array, ""]) -> Positions:
+    """Clip positions to `POSITION_LIMIT`, also in units of a potential's length."""
+    limit = POSITION_LIMIT * jnp.minimum(length, 1)
+    return jnp.clip(positions, -limit, limit)
+
+
+def _to_array(what: str, value: Any) -> Array:
+    if isinstance(value, jax.Array):
+        return value
+    try:
+        return jnp.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what} must be an array, got {describe(value)}") from error
+
+
+def _up_to(last: int):
+    return lambda x: (x >= 0) & (x <= last)
 
 
 def check_free_space(potential: AbstractPotential, box: Box | None) -> None:

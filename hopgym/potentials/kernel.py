@@ -17,6 +17,7 @@ from hopgym.potentials.base import (
     Energy,
     Positions,
     Species,
+    check_structure,
 )
 
 
@@ -90,6 +91,7 @@ class AbstractKernelPotential(AbstractPotential):
     def energy_and_gradient(
         self, positions: Positions, species: Species, box: Box | None
     ) -> tuple[Energy, Positions]:
+        positions, species, box = check_structure(self, positions, species, box)
         cls, operands = type(self), (self, positions, species, box)
         if not self.has_kernel(len(positions)):
             return cls._energy_and_gradient_jax(*operands)
@@ -100,6 +102,7 @@ class AbstractKernelPotential(AbstractPotential):
     def atom_energies(
         self, positions: Positions, species: Species, box: Box | None
     ) -> AtomEnergies:
+        positions, species, box = check_structure(self, positions, species, box)
         cls, operands = type(self), (self, positions, species, box)
         if not self.has_kernel(len(positions)):
             return cls._atom_energies_jax(*operands)

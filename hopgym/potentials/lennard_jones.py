@@ -9,9 +9,10 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hopgym._checks import between, check_fields
 from hopgym._converters import to_float
 from hopgym.potentials._pair_sums import PaddedPositions, squared_distances
-from hopgym.potentials.base import Box, Species
+from hopgym.potentials.base import ENERGY, LENGTH, Box, Species
 from hopgym.potentials.kernel import Kernel
 from hopgym.potentials.pair import AbstractPairPotential
 
@@ -24,14 +25,19 @@ class LennardJones(AbstractPairPotential):
 
     **Arguments:**
 
-    - `epsilon`: depth of the pair potential.
-    - `d0`: distance of its minimum.
-    - `core`: core radius in units of d0.
+    - `epsilon`: depth of the pair potential, between 1e-25 and 1e9.
+    - `d0`: distance of its minimum, between 1e-10 and 1e10.
+    - `core`: core radius in units of d0, between 0.01 and 0.9.
+
+    **Raises:** `ValueError` for parameters outside of these ranges.
     """
 
     epsilon: Float[Array, ""] = eqx.field(converter=to_float, default=1.0)
     d0: Float[Array, ""] = eqx.field(converter=to_float, default=1.0)
     core: Float[Array, ""] = eqx.field(converter=to_float, default=0.1)
+
+    def __check_init__(self):
+        check_fields(self, epsilon=ENERGY, d0=LENGTH, core=between(0.01, 0.9))
 
     @property
     def _units(self) -> tuple[Float[Array, ""], Float[Array, ""]]:

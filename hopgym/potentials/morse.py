@@ -9,6 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hopgym._checks import between, check_fields
 from hopgym._converters import to_float
 from hopgym.potentials._fast_exp import fast_exp
 from hopgym.potentials._pair_sums import (
@@ -16,7 +17,7 @@ from hopgym.potentials._pair_sums import (
     soften_distances,
     squared_distances,
 )
-from hopgym.potentials.base import Box, Species
+from hopgym.potentials.base import ENERGY, LENGTH, SOFT_CORE, Box, Species
 from hopgym.potentials.kernel import Kernel
 from hopgym.potentials.pair import AbstractPairPotential
 
@@ -26,16 +27,25 @@ class Morse(AbstractPairPotential):
 
     **Arguments:**
 
-    - `rho`: inverse range; 6 resembles Lennard-Jones, 14 is very short-ranged.
-    - `epsilon`: depth of the pair potential.
-    - `d0`: distance of its minimum.
-    - `core`: radius within which distances are softened, in units of d0.
+    - `rho`: inverse range, between 0.1 and 30; 6 resembles Lennard-Jones, 14 is very
+      short-ranged.
+    - `epsilon`: depth of the pair potential, between 1e-25 and 1e9.
+    - `d0`: distance of its minimum, between 1e-10 and 1e10.
+    - `core`: radius within which distances are softened, in units of d0, between 0.001
+      and 0.9.
+
+    **Raises:** `ValueError` for parameters outside of these ranges.
     """
 
     rho: Float[Array, ""] = eqx.field(converter=to_float)
     epsilon: Float[Array, ""] = eqx.field(converter=to_float, default=1.0)
     d0: Float[Array, ""] = eqx.field(converter=to_float, default=1.0)
     core: Float[Array, ""] = eqx.field(converter=to_float, default=0.1)
+
+    def __check_init__(self):
+        check_fields(
+            self, rho=between(0.1, 30), epsilon=ENERGY, d0=LENGTH, core=SOFT_CORE
+        )
 
     @property
     def _units(self) -> tuple[Float[Array, ""], Float[Array, ""]]:

@@ -56,7 +56,7 @@ class AbstractPairPotential(AbstractKernelPotential):
     ) -> tuple[Energy, Positions]:
         atoms = positions.shape[0]
         epsilon, d0 = self._units
-        scaled = pad(centre(positions) / d0)
+        scaled = pad(centre(positions, d0) / d0)
         energies, weights = self._pairs(scaled, atoms)
         gradient = central_gradient(weights, scaled)[:atoms]
         energy = 0.5 * epsilon * jnp.sum(sum_rows(energies))
@@ -67,5 +67,5 @@ class AbstractPairPotential(AbstractKernelPotential):
     ) -> AtomEnergies:
         atoms = positions.shape[0]
         epsilon, d0 = self._units
-        energies, _ = self._pairs(pad(centre(positions) / d0), atoms)
+        energies, _ = self._pairs(pad(centre(positions, d0) / d0), atoms)
         return 0.5 * epsilon * sum_rows(energies)[:atoms]

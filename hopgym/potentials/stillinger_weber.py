@@ -14,6 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from hopgym._checks import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    between,
+    check_count,
+    check_fields,
+    is_known,
+)
 from hopgym._converters import to_float
 from hopgym.potentials._fast_exp import fast_exp
 from hopgym.potentials._pair_sums import (
@@ -23,12 +31,15 @@ from hopgym.potentials._pair_sums import (
     sum_rows,
 )
 from hopgym.potentials.base import (
-    POSITION_LIMIT,
+    ENERGY,
+    LENGTH,
+    SOFT_CORE,
     AtomEnergies,
     Box,
     Energy,
     Positions,
     Species,
+    limit_positions,
 )
 from hopgym.potentials.kernel import AbstractKernelPotential, Kernel
 
@@ -39,6 +50,8 @@ CUTOFF_FRACTION = 0.9995
 # Largest number of bonds per replica, periodic images included, for which the kernel
 # is used: it stores them all, in 0.1 to 0.2 GB.
 MAX_KERNEL_BONDS = 500_000
+
+MAX_IMAGES = 10  # on each side; memory grows with its third power
 
 
 class StillingerWeber(AbstractKernelPotential):
@@ -62,9 +75,14 @@ class StillingerWeber(AbstractKernelPotential):
 
     - `a`, `big_a`, `big_b`, `epsilon`, `sigma`, `strength` (lambda), `gamma`: the
       constants above; by default those of silicon, in eV and angstrom.
-    - `core`: radius within which distances are softened, in units of sigma.
-    - `images`: number of periodic images on each side that are summed over: 0 if each
-      edge of the box is at least twice the cutoff.
+    - `core`: radius within which distances are softened, in units of sigma, between
+      0.001 and 0.9.
+    - `images`: number of periodic images on each side that are summed over, at most
+      10: 0 if each edge of the box is at least twice the cutoff.
+
+    **Raises:** `ValueError` for parameters that are not positive (`big_b` and
+    `strength`: negative) or not finite, `a` outside of 1 to 10, or `core` or `images`
+    outside of these ranges.
     """
 
     a: Float[Array, ""] = eqx.field(converter=to_float, default=1.8)
@@ -76,6 +94,20 @@ class StillingerWeber(AbstractKernelPotential):
     gamma: Float[Array, ""] = eqx.field(converter=to_float, default=1.2)
     core: Float[Array, ""] = eqx.field(converter=to_float, default=0.1)
     images: int = eqx.field(static=True, default=0)
+
+    def __check_init__(self):
+        check_fields(
+            self,
+            a=between(1, 10),
+            big_a=POSITIVE,
+            big_b=NOT_NEGATIVE,
+            epsilon=ENERGY,
+            sigma=LENGTH,
+            strength=NOT_NEGATIVE,
+            gamma=POSITIVE,
+            core=SOFT_CORE,
+        )
+        check_count("StillingerWeber: images", self.images, 0, MAX_IMAGES)
 
     @property
     def cutoff(self) -> Float[Array, ""]:
@@ -90,6 +122,8 @@ class StillingerWeber(AbstractKernelPotential):
     def check_box(self, box: Box | None) -> None:
         if box is None:
             raise ValueError("StillingerWeber is periodic: it needs a box")
+        if not is_known(self.cutoff):
+            return
         reach = (self.images + 0.5) * float(box.min())
         if reach < float(self.cutoff):
             raise ValueError(
@@ -105,11 +139,11 @@ class StillingerWeber(AbstractKernelPotential):
 
         Matrices `(atoms, images * atoms)`, in units of sigma.
         """
-        assert box is not None, "a System without a box refuses this potential"
+        assert box is not None, "check_box refuses this"
         atoms = positions.shape[0]
         edges = box / self.sigma
         inverse_edges = 1 / edges
-        scaled = jnp.clip(positions, -POSITION_LIMIT, POSITION_LIMIT) / self.sigma
+        scaled = limit_positions(positions, self.sigma) / self.sigma
         span = range(-self.images, self.images + 1)
         shifts = np.array(list(itertools.product(span, repeat=3)))
         vectors = []
@@ -162,7 +196,7 @@ class StillingerWeber(AbstractKernelPotential):
         return self.images == 0 or bonds <= MAX_KERNEL_BONDS
 
     def _kernel(self, species: Species, box: Box | None) -> Kernel:
-        assert box is not None, "a System without a box refuses this potential"
+        assert box is not None, "check_box refuses this"
         names = "a", "big_a", "big_b", "epsilon", "sigma", "strength", "gamma", "core"
         operands = {"box": box} | {name: getattr(self, name) for name in names}
         attributes = {"cut": CUTOFF_FRACTION, "images": self.images}

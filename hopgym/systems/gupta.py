@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from hopgym.potentials import Gupta
+from hopgym.systems._sizes import check_size, read_count
 from hopgym.systems.family import AbstractFamily, Edges
 from hopgym.systems.lennard_jones import estimate_energy
 from hopgym.systems.start import HarmonicStart
 from hopgym.systems.system import System
 
+METALS = ("Ag", "Au", "Pd", "Pt")
 PAIRS = ("AgAu", "AgPt", "PdAu", "PdPt")
 START_EDGE = 4.0  # edge of the cube of random starts, in angstrom: paper D.2
 
@@ -79,13 +81,14 @@ def _choose_set(name: str, elements: Sequence[str], suffix: str | None) -> str:
         return fitting[0]
     if suffix in fitting:
         return suffix
-    wanted = "parameter set" if suffix is None else f"parameter set {suffix}"
+    wanted = "parameter set" if suffix is None else f"parameter set {suffix!r}"
     raise ValueError(
         f"{name!r}: there is no {wanted} for {'-'.join(elements)}; "
         + (
             f"choose one of {', '.join(fitting)}"
             if fitting
-            else f"the pairs are {', '.join(PAIRS)}"
+            else f"there are sets for the metals {', '.join(METALS)} and the alloys "
+            + ", ".join(f"{pair[:2]}-{pair[2:]}" for pair in PAIRS)
         )
     )
 
@@ -93,8 +96,8 @@ def _choose_set(name: str, elements: Sequence[str], suffix: str | None) -> str:
 class GuptaClusters(AbstractFamily):
     """Gupta clusters by chemical formula: `Gupta-Au55`, `Gupta-Ag19Au19`.
 
-    `Gupta-<formula>` with any number of atoms of one metal or of one of the pairs
-    Ag-Au, Ag-Pt, Pd-Au, Pd-Pt; an optional suffix selects the parameter set
+    `Gupta-<formula>` with 2 to 10,000 atoms of one metal or of one of the pairs Ag-Au,
+    Ag-Pt, Pd-Au, Pd-Pt; an optional suffix selects the parameter set
     (`Gupta-Au55-table4`). The default is the gold-55 set for pure gold, otherwise the
     set of the first of these pairs that contains the metals.
     """
@@ -104,21 +107,22 @@ class GuptaClusters(AbstractFamily):
         *(f"Gupta-{p[:2]}{38 - m}{p[2:]}{m}" for p in PAIRS for m in range(39)),
     ]
     potentials: ClassVar[Sequence[str]] = ("gupta",)
-    elements: ClassVar[Sequence[str]] = ("Ag", "Au", "Pd", "Pt")
+    elements: ClassVar[Sequence[str]] = METALS
     is_periodic: ClassVar[bool] = False
 
     def has_potential(self, potential: str) -> bool:
         return re.fullmatch(r"gupta(-\w+)?", potential) is not None
 
     def build(self, name: str) -> System | None:
-        match = re.fullmatch(r"Gupta-((?:[A-Z][a-z]?\d+){1,2})(?:-(\w+))?", name)
+        match = re.fullmatch(r"Gupta-((?:[A-Z][a-z]?[0-9]+){1,2})(?:-(\w+))?", name)
         if match is None:
             return None
         formula, suffix = match.groups()
-        parts = re.findall(r"([A-Z][a-z]?)(\d+)", formula)
-        counts = {element: int(count) for element, count in parts}
+        parts = re.findall(r"([A-Z][a-z]?)([0-9]+)", formula)
+        counts = {element: read_count(count, name) for element, count in parts}
         if len(counts) != len(parts):
             raise ValueError(f"{name!r} names the same element twice")
+        check_size(sum(counts.values()), name)
         return self._cluster(name, counts, suffix)
 
     def get_name(self, potential: str, counts: Mapping[str, int]) -> str:

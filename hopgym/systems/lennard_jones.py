@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from hopgym.potentials import LennardJones
 from hopgym.systems._elements import get_single_element
+from hopgym.systems._sizes import read_count
 from hopgym.systems.family import AbstractFamily, Edges
 from hopgym.systems.start import HarmonicStart
 from hopgym.systems.system import System
@@ -53,16 +54,16 @@ class LennardJonesClusters(AbstractFamily):
         return potential == "lj"
 
     def build(self, name: str) -> System | None:
-        match = re.fullmatch(r"LJ-(\d+)", name)
+        match = re.fullmatch(r"LJ-([0-9]+)", name)
         if match is None:
             return None
-        atoms = int(match[1])
+        atoms = read_count(match[1], name)
         if not 2 <= atoms <= MAX_ATOMS:
             raise ValueError(
                 f"{name!r}: minima are known for LJ-2 to LJ-{MAX_ATOMS}; for other "
                 "sizes, make your own hopgym.System"
             )
-        return self._cluster(name, atoms)
+        return self._cluster(f"LJ-{atoms}", atoms)
 
     def get_name(self, potential: str, counts: Mapping[str, int]) -> str:
         get_single_element(potential, counts)

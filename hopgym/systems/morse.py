@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from hopgym.potentials import Morse
 from hopgym.systems._elements import get_single_element
+from hopgym.systems._sizes import read_count
 from hopgym.systems.family import AbstractFamily, Edges
 from hopgym.systems.lennard_jones import estimate_energy
 from hopgym.systems.start import HarmonicStart
@@ -44,20 +45,20 @@ class MorseClusters(AbstractFamily):
     is_periodic: ClassVar[bool] = False
 
     def has_potential(self, potential: str) -> bool:
-        return re.fullmatch(r"morse\d+", potential) is not None
+        return re.fullmatch(r"morse[0-9]{1,3}", potential) is not None
 
     def build(self, name: str) -> System | None:
-        match = re.fullmatch(r"Morse(\d+)-(\d+)", name)
+        match = re.fullmatch(r"Morse([0-9]+)-([0-9]+)", name)
         if match is None:
             return None
-        rho, atoms = int(match[1]), int(match[2])
+        rho, atoms = (read_count(digits, name) for digits in match.groups())
         if rho not in RANGES or atoms not in SIZES:
             raise ValueError(
                 f"{name!r}: the range parameter must be one of {RANGES} and the number "
                 f"of atoms in {SIZES[0]}..{SIZES[-1]}; for others, make your own "
                 "hopgym.System"
             )
-        return self._cluster(name, rho, atoms)
+        return self._cluster(f"Morse{rho}-{atoms}", rho, atoms)
 
     def get_name(self, potential: str, counts: Mapping[str, int]) -> str:
         get_single_element(potential, counts)

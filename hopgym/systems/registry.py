@@ -40,8 +40,12 @@ def potential_names() -> list[str]:
 def register_system(name: str, build: Callable[[], System]) -> None:
     """Make `get_system(name)` return `build()`.
 
-    **Raises:** `ValueError` if the name is taken.
+    **Raises:** `ValueError` if the name is taken or no string, or `build` no function.
     """
+    if not isinstance(name, str) or not callable(build):
+        raise ValueError(
+            f"a system is registered by a name and a function, got {name!r}, {build!r}"
+        )
     taken = any(family.build(name) is not None for family in FAMILIES)
     if taken or name in _registered:
         raise ValueError(f"system {name!r} already exists; choose another name")
@@ -54,6 +58,8 @@ def get_system(name: str) -> System:
     **Raises:** `KeyError` for an unknown name, with the most similar known ones;
     `ValueError` for a size or composition that is not available (`"LJ-1"`).
     """
+    if not isinstance(name, str):
+        raise KeyError(describe_unknown_name("system", name, system_names()))
     if name in _registered:
         return _registered[name]()
     for family in FAMILIES:
@@ -68,7 +74,7 @@ def find_family(potential: str) -> AbstractFamily:
 
     **Raises:** `ValueError` for an unknown name, with the most similar known ones.
     """
-    for family in FAMILIES:
+    for family in FAMILIES if isinstance(potential, str) else ():
         if family.has_potential(potential):
             return family
     raise ValueError(describe_unknown_name("potential", potential, potential_names()))

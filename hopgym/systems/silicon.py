@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from hopgym.potentials import StillingerWeber
+from hopgym.systems._sizes import read_count
 from hopgym.systems.family import AbstractFamily, Edges
 from hopgym.systems.start import HarmonicStart
 from hopgym.systems.system import System
@@ -39,10 +40,10 @@ class SiliconCrystals(AbstractFamily):
         return potential == "sw"
 
     def build(self, name: str) -> System | None:
-        match = re.fullmatch(r"SW-Si(\d+)", name)
+        match = re.fullmatch(r"SW-Si([0-9]+)", name)
         if match is None:
             return None
-        atoms = int(match[1])
+        atoms = read_count(match[1], name)
         if atoms not in CELLS:
             raise ValueError(f"{name!r}: choose one of {', '.join(self.names)}")
         return self._diamond(atoms)

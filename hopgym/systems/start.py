@@ -6,10 +6,10 @@ import abc
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hopgym._converters import to_float
+from hopgym._checks import NOT_NEGATIVE, POSITIVE, check_count, check_fields
+from hopgym._converters import LARGEST_INT, to_float
 from hopgym.potentials import SoftSphere
 
 
@@ -48,12 +48,19 @@ class HarmonicStart(AbstractStart):
     - `diameter`: diameter of the soft spheres, in the same unit.
     - `rate`, `steps`: step size, in reduced units, and number of steps of gradient
       descent.
+
+    **Raises:** `ValueError` for a length that is not positive and finite, a negative
+    rate or number of steps.
     """
 
     edge: Float[Array, ""] = eqx.field(converter=to_float, default=3.0)
     diameter: Float[Array, ""] = eqx.field(converter=to_float, default=1.0)
     rate: Float[Array, ""] = eqx.field(converter=to_float, default=1e-2)
     steps: int = eqx.field(static=True, default=1000)
+
+    def __check_init__(self):
+        check_fields(self, edge=POSITIVE, diameter=POSITIVE, rate=NOT_NEGATIVE)
+        check_count("HarmonicStart: steps", self.steps, 0, LARGEST_INT)
 
     def sample(
         self,
@@ -70,10 +77,9 @@ class HarmonicStart(AbstractStart):
             positions = scaled_box * uniform
         spheres = SoftSphere(sigma=1.0)
         spheres = eqx.tree_at(lambda s: s.sigma, spheres, self.diameter)
-        species = jnp.zeros(atoms, jnp.int32)
 
         def relax(_, positions):
-            _, gradient = spheres.energy_and_gradient(positions, species, scaled_box)
+            _, gradient = spheres.push_apart(positions, scaled_box)
             return positions - self.rate * gradient
 
         return jax.lax.fori_loop(0, self.steps, relax, positions) * length

@@ -9,10 +9,14 @@ from collections.abc import Sequence
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from hopgym._checks import POSITIVE, Rule, check_number, is_known
 from hopgym._converters import to_float, to_int
+from hopgym._keys import as_key
 from hopgym.potentials import AbstractPotential
+from hopgym.potentials.base import check_edges, check_species
 from hopgym.systems.start import AbstractStart
 
 
@@ -64,29 +68,36 @@ class System(eqx.Module):
     reference_source: str = eqx.field(static=True, default="")
 
     def __check_init__(self):
+        for what, kind in (("potential", AbstractPotential), ("start", AbstractStart)):
+            if not isinstance(getattr(self, what), kind):
+                raise ValueError(
+                    f"{self.name}: {what} must be a {kind.__name__}, got "
+                    f"{getattr(self, what)!r}"
+                )
         if self.species.ndim != 1 or self.atoms < 2:
             raise ValueError(
                 f"{self.name}: a system needs at least 2 atoms, got species of shape "
                 f"{self.species.shape}"
             )
-        kinds = set(self.species.tolist())
-        if not kinds <= set(range(len(self.elements))):
-            raise ValueError(
-                f"{self.name}: species {sorted(kinds)} must index the elements "
-                f"{self.elements}"
-            )
+        last = len(self.elements) - 1
+        indices = Rule(
+            f"between 0 and {last}: they must index the elements {self.elements}",
+            lambda x: (x >= 0) & (x <= last),
+        )
+        check_number(f"{self.name}: species", self.species, indices)
+        check_species(self.name, self.potential, self.species)
         for what in ("length", "energy_unit", "energy_scale", "tolerance"):
-            value = float(getattr(self, what))
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{self.name}: {what} must be positive, got {value}")
-        if self.box is not None and not (
-            self.box.shape == (3,)
-            and all(math.isfinite(edge) and edge > 0 for edge in self.box.tolist())
-        ):
-            raise ValueError(
-                f"{self.name}: box must be three positive edges, got {self.box}"
-            )
-        self.potential.check_box(self.box)
+            value = getattr(self, what)
+            if value.shape != ():
+                raise ValueError(f"{self.name}: {what} must be a number, got {value}")
+            check_number(f"{self.name}: {what}", value, POSITIVE)
+        known = Rule("finite, or None", lambda x: ~np.isinf(x))
+        check_number(f"{self.name}: reference", self.reference, known)
+        if self.box is not None:
+            check_edges(self.name, self.box)
+        if is_known(self.box):
+            with jax.ensure_compile_time_eval():
+                self.potential.check_box(self.box)
 
     @property
     def atoms(self) -> int:
@@ -109,14 +120,44 @@ class System(eqx.Module):
         return not bool(jnp.isnan(self.reference))
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "atoms 3"]:
-        """Draw initial positions (by default harmonic initialisation, paper D.2)."""
-        return self.start.sample(key, self.atoms, self.length, self.box)
+        """Draw initial positions (by default harmonic initialisation, paper D.2).
+
+        **Raises:** `ValueError` for anything but one random key, or if JAX's precision
+        has changed since the system was made.
+        """
+        self.check_precision()
+        return self.start.sample(as_key(key), self.atoms, self.length, self.box)
 
     def energy_and_gradient(
-        self, positions: Float[Array, "atoms 3"]
+        self, positions: Float[Array, "..."]
     ) -> tuple[Float[Array, ""], Float[Array, "atoms 3"]]:
-        """Energy and gradient of one replica: one evaluation."""
+        """Energy and gradient of one replica: one evaluation.
+
+        **Raises:** `ValueError` for positions that are not of shape `(atoms, 3)`, or if
+        JAX's precision has changed since the system was made.
+        """
+        self.check_precision()
+        if jnp.shape(positions) != (self.atoms, 3):
+            raise ValueError(
+                f"{self.name}: positions must have shape {(self.atoms, 3)}, got "
+                f"{jnp.shape(positions)}"
+            )
         return self.potential.energy_and_gradient(positions, self.species, self.box)
+
+    def check_precision(self) -> None:
+        """Check that the system was made in JAX's current precision.
+
+        **Raises:** `ValueError` if it was not.
+        """
+        now = jnp.result_type(float)
+        numbers = jax.tree.leaves((self.length, self.start))
+        for made in (x.dtype for x in numbers if eqx.is_inexact_array(x)):
+            if made != now:
+                raise ValueError(
+                    f"{self.name} was made in {made}, but JAX computes in {now} now: "
+                    'set jax.config.update("jax_enable_x64", ...) first and make the '
+                    "system afterwards"
+                )
 
     def is_hit(self, energy: Float[Array, "..."]) -> Array:
         """Whether energies of quenched structures are that of the reference minimum."""

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym import native
+from hopgym._checks import check_count
 from hopgym._converters import to_float
 from hopgym._suggest import describe_unknown_name
 from hopgym.cell import Cell
@@ -22,7 +23,7 @@ from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.learned import kernel
 from hopgym.optimizers.learned.input_scaling import log_magnitude, soft_sign
-from hopgym.optimizers.learned.network import Network
+from hopgym.optimizers.learned.network import MAX_DEPTH, MAX_HIDDEN, Network
 from hopgym.optimizers.learned.radial import ETAS, ROW_MULTIPLE, radial_functions
 
 # Table 1 of the paper.
@@ -93,7 +94,8 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
     - `hidden`, `depth`: width of the hidden layers, and number of dense layers.
 
     **Raises:** `ValueError` for an unknown feature, no features, `kinds` other than 1
-    and 2, `hidden` below 1 or `depth` below 2.
+    and 2, `hidden` outside of
+    1 to 4096 or `depth` outside of 2 to 64.
     """
 
     network: Network
@@ -116,11 +118,10 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
                 raise ValueError(describe_unknown_name("feature", name, list(FEATURES)))
         if not features:
             raise ValueError(f"choose at least one of the features {FEATURES}")
-        if kinds not in (1, 2) or hidden < 1 or depth < 2:
-            raise ValueError(
-                "a network needs kinds 1 or 2, hidden >= 1 and depth >= 2, got "
-                f"kinds={kinds}, hidden={hidden}, depth={depth}"
-            )
+        if kinds not in (1, 2):
+            raise ValueError(f"a network needs kinds 1 or 2, got {kinds}")
+        check_count("a network needs hidden >= 1: hidden", hidden, 1, MAX_HIDDEN)
+        check_count("a network needs depth >= 2: depth", depth, 2, MAX_DEPTH)
         self.features = tuple(name for name in FEATURES if name in features)
         self.kinds = kinds
         averages = len(DECAYS)

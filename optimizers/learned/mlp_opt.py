@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from hopgym._checks import check_count
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.learned.learn2hop import GRADIENT_LIMIT, centre
-from hopgym.optimizers.learned.network import Network
+from hopgym.optimizers.learned.network import MAX_DEPTH, MAX_HIDDEN, Network
 
 DECAYS = (0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 PERIODS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000)
@@ -47,17 +48,15 @@ class MLPOpt(AbstractOptimizer[MLPOptState]):
     - `key`: random key of the initial weights; those of the output layer are zero.
     - `hidden`, `depth`: width of the hidden layers, and number of dense layers.
 
-    **Raises:** `ValueError` for `hidden` below 1 or `depth` below 2.
+    **Raises:** `ValueError` for `hidden` outside of
+    1 to 4096 or `depth` outside of 2 to 64.
     """
 
     network: Network
 
     def __init__(self, key: PRNGKeyArray, hidden: int = 32, depth: int = 3):
-        if hidden < 1 or depth < 2:
-            raise ValueError(
-                "a network needs hidden >= 1 and depth >= 2, got "
-                f"hidden={hidden}, depth={depth}"
-            )
+        check_count("a network needs hidden >= 1: hidden", hidden, 1, MAX_HIDDEN)
+        check_count("a network needs depth >= 2: depth", depth, 2, MAX_DEPTH)
         self.network = Network(
             2 + len(DECAYS), 0, len(PERIODS), hidden=hidden, depth=depth, key=key
         )

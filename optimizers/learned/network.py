@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 OUTPUTS = 2
+MAX_HIDDEN, MAX_DEPTH = 4096, 64
 
 
 class Network(eqx.Module):
