@@ -129,8 +129,8 @@ class Environment(eqx.Module):
             raise ValueError(
                 f"{self.system.name}: a state must be one of this environment, with "
                 f"positions {(self.system.atoms, 3)} in {self.system.length.dtype}, "
-                f"got {getattr(found, 'shape', None)} in {getattr(found, 'dtype', None)} (for a "
-                "batch, use jax.vmap)"
+                f"got {getattr(found, 'shape', None)} in "
+                f"{getattr(found, 'dtype', None)} (for a batch, use jax.vmap)"
             )
         if jnp.shape(update) != state.positions.shape:
             raise ValueError(
