@@ -180,11 +180,10 @@ def rollout(
     **Raises:** `ValueError` as [`hopgym.Rollout`][], and for `steps` or `chunk` below 1
     or more frames than steps.
     """
-    steps = check_count("a rollout needs steps >= 1: steps", steps, 1, LARGEST_INT)
-    chunk = check_count("a rollout needs chunk >= 1: chunk", chunk, 1, LARGEST_INT)
-    frames = check_count(
-        "a rollout needs 0 <= frames <= steps: frames", frames, 0, steps
-    )
+    needs = "a rollout needs steps >= 1, chunk >= 1 and 0 <= frames <= steps"
+    steps = check_count(f"{needs}: steps", steps, 1, LARGEST_INT)
+    chunk = check_count(f"{needs}: chunk", chunk, 1, LARGEST_INT)
+    frames = check_count(f"{needs}: frames", frames, 0, steps)
     if time_limit is not None and not time_limit >= 0:
         raise ValueError(f"time_limit must be a number of seconds, got {time_limit}")
     timer = time.perf_counter()

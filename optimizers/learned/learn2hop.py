@@ -94,8 +94,7 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
     - `hidden`, `depth`: width of the hidden layers, and number of dense layers.
 
     **Raises:** `ValueError` for an unknown feature, no features, `kinds` other than 1
-    and 2, `hidden` outside of
-    1 to 4096 or `depth` outside of 2 to 64.
+    and 2, `hidden` outside of 1 to 4096 or `depth` outside of 2 to 64.
     """
 
     network: Network

@@ -48,8 +48,8 @@ class MLPOpt(AbstractOptimizer[MLPOptState]):
     - `key`: random key of the initial weights; those of the output layer are zero.
     - `hidden`, `depth`: width of the hidden layers, and number of dense layers.
 
-    **Raises:** `ValueError` for `hidden` outside of
-    1 to 4096 or `depth` outside of 2 to 64.
+    **Raises:** `ValueError` for `hidden` outside of 1 to 4096 or `depth` outside of 2
+    to 64.
     """
 
     network: Network
