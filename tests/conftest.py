@@ -19,6 +19,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import jax
+import jaxtyping
 import pytest
 
 # Files that take long.
@@ -61,3 +62,11 @@ def backend():
     before = native._chosen
     yield choose
     native.use_backend(before)
+
+
+@pytest.fixture
+def unchecked():
+    """No checks of types at run time, as for users: for values of wrong types."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
