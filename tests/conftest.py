@@ -18,6 +18,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import hypothesis
 import jax
 import jaxtyping
 import pytest
@@ -30,6 +31,10 @@ LONG += ("docs", "meta", "rollout", "speed")
 def pytest_collection_modifyitems(items):
     """Long files come first, so that no worker is left alone with one at the end."""
     items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG)
+
+
+# Profile of the fuzz tests: --hypothesis-profile=night.
+hypothesis.settings.register_profile("night")
 
 
 @pytest.fixture

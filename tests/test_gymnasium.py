@@ -57,7 +57,7 @@ def test_systems_of_ones_own():
         ("Morse", "did you mean 'Morse6-9'"),
         ("SW-Si16", "SW-Si8, SW-Si64, SW-Si216"),
         ("Systems", "did you mean 'System'"),
-        ("nonsense", "hopgym/System.*any system"),
+        ("nonsense", r"hopgym/System.*any system"),
     ],
 )
 @pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec, gymnasium.spec])
@@ -104,6 +104,7 @@ def test_wrong_shapes_of_actions(shape):
 @pytest.mark.parametrize(
     "bad", ["north", None, np.zeros(9, complex), np.zeros(9, bool), ["0"] * 9, {}]
 )
+@pytest.mark.usefixtures("unchecked")
 def test_wrong_types_of_actions(make, bad):
     env = make(LJ3)
     env.reset()
@@ -111,6 +112,7 @@ def test_wrong_types_of_actions(make, bad):
         env.step(bad)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_whole_actions():
     env = ClusterEnv(LJ3)
     env.reset(options={"positions": TRIANGLE})
@@ -122,6 +124,7 @@ def test_whole_actions():
 
 @pytest.mark.parametrize("make", [ClusterEnv, ClusterVectorEnv])
 @pytest.mark.parametrize("seed", [-1, 1.5, "1", True, [[1, 2]], [1, -1, 2], [1, 0.5]])
+@pytest.mark.usefixtures("unchecked")
 def test_bad_seeds(make, seed):
     env = make(LJ3)
     with pytest.raises(ValueError, match="seed"):
@@ -131,6 +134,7 @@ def test_bad_seeds(make, seed):
 
 
 @pytest.mark.parametrize("make", [ClusterEnv, ClusterVectorEnv])
+@pytest.mark.usefixtures("unchecked")
 def test_seeds_of_other_types(make):
     env = make(LJ3)
     np.testing.assert_array_equal(env.reset(seed=3)[0], env.reset(seed=np.int64(3))[0])
@@ -141,6 +145,7 @@ def test_seeds_of_other_types(make):
 
 
 @pytest.mark.parametrize("make", [ClusterEnv, ClusterVectorEnv])
+@pytest.mark.usefixtures("unchecked")
 def test_options(make):
     env = make(LJ3)
     with pytest.raises(ValueError, match="options must be a dictionary"):
@@ -172,6 +177,7 @@ def test_options(make):
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*human:UserWarning")
+@pytest.mark.usefixtures("unchecked")
 def test_bad_arguments(arguments, message):
     for make in (ClusterEnv, ClusterVectorEnv):
         with pytest.raises(ValueError, match=rf"{message} must be"):
@@ -186,15 +192,19 @@ def test_bad_arguments(arguments, message):
         ({"autoreset_mode": "never"}, "autoreset_mode must be one of .*'SameStep'"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_bad_arguments_of_vectors(arguments, message):
     with pytest.raises(ValueError, match=message):
         ClusterVectorEnv(LJ3, **arguments)
 
 
 @pytest.mark.parametrize("make", [ClusterEnv, ClusterVectorEnv])
+@pytest.mark.usefixtures("unchecked")
 def test_something_else_than_a_system(make):
     for system in (5, None, ["LJ-3"]):
-        with pytest.raises(ValueError, match="the name of a system or a hopgym.System"):
+        with pytest.raises(
+            ValueError, match=r"the name of a system or a hopgym\.System"
+        ):
             make(system)
     with pytest.raises(ValueError, match="stacked"):
         make(hopgym.stack([LJ3, LJ3]))

@@ -1,6 +1,9 @@
 """Step limits of wrappers: rewards at the end of an episode are paid at these."""
 
+from typing import Any
+
 import gymnasium
+import jax
 import numpy as np
 import pytest
 from gymnasium.vector import SyncVectorEnv
@@ -10,7 +13,7 @@ from gymnasium_cases import LJ3, single, vector
 from hopgym.gymnasium import ClusterEnv
 from hopgym.rl.rewards import squash_energy
 
-FINAL = {"reward": "final"}
+FINAL: dict[str, Any] = {"reward": "final"}
 STILL = np.zeros(9, np.float32)
 
 
@@ -23,7 +26,8 @@ def play(env, steps):
         _, reward, _, truncated, info = env.step(STILL)
         rewards.append(reward)
     assert truncated
-    outcome = 1 - squash_energy(np.float32(info["best_energy"]), LJ3.energy_scale)
+    best = jax.numpy.asarray(info["best_energy"])
+    outcome = 1 - squash_energy(best, LJ3.energy_scale)
     return rewards, outcome
 
 

@@ -217,11 +217,13 @@ def test_compositions_in_one_batch():
         ),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         make("LJ-3", **arguments)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_whole_numbers():
     """Numbers of other types than Python's integers."""
     for number in (7, 7.0, np.int64(7), np.float32(7), np.array(7), jnp.asarray(7)):
@@ -231,6 +233,7 @@ def test_whole_numbers():
 
 
 @pytest.mark.parametrize("environment", ["LJ-3", hopgym.get_system("LJ-3"), None])
+@pytest.mark.usefixtures("unchecked")
 def test_something_else_than_an_environment(environment):
     with pytest.raises(ValueError, match=r"hopgym\.Environment"):
         MDP(environment)
@@ -250,12 +253,14 @@ def test_something_else_than_an_environment(environment):
         ([0.0, [1.0, 2.0]], "real numbers"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_bad_actions(action, message):
     mdp = make("LJ-3")
     with pytest.raises(ValueError, match=f"LJ-3: actions must .*{message}"):
         mdp.step(reset(mdp, jax.random.key(0), TRIANGLE), action)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_change_of_precision():
     before = make("LJ-3")
     state = reset(before, jax.random.key(0), TRIANGLE)
@@ -263,14 +268,14 @@ def test_change_of_precision():
         after = make("LJ-3")
         for act in (
             lambda: before.reset(jax.random.key(0)),
-            lambda: before.step(state, np.zeros(9)),
-            lambda: after.step(state, np.zeros(9)),
+            lambda: before.step(state, jnp.zeros(9)),
+            lambda: after.step(state, jnp.zeros(9)),
             lambda: MDP(before.environment).reset(jax.random.key(0)),
         ):
             with pytest.raises(ValueError, match="set jax_enable_x64 first"):
                 act()
-        double = after.reset(jax.random.key(0), TRIANGLE)
-        assert after.step(double, np.zeros(9)).energy.dtype == jnp.float64
+        double = after.reset(jax.random.key(0), jnp.asarray(TRIANGLE))
+        assert after.step(double, jnp.zeros(9)).energy.dtype == jnp.float64
     with pytest.raises(ValueError, match="made in float64, but JAX now"):
         after.reset(jax.random.key(0))
 
