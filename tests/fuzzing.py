@@ -24,7 +24,12 @@ def fuzz(examples: int, **strategies):
         derandomize=not NIGHT,
         database=None,
         deadline=None,
-        suppress_health_check=list(hypothesis.HealthCheck),
+        suppress_health_check=[
+            hypothesis.HealthCheck.too_slow,
+            hypothesis.HealthCheck.data_too_large,
+            hypothesis.HealthCheck.large_base_example,
+            hypothesis.HealthCheck.function_scoped_fixture,
+        ],
     )
 
     def decorate(test):

@@ -139,9 +139,9 @@ def test_seeds_of_other_types(make):
     env = make(LJ3)
     np.testing.assert_array_equal(env.reset(seed=3)[0], env.reset(seed=np.int64(3))[0])
     assert np.all(np.isfinite(env.reset(seed=2**70)[0]))
-    many = vector()
+    many, seeds = vector(), [np.int64(3), np.int64(4), np.int64(5)]
     seen, _ = many.reset(seed=[3, 4, 5])
-    np.testing.assert_array_equal(seen, many.reset(seed=np.array([3, 4, 5]))[0])
+    np.testing.assert_array_equal(seen, many.reset(seed=seeds)[0])
 
 
 @pytest.mark.parametrize("make", [ClusterEnv, ClusterVectorEnv])

@@ -20,7 +20,7 @@ STILL = np.zeros(9, np.float32)
 def play(env, steps):
     """Rewards of an episode without movement, and what the last one should be."""
     env.reset(seed=0)
-    rewards, truncated = [], False
+    rewards, truncated, info = [], False, {}
     for _ in range(steps):
         assert not truncated
         _, reward, _, truncated, info = env.step(STILL)

@@ -66,7 +66,7 @@ def test_copies_of_environments(copied, arguments):
     assert_same(copied(env), env)
 
 
-@pytest.mark.parametrize("arguments", VARIANTS)
+@pytest.mark.parametrize("arguments", [VARIANTS[1], VARIANTS[3]])
 def test_copies_of_vectors(copied, arguments):
     many = ClusterVectorEnv(LJ3, 2, autoreset_mode="SameStep", **arguments)
     many.reset(seed=1)

@@ -35,13 +35,16 @@ def check_integer(
     if isinstance(value, (bool, np.bool_)):
         raise ValueError(complaint)
     try:
-        whole = isinstance(value, (float, np.floating)) and value.is_integer()
-        number = int(value) if whole else operator.index(value)
+        number = int(value) if _is_whole(value) else operator.index(value)
     except TypeError as error:
         raise ValueError(complaint) from error
     if number < least or (most is not None and number > most):
         raise ValueError(complaint)
     return number
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (float, np.floating)) and value.is_integer()
 
 
 def check_positive(name: str, value: Any) -> float:
