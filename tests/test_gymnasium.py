@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import gymnasium
 import jax
@@ -139,7 +140,8 @@ def test_seeds_of_other_types(make):
     env = make(LJ3)
     np.testing.assert_array_equal(env.reset(seed=3)[0], env.reset(seed=np.int64(3))[0])
     assert np.all(np.isfinite(env.reset(seed=2**70)[0]))
-    many, seeds = vector(), [np.int64(3), np.int64(4), np.int64(5)]
+    many = vector()
+    seeds: Any = np.array([3, 4, 5])
     seen, _ = many.reset(seed=[3, 4, 5])
     np.testing.assert_array_equal(seen, many.reset(seed=seeds)[0])
 
