@@ -18,7 +18,9 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import hypothesis
 import jax
+import jaxtyping
 import pytest
 
 # Files that take long.
@@ -29,6 +31,10 @@ LONG += ("docs", "meta", "rollout", "speed")
 def pytest_collection_modifyitems(items):
     """Long files come first, so that no worker is left alone with one at the end."""
     items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONG)
+
+
+# Profile of the fuzz tests: --hypothesis-profile=night.
+hypothesis.settings.register_profile("night")
 
 
 @pytest.fixture
@@ -61,3 +67,11 @@ def backend():
     before = native._chosen
     yield choose
     native.use_backend(before)
+
+
+@pytest.fixture
+def unchecked():
+    """No checks of types at run time, as for users: for values of wrong types."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

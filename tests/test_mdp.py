@@ -203,15 +203,89 @@ def test_compositions_in_one_batch():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"max_displacement": 0.0}, "max_displacement"),
-        ({"max_displacement": float("inf")}, "max_displacement"),
-        ({"horizon": 0}, "at least one step"),
         ({"reward": "energies"}, "reward must be"),
+        ({"terminate_on_success": None}, "must be True or False"),
+        ({"terminate_on_success": "yes"}, "must be True or False"),
+        *(
+            ({name: value}, f"{name} must be an integer")
+            for name in ("horizon", "step_limit", "neighbours", "quench_steps")
+            for value in (0, -1, 1.5, 2**40, np.nan, "5", True)
+        ),
+        *(
+            ({"max_displacement": value}, "max_displacement must be positive and")
+            for value in (0.0, -1, np.inf, np.nan, 1e39, 1e-50, "0.1", True, [0.1, 0.2])
+        ),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         make("LJ-3", **arguments)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_whole_numbers():
+    """Numbers of other types than Python's integers."""
+    for number in (7, 7.0, np.int64(7), np.float32(7), np.array(7), jnp.asarray(7)):
+        mdp = make("LJ-3", horizon=number, neighbours=number, quench_steps=number)
+        assert mdp.horizon == mdp.step_limit == 7
+        assert mdp.horizon.dtype == jnp.int32
+
+
+@pytest.mark.parametrize("environment", ["LJ-3", hopgym.get_system("LJ-3"), None])
+@pytest.mark.usefixtures("unchecked")
+def test_something_else_than_an_environment(environment):
+    with pytest.raises(ValueError, match=r"hopgym\.Environment"):
+        MDP(environment)
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (np.zeros(8), "have shape"),
+        (np.zeros((4, 3)), "have shape"),
+        (np.zeros((9, 1)), "have shape"),
+        (0.0, "have shape"),
+        (np.zeros(9, complex), "real numbers"),
+        (np.zeros(9, bool), "real numbers"),
+        ("north", "real numbers"),
+        (None, "real numbers"),
+        ([0.0, [1.0, 2.0]], "real numbers"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_bad_actions(action, message):
+    mdp = make("LJ-3")
+    with pytest.raises(ValueError, match=f"LJ-3: actions must .*{message}"):
+        mdp.step(reset(mdp, jax.random.key(0), TRIANGLE), action)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_change_of_precision():
+    before = make("LJ-3")
+    state = reset(before, jax.random.key(0), TRIANGLE)
+    with jax.enable_x64(True):
+        after = make("LJ-3")
+        for act in (
+            lambda: before.reset(jax.random.key(0)),
+            lambda: before.step(state, jnp.zeros(9)),
+            lambda: after.step(state, jnp.zeros(9)),
+            lambda: MDP(before.environment).reset(jax.random.key(0)),
+        ):
+            with pytest.raises(ValueError, match="set jax_enable_x64 first"):
+                act()
+        double = after.reset(jax.random.key(0), jnp.asarray(TRIANGLE))
+        assert after.step(double, jnp.zeros(9)).energy.dtype == jnp.float64
+    with pytest.raises(ValueError, match="made in float64, but JAX now"):
+        after.reset(jax.random.key(0))
+
+
+def test_plain_random_keys(mdp):
+    plain = jax.random.PRNGKey(0)
+    positions = begin(mdp, plain, None).positions
+    np.testing.assert_array_equal(
+        positions, begin(mdp, jax.random.key(0), None).positions
+    )
 
 
 def test_no_end_at_an_unknown_minimum():
@@ -285,7 +359,7 @@ def test_instances_are_what_names_make():
     )
     assert eqx.tree_equal(named, given)
     for kind in (HopAction, NeighbourObservation):
-        with pytest.raises(ValueError, match="at least 1"):
+        with pytest.raises(ValueError, match="must be an integer"):
             kind(0)
 
 

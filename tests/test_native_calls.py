@@ -89,7 +89,8 @@ def gupta(**attributes):
     return native.call(
         "gupta",
         {"energy": ENERGY, "gradient": FOUR},
-        {"positions": jnp.eye(4, 3), "species": jnp.zeros(4, int), "core": one}
+        {"positions": jnp.eye(4, 3), "species": jnp.zeros(4, int)}
+        | {"core": one, "length": one}
         | exponents,
         {"position_limit": 1e15, "smallest_density": 1e-20} | attributes,
     )

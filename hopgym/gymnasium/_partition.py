@@ -76,6 +76,12 @@ def partition(mdp: MDP, packed: bool) -> tuple[list, StaticMDP]:
     return arrays, StaticMDP(structure, others, packed)
 
 
+def drop_compiled(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of an environment that can be pickled: compiled ones cannot."""
+    compiled = ("_arrays", "_reset", "_step")
+    return {name: one for name, one in attributes.items() if name not in compiled}
+
+
 def unpack_outputs(outputs) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
     """Unpack outputs into Gymnasium's, as writable NumPy arrays."""
     observation, reals, integers = jax.tree.map(np.array, outputs)

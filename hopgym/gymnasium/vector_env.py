@@ -11,12 +11,14 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from hopgym._fork import refuse_fork
 from hopgym.environment import Environment, State
 from hopgym.gymnasium._checks import (
     check_modes,
     check_positions,
     check_reset_options,
-    flatten_actions,
+    check_seed,
+    convert_actions,
     raise_for_status,
     require_reset,
 )
@@ -26,12 +28,13 @@ from hopgym.gymnasium._compiled import (
     reset_batch,
     step_batch,
 )
-from hopgym.gymnasium._partition import partition, unpack_outputs
+from hopgym.gymnasium._partition import drop_compiled, partition, unpack_outputs
 from hopgym.gymnasium._render import RENDER_MODES, render
 from hopgym.gymnasium._spaces import make_action_space, make_observation_space
+from hopgym.rl._checks import check_count, check_integer, resolve_system
 from hopgym.rl.mdp import MDP, STEP_LIMIT, check_options
 from hopgym.rl.observations import AbstractObservation
-from hopgym.systems import System, get_system
+from hopgym.systems import System
 
 
 class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
@@ -59,7 +62,7 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
 
     - `num_envs`: number of replicas.
     - `max_episode_steps`: episodes are truncated at this step, or at the horizon (or
-      `step_limit`) if that comes earlier.
+      `step_limit`) if that comes earlier; `None` or -1 for no other limit.
     - `autoreset_mode`: `gymnasium.vector.AutoresetMode` or its value.
 
     **Raises:** as [`hopgym.gymnasium.ClusterEnv`][]; also `ValueError` for a step of
@@ -80,22 +83,23 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
         observation: str | AbstractObservation = "flat",
         **options: Any,
     ):
-        if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1, got {num_envs}")
+        refuse_fork()
         check_options(ClusterVectorEnv, options)
-        self.system = get_system(system) if isinstance(system, str) else system
-        limits = (
-            max_episode_steps or None,
-            options.pop("step_limit", None),
-            options.get("horizon", STEP_LIMIT),
-        )
+        check_modes(render_mode, array_backend, autoreset_mode)
+        self.system = resolve_system(system)
+        limits = [check_integer("horizon", options.get("horizon", STEP_LIMIT), 1)]
+        step_limit = options.pop("step_limit", None)
+        if step_limit is not None:
+            limits += [check_integer("step_limit", step_limit, 1)]
+        if max_episode_steps not in (None, -1):
+            limits += [check_integer("max_episode_steps", max_episode_steps, 1, None)]
         self.mdp = MDP(
             Environment(self.system),
             observation=observation,
-            step_limit=min(limit for limit in limits if limit is not None),
+            step_limit=min(limits),
             **options,
         )
-        check_modes(render_mode, array_backend)
+        num_envs = check_count("num_envs", num_envs, 1, self.mdp.bound_vector().size)
         self.num_envs = num_envs
         self.render_mode = render_mode
         self.autoreset_mode = AutoresetMode(autoreset_mode)
@@ -108,12 +112,22 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._numpy = array_backend == "numpy"
-        self._arrays, static = partition(self.mdp, self._numpy)
-        self._reset = compile_shared(reset_batch, static)
-        self._step = compile_shared(step_batch, static, self.autoreset_mode)
         self._start_seeds = None
         self._states = None
         self._ended = None
+        self._compile()
+
+    def _compile(self) -> None:
+        self._arrays, static = partition(self.mdp, self._numpy)
+        self._reset = compile_shared(reset_batch, static)
+        self._step = compile_shared(step_batch, static, self.autoreset_mode)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return drop_compiled(self.__dict__)
+
+    def __setstate__(self, attributes: dict[str, Any]) -> None:
+        self.__dict__.update(attributes)
+        self._compile()
 
     @property
     def state(self) -> State:
@@ -126,7 +140,9 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[Any, dict[str, Any]]:
+        refuse_fork()
         given = check_reset_options(options, ("positions", "reset_mask"))
+        self.mdp.check_precision()
         mask = self._check_mask(given.get("reset_mask"))
         positions = check_positions(self.system, given.get("positions"), self.num_envs)
         self._start_seeds, self._states, outputs = self._reset(
@@ -142,12 +158,13 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
         return observation, info
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        refuse_fork()
         seeds, states, ended, outputs, final, status = self._step(
             self._arrays,
             self._start_seeds,
             self.state,
             self._ended,
-            flatten_actions(self.system, actions, (self.num_envs,)),
+            convert_actions(self.system, actions, (self.num_envs,)),
         )
         raise_for_status(status, self.system)
         self._start_seeds, self._states, self._ended = seeds, states, ended
@@ -201,13 +218,14 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
         n = self.num_envs
         if seed is None:
             given = [None] * n
-        elif isinstance(seed, (int, np.integer)):
-            super().reset(seed=int(seed))
-            given = [int(seed) + i for i in range(n)]
-        else:
-            given = list(seed)
+        elif np.ndim(seed) > 0:
+            given = [check_seed(one) for one in seed]
             if len(given) != n:
                 raise ValueError(f"expected {n} seeds, got {len(given)}")
+        else:
+            first = check_integer("seed", seed, 0, None)
+            super().reset(seed=first)
+            given = [first + i for i in range(n)]
         if self._start_seeds is None:
             seeds = np.stack([draw_seed(self.np_random) for _ in range(n)])
         else:

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 from hopgym.environment import Environment, State
 from hopgym.optimizers.lbfgs import LBFGS
 from hopgym.relax import descend
+from hopgym.rl._checks import MAX_EVALUATIONS, check_integer
 
 
 class AbstractAction(eqx.Module):
@@ -78,15 +79,14 @@ class HopAction(AbstractAction):
 
     - `quench_steps`: maximum number of evaluations per hop.
 
-    **Raises:** `ValueError` if `quench_steps` is less than 1.
+    **Raises:** `ValueError` if `quench_steps` is not an integer of at least 1.
     """
 
     optimizer: LBFGS
     quench_steps: Int[Array, ""]
 
     def __init__(self, quench_steps: int):
-        if quench_steps < 1:
-            raise ValueError(f"quench_steps must be at least 1, got {quench_steps}")
+        quench_steps = check_integer("quench_steps", quench_steps, 1, MAX_EVALUATIONS)
         self.optimizer = LBFGS()
         self.quench_steps = jnp.asarray(quench_steps, jnp.int32)
 

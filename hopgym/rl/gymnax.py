@@ -11,11 +11,13 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Key, PRNGKeyArray
 
 from hopgym._batching import batched_cond
+from hopgym._fork import refuse_fork
 from hopgym.environment import Environment, State
+from hopgym.rl._checks import MAX_SEED, check_count, check_integer, resolve_system
 from hopgym.rl.mdp import MDP, check_options
 from hopgym.rl.observations import AbstractObservation
 from hopgym.rl.spaces import Box
-from hopgym.systems import System, get_system
+from hopgym.systems import System
 
 
 class Parameters(eqx.Module):
@@ -65,7 +67,8 @@ class GymnaxEnvironment:
     - `observation`: as in [`hopgym.rl.MDP`][], but not `"dict"`.
     - `options`: other options of [`hopgym.rl.MDP`][].
 
-    **Raises:** `TypeError` for an unknown option, `ValueError` for invalid values.
+    **Raises:** `TypeError` for an unknown option, `ValueError` for invalid values;
+    `RuntimeError` in a process that was forked after JAX had started.
     """
 
     def __init__(
@@ -78,12 +81,12 @@ class GymnaxEnvironment:
         observation: str | AbstractObservation = "flat",
         **options: Any,
     ):
-        if outputs not in (5, 6):
-            raise ValueError(f"outputs must be 5 or 6, got {outputs}")
-        if starts < 0:
-            raise ValueError(f"starts must not be negative, got {starts}")
+        refuse_fork()
         check_options(GymnaxEnvironment, options)
-        system = get_system(system) if isinstance(system, str) else system
+        outputs = check_integer("outputs (5 or 6)", outputs, 5, 6)
+        seed = check_integer("seed", seed, -MAX_SEED - 1, MAX_SEED)
+        system = resolve_system(system)
+        starts = check_count("starts", starts, 0, 3 * system.atoms)
         mdp = MDP(Environment(system), observation=observation, **options)
         if mdp.observation.is_dict:
             raise ValueError(
@@ -112,6 +115,7 @@ class GymnaxEnvironment:
         if params.starts is None:
             state = params.mdp.reset(key)
         else:
+            params.mdp.check_precision()
             state = _draw_start(key, params.starts)
         return params.mdp.observe_vector(state), state
 

@@ -7,7 +7,6 @@ reinforcement learning.
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,6 +17,14 @@ from jaxtyping import Array, Bool, Float, Float32, Int, PRNGKeyArray
 
 from hopgym._suggest import describe_unknown_name
 from hopgym.environment import Environment, State
+from hopgym.rl._checks import (
+    MAX_EVALUATIONS,
+    check_bool,
+    check_integer,
+    check_positive,
+    check_precision,
+    flatten_actions,
+)
 from hopgym.rl.actions import ACTIONS, AbstractAction
 from hopgym.rl.observations import OBSERVATIONS, AbstractObservation, flatten
 from hopgym.rl.rewards import REWARDS, AbstractReward
@@ -85,12 +92,14 @@ class MDP(eqx.Module):
         neighbours: int = 12,
         quench_steps: int = 500,
     ):
-        system = environment.system
-        if neighbours < 1 or quench_steps < 1:
+        if not isinstance(environment, Environment):
             raise ValueError(
-                "neighbours and quench_steps must be at least 1, got "
-                f"neighbours={neighbours}, quench_steps={quench_steps}"
+                "environment must be hopgym.Environment(system), got an object of type "
+                f"{type(environment).__name__}"
             )
+        system = environment.system
+        neighbours = check_integer("neighbours", neighbours, 1)
+        quench_steps = check_integer("quench_steps", quench_steps, 1, MAX_EVALUATIONS)
         self.reward = _make("reward", reward, AbstractReward, REWARDS)
         self.action = _make("action", action, AbstractAction, ACTIONS, quench_steps)
         self.observation = _make(
@@ -103,17 +112,12 @@ class MDP(eqx.Module):
         )
         if max_displacement is None:
             max_displacement = self.action.default_displacement
-        if not (math.isfinite(max_displacement) and max_displacement > 0):
-            raise ValueError(
-                f"max_displacement must be positive, got {max_displacement}"
-            )
+        max_displacement = check_positive("max_displacement", max_displacement)
+        horizon = check_integer("horizon", horizon, 1)
         step_limit = horizon if step_limit is None else step_limit
-        if horizon < 1 or step_limit < 1:
-            raise ValueError(
-                "an episode needs at least one step, got "
-                f"horizon={horizon}, step_limit={step_limit}"
-            )
-        if terminate_on_success and not system.has_reference:
+        step_limit = check_integer("step_limit", step_limit, 1)
+        terminate = check_bool("terminate_on_success", terminate_on_success)
+        if terminate and not system.has_reference:
             raise ValueError(
                 f"{system.name}: no reference minimum is known, so an episode cannot "
                 "end there; use terminate_on_success=False"
@@ -122,12 +126,17 @@ class MDP(eqx.Module):
         self.max_displacement = jnp.asarray(max_displacement, float)
         self.horizon = jnp.asarray(horizon, jnp.int32)
         self.step_limit = jnp.asarray(step_limit, jnp.int32)
-        self.terminate_on_success = jnp.asarray(terminate_on_success, bool)
+        self.terminate_on_success = jnp.asarray(terminate, bool)
 
     def reset(
         self, key: PRNGKeyArray, positions: Float[Array, "atoms 3"] | None = None
     ) -> State:
-        """First state of an episode; arguments as in [`hopgym.Environment.reset`][]."""
+        """First state of an episode; arguments as in [`hopgym.Environment.reset`][].
+
+        **Raises:** `ValueError` as there, and if the precision of JAX was changed after
+        system or environment was made.
+        """
+        self.check_precision()
         state = self.environment.reset(key, positions)
         return self.action.start(self.environment, state)
 
@@ -135,11 +144,23 @@ class MDP(eqx.Module):
         """State after an action of shape `(atoms, 3)` or `(3 * atoms,)`.
 
         Non-finite components are replaced by zero and counted in `faults`.
+
+        **Raises:** `ValueError` for another shape or type, and if the precision of JAX
+        was changed after system, environment or state was made.
         """
-        action = jnp.asarray(action, state.positions.dtype).reshape(-1, 3)
+        self.check_precision()
+        system = self.environment.system
+        check_precision("the state", state.positions)
+        flat = flatten_actions(system, action)
+        action = jnp.asarray(flat, state.positions.dtype).reshape(-1, 3)
         clipped = jnp.where(jnp.isfinite(action), jnp.clip(action, -1, 1), action)
-        update = clipped * (self.max_displacement * self.environment.system.length)
+        update = clipped * (self.max_displacement * system.length)
         return self.action.apply(self.environment, state, update)
+
+    def check_precision(self) -> None:
+        """Raise `ValueError` if JAX computes in another precision than this MDP."""
+        length = self.environment.system.length
+        check_precision("the environment", length, self.max_displacement)
 
     def compute_reward(self, before: State, after: State) -> Float[Array, ""]:
         """Reward of the step from `before` to `after`."""

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int
 
 from hopgym.environment import State
+from hopgym.rl._checks import check_integer
 from hopgym.rl.rewards import squash_energy
 from hopgym.systems import System
 
@@ -144,14 +145,13 @@ class NeighbourObservation(AbstractObservation):
 
     - `count`: number k of neighbours; at most all other atoms.
 
-    **Raises:** `ValueError` if `count` is less than 1.
+    **Raises:** `ValueError` if `count` is not an integer of at least 1.
     """
 
     count: int = eqx.field(static=True)
 
-    def __check_init__(self):
-        if self.count < 1:
-            raise ValueError(f"count must be at least 1, got {self.count}")
+    def __init__(self, count: int):
+        self.count = check_integer("count", count, 1)
 
     @property
     def is_dict(self) -> bool:

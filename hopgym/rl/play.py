@@ -29,8 +29,13 @@ def play(
     - `act`: the policy, `act(observation, key) -> action`.
     - `key`: random key of the policy.
 
-    **Raises:** `ValueError` if `params` has no starts.
+    **Raises:** `ValueError` if `params` are no parameters, or have no starts.
     """
+    if not isinstance(params, Parameters):
+        raise ValueError(
+            "play needs the default_params of an environment, got an object of type "
+            f"{type(params).__name__}"
+        )
     if params.starts is None:
         raise ValueError("play needs an environment with starts > 0")
     mdp = params.mdp
