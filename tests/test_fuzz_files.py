@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 
 import hopgym.optimizers
 from benchmarks import run, store
-from hopgym._cli.arguments import MAX_COUNT
+from hopgym._cli.arguments import MAX_COUNT, MAX_STARTS
 from hopgym.chemistry import read_extxyz, write_extxyz
 from hopgym.meta import command_line, train
 from hopgym.meta.plan import TrainingPlan
 from hopgym.meta.run_folder import CHECKPOINT, RunFolder
 from hopgym.optimizers import AbstractOptimizer
 from hopgym.search import command
-from hopgym.search.command_line import MAX_STARTS
 from hopgym.search.plan import Plan
 from hopgym.search.search_folder import CHECKPOINT as SEARCH
 from hopgym.search.search_folder import SearchFolder
