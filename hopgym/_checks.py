@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import operator
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+
+LARGEST_INT = 2**31 - 1  # counters are 32-bit integers
 
 
 class Rule(NamedTuple):
@@ -78,19 +81,46 @@ def check_fields(module: Any, **rules: Rule) -> None:
         check_number(f"{type(module).__name__}: {name}", getattr(module, name), rule)
 
 
-def check_count(what: str, value: Any, low: int, high: int) -> int:
-    """Check a whole number that is not an array, such as a size.
+def check_integer(
+    what: str, value: Any, least: int, most: int | None = LARGEST_INT
+) -> int:
+    """Return a number as an integer.
 
-    **Returns:** the number.
+    **Arguments:**
 
-    **Raises:** `ValueError` for anything else than a whole number in the given range.
+    - `what`: what the number is, for the message.
+    - `value`: an integer, or a real number that is one.
+    - `least`, `most`: the limits; `None` for no upper limit.
+
+    **Raises:** `ValueError` for anything else, and for numbers outside the limits.
     """
+    limits = f"of at least {least}" if most is None else f"from {least} to {most}"
+    complaint = f"{what} must be an integer {limits}, got {value!r}"
+    if isinstance(value, bool | np.bool):
+        raise ValueError(complaint)
     try:
-        count = operator.index(value)
-    except TypeError:
-        count = None
-    if count is None or isinstance(value, bool | np.bool) or not low <= count <= high:
-        raise ValueError(
-            f"{what} must be a whole number between {low} and {high}, got {value!r}"
-        )
-    return count
+        number = int(value) if _is_whole(value) else operator.index(value)
+    except TypeError as error:
+        raise ValueError(complaint) from error
+    if number < least or (most is not None and number > most):
+        raise ValueError(complaint)
+    return number
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, float | np.floating) and value.is_integer()
+
+
+def check_precision(what: str, arrays: Iterable[Any]) -> None:
+    """Check that arrays have the precision in which JAX computes.
+
+    **Raises:** `ValueError` if it was changed after they were made.
+    """
+    precision = jnp.result_type(float)
+    for array in arrays:
+        if array.dtype != precision:
+            raise ValueError(
+                f"{what} was made in {array.dtype}, but JAX now computes in "
+                f"{precision}: set jax_enable_x64 first, then make systems and "
+                "environments"
+            )

@@ -8,9 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hopgym._checks import describe, is_known
-
-LARGEST_INT = 2**31 - 1
+from hopgym._checks import LARGEST_INT, describe, is_known
 
 
 def to_float(value: Any) -> Float[Array, "..."]:
@@ -29,11 +27,11 @@ def to_float(value: Any) -> Float[Array, "..."]:
 def to_int(value: Any) -> Int[Array, "..."]:
     """Convert to an array of `int32`.
 
-    **Raises:** `ValueError` for anything but whole numbers of that type.
+    **Raises:** `ValueError` for anything but integers of that type.
     """
     if is_known(value) and not _is_whole(value):
         raise ValueError(
-            f"whole numbers between {-LARGEST_INT} and {LARGEST_INT} are needed, got "
+            f"integers between {-LARGEST_INT} and {LARGEST_INT} are needed, got "
             f"{describe(value)}"
         )
     return jnp.asarray(value, jnp.int32)

@@ -13,6 +13,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hopgym import _sharding
 from hopgym._batching import batched_while_loop
+from hopgym._checks import LARGEST_INT, check_integer, describe, is_known
+from hopgym._converters import to_float
 from hopgym.connectivity import has_overlap, is_connected
 from hopgym.environment import Environment, State, take_step
 from hopgym.optimizers.base import AbstractLocalOptimizer
@@ -70,10 +72,12 @@ def quench(
       ([`hopgym.optimizers.HasForceTolerance`][]).
     - `steps`: maximum number of evaluations per structure.
 
-    **Raises:** `ValueError` for positions of a wrong shape, or that are not finite. The
-    values of traced positions are not known: these are not `converged` instead.
+    **Raises:** `ValueError` for positions of a wrong shape, or that are not finite (the
+    values of traced positions are not known: these are not `converged` instead), for
+    an optimizer that is not local, and for steps that are negative or no integer.
     """
-    return _relax(_quench, system, optimizer or LBFGS(), positions, steps)
+    optimizer = LBFGS() if optimizer is None else optimizer
+    return _relax(_quench, system, optimizer, AbstractLocalOptimizer, positions, steps)
 
 
 def polish(
@@ -90,7 +94,8 @@ def polish(
 
     Arguments and errors are those of [`hopgym.quench`][]; `converged` is always false.
     """
-    return _relax(_polish, system, optimizer or GradientDescent(), positions, steps)
+    optimizer = GradientDescent() if optimizer is None else optimizer
+    return _relax(_polish, system, optimizer, GradientDescent, positions, steps)
 
 
 def descend(
@@ -135,9 +140,18 @@ def descend(
     return batched_while_loop(init, cond, body, finish, *operands)
 
 
-def _relax(method, system, optimizer, positions, steps) -> Quenched:
+def _relax(method, system, optimizer, kind, positions, steps) -> Quenched:
     """Apply `method` to a structure, or to a batch spread over all devices."""
-    positions = jnp.asarray(positions, float)
+    if not isinstance(system, System):
+        raise ValueError(f"a quench needs a hopgym.System, got {describe(system)}")
+    if not isinstance(optimizer, kind):
+        raise ValueError(
+            f"a quench needs an optimizer of the kind {kind.__name__}, got "
+            f"{describe(optimizer)}"
+        )
+    if is_known(steps):
+        steps = check_integer("steps", steps, 0, LARGEST_INT)
+    positions = to_float(positions)
     shape = (system.atoms, 3)
     if positions.shape[-2:] != shape or positions.ndim not in (2, 3):
         raise ValueError(

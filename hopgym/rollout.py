@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from hopgym import _sharding
-from hopgym._checks import check_count
-from hopgym._converters import LARGEST_INT, to_float
+from hopgym._checks import LARGEST_INT, check_integer
+from hopgym._converters import to_float
 from hopgym._keys import as_key
 from hopgym.environment import Environment, State, take_step
 
@@ -126,9 +126,9 @@ class Rollout:
     def advance(self, steps: int) -> None:
         """Do `steps` more updates of every start.
 
-        **Raises:** `ValueError` for `steps` that are negative or no whole number.
+        **Raises:** `ValueError` for `steps` that are negative or no integer.
         """
-        steps = check_count("steps", steps, 0, LARGEST_INT)
+        steps = check_integer("steps", steps, 0, LARGEST_INT)
         self.compile()
         assert self._advance is not None
         carry = self._advance(self._model, self._carry, jnp.int32(steps))
@@ -181,9 +181,9 @@ def rollout(
     or more frames than steps.
     """
     needs = "a rollout needs steps >= 1, chunk >= 1 and 0 <= frames <= steps"
-    steps = check_count(f"{needs}: steps", steps, 1, LARGEST_INT)
-    chunk = check_count(f"{needs}: chunk", chunk, 1, LARGEST_INT)
-    frames = check_count(f"{needs}: frames", frames, 0, steps)
+    steps = check_integer(f"{needs}: steps", steps, 1, LARGEST_INT)
+    chunk = check_integer(f"{needs}: chunk", chunk, 1, LARGEST_INT)
+    frames = check_integer(f"{needs}: frames", frames, 0, steps)
     if time_limit is not None and not time_limit >= 0:
         raise ValueError(f"time_limit must be a number of seconds, got {time_limit}")
     timer = time.perf_counter()
@@ -274,7 +274,7 @@ def _check_starts(environment: Environment, starts) -> tuple[Array | None, int]:
     """The given positions, or `None` for random ones, and the number of starts."""
     if isinstance(starts, (int, np.integer)):
         what = "a rollout needs at least one start: starts"
-        return None, check_count(what, starts, 1, MAX_STARTS)
+        return None, check_integer(what, starts, 1, MAX_STARTS)
     positions = to_float(starts)
     atoms = environment.system.atoms
     if positions.ndim != 3 or positions.shape[1:] != (atoms, 3) or not len(positions):

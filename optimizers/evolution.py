@@ -17,7 +17,7 @@ from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym._batching import batched_cond
-from hopgym._checks import POSITIVE, check_count, check_fields, check_number
+from hopgym._checks import POSITIVE, check_fields, check_integer, check_number
 from hopgym._converters import to_float
 from hopgym._keys import as_key
 from hopgym.context import Context
@@ -70,7 +70,7 @@ class Evolution(AbstractOptimizer[EvolutionState]):
     spread: Float[Array, ""] = eqx.field(converter=to_float, default=0.3)
 
     def __check_init__(self):
-        check_count("population", self.population, 4, MAX_POPULATION)
+        check_integer("population", self.population, 4, MAX_POPULATION)
         if self.population % 2:
             raise ValueError(f"population must be even, got {self.population}")
         check_fields(self, spread=POSITIVE)

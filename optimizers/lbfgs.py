@@ -19,8 +19,8 @@ from hopgym._checks import (
     LIMIT,
     NOT_NEGATIVE,
     POSITIVE,
-    check_count,
     check_fields,
+    check_integer,
 )
 from hopgym._converters import to_float, to_int
 from hopgym.context import Context
@@ -110,7 +110,7 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
             rise=LIMIT,
             patience=POSITIVE,
         )
-        check_count("LBFGS: memory", self.memory, 1, MAX_MEMORY)
+        check_integer("LBFGS: memory", self.memory, 1, MAX_MEMORY)
 
     def init(
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context

@@ -139,7 +139,7 @@ def test_parameters_may_be_unknown_or_a_batch():
     [
         ({"species": [0]}, "at least 2 atoms"),
         ({"species": [0, 1]}, "index the elements"),
-        ({"species": [0, 0.5]}, "whole numbers"),
+        ({"species": [0, 0.5]}, "integers"),
         ({"species": [0, 1], "elements": ("Au", "Ag")}, "have parameters"),
         ({"length": np.nan}, "length"),
         ({"energy_scale": 0}, "energy_scale"),

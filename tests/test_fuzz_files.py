@@ -270,6 +270,9 @@ class Nothing:
         assert self.specs and math.isfinite(sum(spec.starts for spec in self.specs))
         return 0
 
+    def describe_interruption(self):
+        return "interrupted"
+
 
 @fuzz(60, arguments=lines_of(run.command_line.make_parser()))
 def test_command_lines_of_benchmarks(monkeypatch, tmp_path, capsys, arguments):

@@ -7,7 +7,7 @@ import pytest
 import scipy.optimize
 
 import hopgym
-from hopgym.optimizers import LBFGS
+from hopgym.optimizers import LBFGS, adam
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,23 @@ def test_quench_reaches_known_minima(lj7):
     assert float(quenched.force.max()) < 1e-3
     np.testing.assert_allclose(distance, 0, atol=2e-5)
     assert int(quenched.evaluations.min()) > 1
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"optimizer": "fire"}, "optimizer of the kind AbstractLocalOptimizer"),
+        ({"optimizer": adam()}, "AbstractLocalOptimizer"),
+        ({"steps": 1.5}, "steps must be an integer"),
+        ({"steps": -1}, "steps must be an integer"),
+        ({"system": "LJ-7"}, "needs a hopgym.System, got 'LJ-7'"),
+        ({"positions": "near"}, "real numbers are needed"),
+    ],
+)
+def test_arguments_of_quenches(lj7, unchecked, arguments, message):
+    usual = {"system": lj7, "positions": jnp.zeros((7, 3))}
+    with pytest.raises(ValueError, match=message):
+        hopgym.quench(**(usual | arguments))
 
 
 def test_float64_converges_to_1e_6():

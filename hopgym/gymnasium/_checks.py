@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from hopgym._checks import check_integer
 from hopgym._suggest import describe_unknown_name
 from hopgym.environment import State
 from hopgym.gymnasium._compiled import EPISODE_OVER, NOT_FINITE
 from hopgym.gymnasium._render import RENDER_MODES
-from hopgym.rl._checks import check_integer, flatten_actions, to_reals
+from hopgym.rl._checks import flatten_actions, to_reals
 from hopgym.systems import System
 
 

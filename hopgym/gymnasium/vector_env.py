@@ -11,6 +11,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from hopgym._checks import check_integer
 from hopgym._fork import refuse_fork
 from hopgym.environment import Environment, State
 from hopgym.gymnasium._checks import (
@@ -31,7 +32,7 @@ from hopgym.gymnasium._compiled import (
 from hopgym.gymnasium._partition import drop_compiled, partition, unpack_outputs
 from hopgym.gymnasium._render import RENDER_MODES, render
 from hopgym.gymnasium._spaces import make_action_space, make_observation_space
-from hopgym.rl._checks import check_count, check_integer, resolve_system
+from hopgym.rl._checks import check_batch_size, resolve_system
 from hopgym.rl.mdp import MDP, STEP_LIMIT, check_options
 from hopgym.rl.observations import AbstractObservation
 from hopgym.systems import System
@@ -99,7 +100,9 @@ class ClusterVectorEnv(VectorEnv[Any, Any, Any]):
             step_limit=min(limits),
             **options,
         )
-        num_envs = check_count("num_envs", num_envs, 1, self.mdp.bound_vector().size)
+        num_envs = check_batch_size(
+            "num_envs", num_envs, 1, self.mdp.bound_vector().size
+        )
         self.num_envs = num_envs
         self.render_mode = render_mode
         self.autoreset_mode = AutoresetMode(autoreset_mode)

@@ -18,8 +18,8 @@ from hopgym._checks import (
     NOT_NEGATIVE,
     POSITIVE,
     between,
-    check_count,
     check_fields,
+    check_integer,
     is_known,
 )
 from hopgym._converters import to_float
@@ -107,7 +107,7 @@ class StillingerWeber(AbstractKernelPotential):
             gamma=POSITIVE,
             core=SOFT_CORE,
         )
-        check_count("StillingerWeber: images", self.images, 0, MAX_IMAGES)
+        check_integer("StillingerWeber: images", self.images, 0, MAX_IMAGES)
 
     @property
     def cutoff(self) -> Float[Array, ""]:

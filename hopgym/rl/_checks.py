@@ -2,49 +2,18 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
+from hopgym._checks import LARGEST_INT, check_integer
 from hopgym.systems import System, get_system
 
-MAX_INTEGER = 2**31 - 1  # counters are 32-bit integers
 MAX_EVALUATIONS = 2**30  # per hop, so that their sum stays such an integer
 MAX_SEED = 2**63 - 1
-
-
-def check_integer(
-    name: str, value: Any, least: int, most: int | None = MAX_INTEGER
-) -> int:
-    """Return a number as an integer.
-
-    **Arguments:**
-
-    - `name`: what the number is, for the message.
-    - `value`: an integer, or a real number that is one.
-    - `least`, `most`: the limits; `None` for no upper limit.
-
-    **Raises:** `ValueError` for anything else, and for numbers outside the limits.
-    """
-    limits = f"of at least {least}" if most is None else f"from {least} to {most}"
-    complaint = f"{name} must be an integer {limits}, got {value!r}"
-    if isinstance(value, (bool, np.bool_)):
-        raise ValueError(complaint)
-    try:
-        number = int(value) if _is_whole(value) else operator.index(value)
-    except TypeError as error:
-        raise ValueError(complaint) from error
-    if number < least or (most is not None and number > most):
-        raise ValueError(complaint)
-    return number
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, (float, np.floating)) and value.is_integer()
 
 
 def check_positive(name: str, value: Any) -> float:
@@ -75,7 +44,7 @@ def check_bool(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def check_count(name: str, value: Any, least: int, numbers: int) -> int:
+def check_batch_size(name: str, value: Any, least: int, numbers: int) -> int:
     """Return the size of a batch.
 
     **Arguments:**
@@ -86,7 +55,7 @@ def check_count(name: str, value: Any, least: int, numbers: int) -> int:
 
     **Raises:** `ValueError` as `check_integer`.
     """
-    return check_integer(name, value, least, MAX_INTEGER // numbers)
+    return check_integer(name, value, least, LARGEST_INT // numbers)
 
 
 def to_reals(name: str, values: Any) -> np.ndarray | Array:
@@ -146,18 +115,3 @@ def resolve_system(system: Any) -> System:
             "hopgym.rl.MDP for stacked ones"
         )
     return system
-
-
-def check_precision(name: str, *values: Float[Array, "..."]) -> None:
-    """Check that arrays of `name` have the precision in which JAX computes.
-
-    **Raises:** `ValueError` if it was changed after they were made.
-    """
-    precision = jnp.result_type(float)
-    for value in values:
-        if value.dtype != precision:
-            raise ValueError(
-                f"{name} was made in {value.dtype}, but JAX now computes in "
-                f"{precision}: set jax_enable_x64 first, then make system and "
-                "environment"
-            )

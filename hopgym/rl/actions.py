@@ -9,10 +9,11 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from hopgym._checks import check_integer
 from hopgym.environment import Environment, State
 from hopgym.optimizers.lbfgs import LBFGS
 from hopgym.relax import descend
-from hopgym.rl._checks import MAX_EVALUATIONS, check_integer
+from hopgym.rl._checks import MAX_EVALUATIONS
 
 
 class AbstractAction(eqx.Module):

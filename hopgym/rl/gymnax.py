@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Key, PRNGKeyArray
 
 from hopgym._batching import batched_cond
+from hopgym._checks import check_integer
 from hopgym._fork import refuse_fork
 from hopgym.environment import Environment, State
-from hopgym.rl._checks import MAX_SEED, check_count, check_integer, resolve_system
+from hopgym.rl._checks import MAX_SEED, check_batch_size, resolve_system
 from hopgym.rl.mdp import MDP, check_options
 from hopgym.rl.observations import AbstractObservation
 from hopgym.rl.spaces import Box
@@ -86,7 +87,7 @@ class GymnaxEnvironment:
         outputs = check_integer("outputs (5 or 6)", outputs, 5, 6)
         seed = check_integer("seed", seed, -MAX_SEED - 1, MAX_SEED)
         system = resolve_system(system)
-        starts = check_count("starts", starts, 0, 3 * system.atoms)
+        starts = check_batch_size("starts", starts, 0, 3 * system.atoms)
         mdp = MDP(Environment(system), observation=observation, **options)
         if mdp.observation.is_dict:
             raise ValueError(

@@ -15,14 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Int, PRNGKeyArray
 
+from hopgym._checks import check_integer, check_precision
 from hopgym._suggest import describe_unknown_name
 from hopgym.environment import Environment, State
 from hopgym.rl._checks import (
     MAX_EVALUATIONS,
     check_bool,
-    check_integer,
     check_positive,
-    check_precision,
     flatten_actions,
 )
 from hopgym.rl.actions import ACTIONS, AbstractAction
@@ -150,7 +149,7 @@ class MDP(eqx.Module):
         """
         self.check_precision()
         system = self.environment.system
-        check_precision("the state", state.positions)
+        check_precision("the state", [state.positions])
         flat = flatten_actions(system, action)
         action = jnp.asarray(flat, state.positions.dtype).reshape(-1, 3)
         clipped = jnp.where(jnp.isfinite(action), jnp.clip(action, -1, 1), action)
@@ -160,7 +159,7 @@ class MDP(eqx.Module):
     def check_precision(self) -> None:
         """Raise `ValueError` if JAX computes in another precision than this MDP."""
         length = self.environment.system.length
-        check_precision("the environment", length, self.max_displacement)
+        check_precision("the environment", [length, self.max_displacement])
 
     def compute_reward(self, before: State, after: State) -> Float[Array, ""]:
         """Reward of the step from `before` to `after`."""

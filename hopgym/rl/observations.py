@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int
 
+from hopgym._checks import check_integer
 from hopgym.environment import State
-from hopgym.rl._checks import check_integer
 from hopgym.rl.rewards import squash_energy
 from hopgym.systems import System
 

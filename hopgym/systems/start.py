@@ -8,8 +8,14 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hopgym._checks import NOT_NEGATIVE, POSITIVE, check_count, check_fields
-from hopgym._converters import LARGEST_INT, to_float
+from hopgym._checks import (
+    LARGEST_INT,
+    NOT_NEGATIVE,
+    POSITIVE,
+    check_fields,
+    check_integer,
+)
+from hopgym._converters import to_float
 from hopgym.potentials import SoftSphere
 
 
@@ -60,7 +66,7 @@ class HarmonicStart(AbstractStart):
 
     def __check_init__(self):
         check_fields(self, edge=POSITIVE, diameter=POSITIVE, rate=NOT_NEGATIVE)
-        check_count("HarmonicStart: steps", self.steps, 0, LARGEST_INT)
+        check_integer("HarmonicStart: steps", self.steps, 0, LARGEST_INT)
 
     def sample(
         self,

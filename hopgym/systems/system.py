@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from hopgym._checks import POSITIVE, Rule, check_number, is_known
+from hopgym._checks import POSITIVE, Rule, check_number, check_precision, is_known
 from hopgym._converters import to_float, to_int
 from hopgym._keys import as_key
 from hopgym.potentials import AbstractPotential
@@ -149,15 +149,8 @@ class System(eqx.Module):
 
         **Raises:** `ValueError` if it was not.
         """
-        now = jnp.result_type(float)
         numbers = jax.tree.leaves((self.length, self.start))
-        for made in (x.dtype for x in numbers if eqx.is_inexact_array(x)):
-            if made != now:
-                raise ValueError(
-                    f"{self.name} was made in {made}, but JAX computes in {now} now: "
-                    'set jax.config.update("jax_enable_x64", ...) first and make the '
-                    "system afterwards"
-                )
+        check_precision(self.name, filter(eqx.is_inexact_array, numbers))
 
     def is_hit(self, energy: Float[Array, "..."]) -> Array:
         """Whether energies of quenched structures are that of the reference minimum."""

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym import native
-from hopgym._checks import check_count
+from hopgym._checks import check_integer
 from hopgym._converters import to_float
 from hopgym._suggest import describe_unknown_name
 from hopgym.cell import Cell
@@ -119,8 +119,8 @@ class Learn2Hop(AbstractOptimizer[Learn2HopState]):
             raise ValueError(f"choose at least one of the features {FEATURES}")
         if kinds not in (1, 2):
             raise ValueError(f"a network needs kinds 1 or 2, got {kinds}")
-        check_count("a network needs hidden >= 1: hidden", hidden, 1, MAX_HIDDEN)
-        check_count("a network needs depth >= 2: depth", depth, 2, MAX_DEPTH)
+        check_integer("a network needs hidden >= 1: hidden", hidden, 1, MAX_HIDDEN)
+        check_integer("a network needs depth >= 2: depth", depth, 2, MAX_DEPTH)
         self.features = tuple(name for name in FEATURES if name in features)
         self.kinds = kinds
         averages = len(DECAYS)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from hopgym._checks import check_count
+from hopgym._checks import check_integer
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.learned.learn2hop import GRADIENT_LIMIT, centre
@@ -55,8 +55,8 @@ class MLPOpt(AbstractOptimizer[MLPOptState]):
     network: Network
 
     def __init__(self, key: PRNGKeyArray, hidden: int = 32, depth: int = 3):
-        check_count("a network needs hidden >= 1: hidden", hidden, 1, MAX_HIDDEN)
-        check_count("a network needs depth >= 2: depth", depth, 2, MAX_DEPTH)
+        check_integer("a network needs hidden >= 1: hidden", hidden, 1, MAX_HIDDEN)
+        check_integer("a network needs depth >= 2: depth", depth, 2, MAX_DEPTH)
         self.network = Network(
             2 + len(DECAYS), 0, len(PERIODS), hidden=hidden, depth=depth, key=key
         )
