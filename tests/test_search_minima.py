@@ -9,6 +9,7 @@ import pytest
 
 import hopgym
 from hopgym.chemistry import read_extxyz
+from hopgym.search import output
 from hopgym.search.command import main
 from hopgym.search.minima import Pool
 from hopgym.search.search import Search
@@ -47,6 +48,14 @@ def test_fragments_are_counted_and_not_listed(finished, capsys):
     assert main([*WORDS, "--out", str(finished)]) == 0  # resumed: nothing is left to do
     line = f"1 distinct minima, {fragmented:,} fragmented structures left out"
     assert line in capsys.readouterr().err
+
+
+def test_minima_that_turn_out_equal_are_replaced_by_the_next_ones(finished, monkeypatch):
+    monkeypatch.setattr(output, "EXTRA_MINIMA", 1)
+    search = load(finished)
+    assert len(search.pool.minima) > 2 + 1
+    refined = output.refine_minima(search, 2)
+    assert len(refined.minima) == refined.distinct == 1
 
 
 def make_quenched(positions, energies, converged, connected):

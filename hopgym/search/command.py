@@ -150,18 +150,18 @@ class Command:
             return
         self.shown = now
         search = self.search
-        left = "?"
+        left = ""
         if search.done > self.first and self.compiled is not None:
             rate = (now - self.compiled) / (search.done - self.first)
             seconds = rate * (search.plan.steps - search.done)
             seconds = min(seconds, max(self.stop.seconds_left, 0))
-            left = format_duration(seconds)
+            left = f"  {format_duration(seconds)} left"
         best = (
             f"{search.curve[-1][1]:.4f} {search.unit}" if search.curve else "none yet"
         )
         text = (
             f"{search.system.name}  {search.done:,}/{search.plan.steps:,} steps  "
-            f"best {best}  {len(search.pool.minima):,} minima  {left} left"
+            f"best {best}  {len(search.pool.minima):,} minima{left}"
         )
         sys.stderr.write(f"\r\x1b[K{text}" if self.live else f"{text}\n")
         sys.stderr.flush()

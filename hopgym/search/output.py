@@ -24,7 +24,7 @@ from hopgym.search.search import Search
 from hopgym.search.symmetry import find_symmetry
 from hopgym.systems import get_system
 
-EXTRA_MINIMA = 5  # refined in addition to those reported: some may turn out equal
+EXTRA_MINIMA = 5  # refined at a time, besides the number of those that are reported
 
 
 @dataclass(frozen=True)
@@ -68,19 +68,26 @@ class RefinedMinima:
 def refine_minima(search: Search, keep: int) -> RefinedMinima:
     """Quench the `keep` lowest minima of a search in double precision.
 
-    Those that do not converge or fall to pieces are left out.
+    Those that do not converge or fall to pieces are left out, and the next ones take
+    their places.
     """
-    candidates = search.pool.minima[: keep + EXTRA_MINIMA]
-    if not candidates:
+    found = search.pool.minima
+    if not found:
         return RefinedMinima([], 0, 0)
+    size = min(keep + EXTRA_MINIMA, len(found))  # the same in all rounds: compiled once
+    refined = spent = 0
     with jax.enable_x64(True):
         system = get_system(search.plan.system)
-        start = jnp.asarray([m.positions for m in candidates], float)
-        quenched = quench(system, start)
         pool = Pool(system)
-        for k, minimum in enumerate(candidates):
-            single = jax.tree.map(lambda leaf, k=k: leaf[k : k + 1], quenched)
-            pool.add(single, [minimum.starts], minimum.found)
+        while refined < len(found) and len(pool.minima) < keep:
+            refined = min(refined + size, len(found))
+            candidates = found[refined - size : refined]
+            start = jnp.asarray([m.positions for m in candidates], float)
+            quenched = quench(system, start)
+            spent += int(np.sum(np.asarray(quenched.evaluations), dtype=np.int64))
+            for k, minimum in enumerate(candidates):
+                single = jax.tree.map(lambda leaf, k=k: leaf[k : k + 1], quenched)
+                pool.add(single, [minimum.starts], minimum.found)
         lowest = pool.minima[:keep]
         positions = jnp.asarray([m.positions for m in lowest])
         _, gradients = jax.jit(jax.vmap(system.energy_and_gradient))(positions)
@@ -96,9 +103,8 @@ def refine_minima(search: Search, keep: int) -> RefinedMinima:
         )
         for m, gradient in zip(lowest, np.asarray(gradients), strict=True)
     ]
-    spent = int(np.sum(np.asarray(quenched.evaluations), dtype=np.int64)) + len(lowest)
-    lost = len(candidates) - len(pool.minima)
-    return RefinedMinima(minima, len(search.pool.minima) - lost, spent)
+    distinct = len(found) - refined + len(pool.minima)
+    return RefinedMinima(minima, distinct, spent + len(lowest))
 
 
 def write_results(search: Search, refined: RefinedMinima) -> None:
