@@ -50,7 +50,7 @@ def test_fragments_are_counted_and_not_listed(finished, capsys):
     assert line in capsys.readouterr().err
 
 
-def test_minima_that_turn_out_equal_are_replaced_by_the_next_ones(finished, monkeypatch):
+def test_equal_minima_are_replaced_by_the_next_ones(finished, monkeypatch):
     monkeypatch.setattr(output, "EXTRA_MINIMA", 1)
     search = load(finished)
     assert len(search.pool.minima) > 2 + 1
