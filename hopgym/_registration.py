@@ -34,8 +34,10 @@ def register_ids() -> None:
                 max_episode_steps=STEP_LIMIT,
                 kwargs=arguments,
             )
-    check = registration._check_name_exists
-    registration._check_name_exists = _explain_unknown(check)
+    # Gymnasium has no public hook; a version without this function gives its own answer.
+    check = getattr(registration, "_check_name_exists", None)
+    if check is not None:
+        registration._check_name_exists = _explain_unknown(check)
 
 
 def _explain_unknown(
