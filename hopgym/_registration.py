@@ -34,7 +34,7 @@ def register_ids() -> None:
                 max_episode_steps=STEP_LIMIT,
                 kwargs=arguments,
             )
-    # Gymnasium has no public hook; a version without this function gives its own answer.
+    # There is no public hook; a Gymnasium without this function gives its own answer.
     check = getattr(registration, "_check_name_exists", None)
     if check is not None:
         registration._check_name_exists = _explain_unknown(check)
