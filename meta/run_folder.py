@@ -10,8 +10,9 @@ from jaxtyping import PyTree
 
 from hopgym import _serialisation
 from hopgym._atomic_write import atomic_write
-from hopgym._cli.arguments import MAX_COUNT
+from hopgym._cli.arguments import MAX_COUNT, describe_error
 from hopgym._schema import FLAG, OBJECT, Schema, integer, nullable, number
+from hopgym.meta.plan import TrainingPlan
 
 CHECKPOINT = "checkpoint.eqx"
 METRICS = "metrics.jsonl"
@@ -101,10 +102,11 @@ class RunFolder:
         exists = path.exists()
         if exists:
             try:
-                stored = _serialisation.peek_header(path).get("plan")
-            except ValueError as error:
-                raise OSError(str(error)) from error
-            if stored != json.loads(json.dumps(header["plan"])):
+                before = _serialisation.peek_header(path)
+                stored = TrainingPlan.from_json(before["plan"])
+            except (KeyError, ValueError) as error:
+                raise OSError(f"{path}: {describe_error(error)}") from error
+            if json.dumps(stored.to_json()) != json.dumps(header["plan"]):
                 raise OSError("it holds another run by now")
         _serialisation.write(path, header, arrays, exclusive=not exists)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -267,8 +268,8 @@ def test_a_damaged_checkpoint_is_refused_and_kept(whole, capsys, tmp_path):
     assert "has no entry evaluated: it was written by another version" in said
 
 
-def test_committed_checkpoints_can_be_gone_on_from():
-    """They have all that this version asks for."""
+def test_committed_checkpoints_can_be_gone_on_from(tmp_path):
+    """They have all that this version asks for, and are its own to replace."""
     results = Path(__file__).parents[1] / "benchmarks/results"
     found = list(results.rglob("checkpoint.eqx"))
     assert found
@@ -281,6 +282,10 @@ def test_committed_checkpoints_can_be_gone_on_from():
         settings = plan.to_json()["settings"]
         assert settings == {name: stored["settings"][name] for name in settings}
         assert plan.to_json() == {**stored, "settings": settings}
+        shutil.copy(path, tmp_path)
+        copied = RunFolder(tmp_path)
+        copied.write_checkpoint({**header, "plan": plan.to_json()}, ())
+        assert copied.read_header()["plan"] == plan.to_json()
 
 
 @pytest.mark.parametrize(
