@@ -363,18 +363,19 @@ np.savez(
 """
 
 
-def test_two_devices_give_what_one_gives(tmp_path):
-    found = []
-    for count in (1, 2):
-        path = tmp_path / f"{count}.npz"
-        flags = f"--xla_force_host_platform_device_count={count}"
-        subprocess.run(
-            [sys.executable, "-c", DEVICES, str(path), os.path.dirname(__file__)],
-            check=True,
-            timeout=300,
-            env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags},
-        )
-        found.append(dict(np.load(path)))
+def test_two_devices_give_what_one_gives(tmp_path, monkeypatch):
+    paths = [str(tmp_path / f"{count}.npz") for count in (1, 2)]
+    here = os.path.dirname(__file__)
+    monkeypatch.setattr(sys, "argv", ["", paths[0], here])
+    exec(DEVICES, {})  # with the one device of this process
+    flags = "--xla_force_host_platform_device_count=2"
+    subprocess.run(
+        [sys.executable, "-c", DEVICES, paths[1], here],
+        check=True,
+        timeout=300,
+        env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags},
+    )
+    found = [dict(np.load(path)) for path in paths]
     assert [int(values["devices"]) for values in found] == [1, 2]
     for name in ("positions", "losses"):
         np.testing.assert_allclose(found[0][name], found[1][name], rtol=1e-5, atol=1e-5)

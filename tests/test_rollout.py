@@ -222,7 +222,7 @@ import hopgym
 from hopgym.optimizers import Annealing, adam
 
 environment = hopgym.Environment(hopgym.get_system("LJ-5"))
-starts = np.random.default_rng(0).uniform(0, 2, (5, 5, 3))
+starts = jax.numpy.asarray(np.random.default_rng(0).uniform(0, 2, (5, 5, 3)), float)
 found = [len(jax.devices())]
 for optimizer in (adam(), Annealing(20)):
     result = hopgym.rollout(
@@ -245,21 +245,22 @@ np.savez(sys.argv[1], *found)
 """
 
 
-def test_two_devices_give_what_one_gives(tmp_path):
-    found = []
-    for devices in (1, 2):
-        path = tmp_path / f"{devices}.npz"
-        subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(PROGRAM), str(path)],
-            check=True,
-            timeout=120,
-            env={
-                **os.environ,
-                "JAX_PLATFORMS": "cpu",
-                "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-            },
-        )
-        found.append(list(np.load(path).values()))
+def test_two_devices_give_what_one_gives(tmp_path, monkeypatch):
+    program = textwrap.dedent(PROGRAM)
+    paths = [str(tmp_path / f"{devices}.npz") for devices in (1, 2)]
+    monkeypatch.setattr(sys, "argv", ["", paths[0]])
+    exec(program, {})  # with the one device of this process
+    subprocess.run(
+        [sys.executable, "-c", program, paths[1]],
+        check=True,
+        timeout=120,
+        env={
+            **os.environ,
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        },
+    )
+    found = [list(np.load(path).values()) for path in paths]
     assert [int(values[0]) for values in found] == [1, 2]
     for values in found:
         np.testing.assert_array_equal(values[-3], 0)  # whole and in pieces
