@@ -59,6 +59,7 @@ def parse_cell(content: bytes, source: str) -> Cell:
     if not {*ESSENTIAL} <= cell.keys() & cell["key"].keys():
         raise ValueError(f"{source} is incomplete")
     check(cell, SCHEMA, source)
+    check(cell["key"], {name: SCHEMA[name] for name in ESSENTIAL}, f"{source}: key")
     for name in ("energies", "first_hit"):
         if cell.get(name) is not None and len(cell[name]) != cell["starts"]:
             raise ValueError(f"{source} is incomplete")
