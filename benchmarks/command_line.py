@@ -15,7 +15,7 @@ from hopgym._cli.arguments import (
     Parser,
     parse_count,
     parse_names,
-    parse_seconds,
+    parse_positive,
     parse_seed,
     parse_starts,
 )
@@ -62,7 +62,7 @@ def make_parser() -> Parser:
     add("--fresh", action="store_true", help="run finished cells again")
     add(
         "--time-limit",
-        type=parse_seconds,
+        type=parse_positive,
         metavar="S",
         help="stop after S seconds; repeat the command to resume",
     )

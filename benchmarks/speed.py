@@ -62,7 +62,7 @@ from hopgym._cli.arguments import (
     Parser,
     parse_count,
     parse_names,
-    parse_seconds,
+    parse_positive,
     parse_starts,
 )
 from hopgym._cli.devices import use_one_thread
@@ -132,7 +132,7 @@ def make_parser() -> Parser:
     )
     add(
         "--seconds",
-        type=parse_seconds,
+        type=parse_positive,
         default=0.3,
         help="time per contender and round, default 0.3",
     )

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hopgym import _sharding
 from hopgym._batching import batched_while_loop
-from hopgym._checks import LARGEST_INT, check_integer, describe, is_known
+from hopgym._checks import check_integer, describe, is_known
 from hopgym._converters import to_float
 from hopgym.connectivity import has_overlap, is_connected
 from hopgym.environment import Environment, State, take_step
@@ -150,7 +150,7 @@ def _relax(method, system, optimizer, kind, positions, steps) -> Quenched:
             f"{describe(optimizer)}"
         )
     if is_known(steps):
-        steps = check_integer("steps", steps, 0, LARGEST_INT)
+        steps = check_integer("steps", steps, 0)
     positions = to_float(positions)
     shape = (system.atoms, 3)
     if positions.shape[-2:] != shape or positions.ndim not in (2, 3):

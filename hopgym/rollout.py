@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from hopgym import _sharding
-from hopgym._checks import LARGEST_INT, check_integer
+from hopgym._checks import check_integer
 from hopgym._converters import to_float
 from hopgym._keys import as_key
 from hopgym.environment import Environment, State, take_step
@@ -128,7 +128,7 @@ class Rollout:
 
         **Raises:** `ValueError` for `steps` that are negative or no integer.
         """
-        steps = check_integer("steps", steps, 0, LARGEST_INT)
+        steps = check_integer("steps", steps, 0)
         self.compile()
         assert self._advance is not None
         carry = self._advance(self._model, self._carry, jnp.int32(steps))
@@ -181,8 +181,8 @@ def rollout(
     or more frames than steps.
     """
     needs = "a rollout needs steps >= 1, chunk >= 1 and 0 <= frames <= steps"
-    steps = check_integer(f"{needs}: steps", steps, 1, LARGEST_INT)
-    chunk = check_integer(f"{needs}: chunk", chunk, 1, LARGEST_INT)
+    steps = check_integer(f"{needs}: steps", steps, 1)
+    chunk = check_integer(f"{needs}: chunk", chunk, 1)
     frames = check_integer(f"{needs}: frames", frames, 0, steps)
     if time_limit is not None and not time_limit >= 0:
         raise ValueError(f"time_limit must be a number of seconds, got {time_limit}")

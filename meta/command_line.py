@@ -17,7 +17,6 @@ from hopgym._cli.arguments import (
     parse_integer,
     parse_names,
     parse_positive,
-    parse_seconds,
     parse_seed,
     parse_starts,
 )
@@ -57,7 +56,7 @@ def make_parser() -> Parser:
     )
     count: dict[str, Any] = {"type": parse_count, "metavar": "N"}
     starts: dict[str, Any] = {"type": parse_starts, "metavar": "N"}
-    seconds: dict[str, Any] = {"type": parse_seconds, "metavar": "S"}
+    seconds: dict[str, Any] = {"type": parse_positive, "metavar": "S"}
 
     add = parser.add_argument_group("run").add_argument
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the run")

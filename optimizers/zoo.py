@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from hopgym._checks import LARGEST_INT, check_integer
+from hopgym._checks import check_integer
 from hopgym._suggest import describe_unknown_name
 from hopgym.context import SystemInfo
 from hopgym.optimizers.annealing import Annealing
@@ -101,7 +101,7 @@ def make_optimizer(name: str, *, system: SystemInfo, steps: int) -> AbstractOpti
             'make_optimizer needs a system, such as hopgym.get_system("LJ-13"), got '
             f"{system!r}"
         )
-    steps = check_integer("steps", steps, 1, LARGEST_INT)
+    steps = check_integer("steps", steps, 1)
     if name not in ZOO:
         raise KeyError(describe_unknown_name("optimizer", name, list(ZOO)))
     return build(ZOO[name], system, steps, **find_tuned_settings(name, system.name))

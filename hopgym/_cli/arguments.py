@@ -76,11 +76,6 @@ def parse_seed(text: str) -> int:
     return parse_integer(text, 0, MAX_COUNT)
 
 
-def parse_seconds(text: str) -> float:
-    """Parse a time in seconds, as `parse_positive`."""
-    return parse_positive(text)
-
-
 def parse_positive(text: str) -> float:
     """Parse a positive, finite number.
 

@@ -11,7 +11,7 @@ from typing import Any
 from hopgym._cli.arguments import (
     Parser,
     parse_count,
-    parse_seconds,
+    parse_positive,
     parse_seed,
     parse_starts,
 )
@@ -78,7 +78,7 @@ def make_parser() -> Parser:
     )
     add(
         "--time-limit",
-        type=parse_seconds,
+        type=parse_positive,
         metavar="S",
         help="stop after S seconds",
     )

@@ -9,7 +9,6 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hopgym._checks import (
-    LARGEST_INT,
     NOT_NEGATIVE,
     POSITIVE,
     check_fields,
@@ -66,7 +65,7 @@ class HarmonicStart(AbstractStart):
 
     def __check_init__(self):
         check_fields(self, edge=POSITIVE, diameter=POSITIVE, rate=NOT_NEGATIVE)
-        check_integer("HarmonicStart: steps", self.steps, 0, LARGEST_INT)
+        check_integer("HarmonicStart: steps", self.steps, 0)
 
     def sample(
         self,
