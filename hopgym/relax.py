@@ -24,6 +24,10 @@ from hopgym.systems import System
 
 # Two programs round the same force differently; this much is granted to it.
 ROUNDING = 1e-5
+# Change of the force on an atom by its displacement, in units of energy / length^2: with
+# twelve bonds, each of 72 as for Lennard-Jones, of which two thirds act in a direction.
+STIFFNESS = 600.0
+MOST_ROUNDING = 10.0  # of the tolerance, that is granted to rounded positions
 JUDGED_PAIRS = 2**20  # pairs of atoms that are judged at a time: a few MB
 
 
@@ -240,7 +244,12 @@ def _init_optimizer(environment, optimizer, state):
 
 def _summarise(system, optimizer, initial, state, finished) -> Quenched:
     """Judge the last state of a relaxation that started at the positions `initial`."""
-    tolerance = get_force_tolerance(optimizer) * system.energy_unit / system.length
+    unit = system.energy_unit / system.length
+    tolerance = get_force_tolerance(optimizer) * unit
+    # Far from the origin positions are rounded more coarsely, and forces with them.
+    reach = jnp.max(jnp.abs(state.positions)) / system.length
+    rounding = STIFFNESS * jnp.finfo(reach.dtype).eps * reach * unit
+    tolerance = tolerance + jnp.minimum(rounding, MOST_ROUNDING * tolerance)
     force = jnp.sqrt(jnp.max(jnp.sum(state.gradient**2, axis=1)))
     sound = jnp.all(jnp.isfinite(initial)) & ~has_overlap(system, state.positions)
     return Quenched(

@@ -47,6 +47,15 @@ def test_arguments_of_quenches(lj7, unchecked, arguments, message):
         hopgym.quench(**(usual | arguments))
 
 
+def test_a_relaxed_cluster_far_from_the_origin_converges(lj7):
+    """Learned optimizers let clusters drift, and leave them nearly relaxed."""
+    minimum = hopgym.quench(lj7, starts(lj7, 8)).positions
+    noise = 1e-3 * jax.random.normal(jax.random.key(1), minimum.shape)
+    quenched = hopgym.quench(lj7, minimum + noise + 60)
+    assert bool(quenched.converged.all())
+    assert float(quenched.force.max()) < 6e-3
+
+
 def test_float64_converges_to_1e_6():
     with jax.enable_x64(True):
         system = hopgym.get_system("LJ-7")
