@@ -24,8 +24,8 @@ from hopgym.systems import System
 
 # Two programs round the same force differently; this much is granted to it.
 ROUNDING = 1e-5
-# Change of the force on an atom by its displacement, in units of energy / length^2: with
-# twelve bonds, each of 72 as for Lennard-Jones, of which two thirds act in a direction.
+# Change of the force on an atom by its displacement, in units of energy / length^2:
+# twelve bonds of 72, as for Lennard-Jones, of which two thirds act in a direction.
 STIFFNESS = 600.0
 MOST_ROUNDING = 10.0  # of the tolerance, that is granted to rounded positions
 JUDGED_PAIRS = 2**20  # pairs of atoms that are judged at a time: a few MB
@@ -42,7 +42,8 @@ class Quenched(eqx.Module):
     - `force`: largest norm of the force on an atom.
     - `converged`: whether the structure is a stationary point: the initial positions
       were finite, the optimizer finished within the allowed steps, every force is below
-      its tolerance, and no two atoms are within the core of the potential
+      its tolerance (plus what the rounding of positions far from the origin costs, at
+      most ten times that), and no two atoms are within the core of the potential
       ([`hopgym.connectivity.has_overlap`][]).
     - `connected`: whether all atoms are connected, that is, the structure is in one
       piece ([`hopgym.connectivity.is_connected`][]).
