@@ -24,10 +24,6 @@ from hopgym.systems import System
 
 # Two programs round the same force differently; this much is granted to it.
 ROUNDING = 1e-5
-# Change of the force on an atom by its displacement, in units of energy / length^2:
-# twelve bonds of 72, as for Lennard-Jones, of which two thirds act in a direction.
-STIFFNESS = 600.0
-MOST_ROUNDING = 10.0  # of the tolerance, that is granted to rounded positions
 JUDGED_PAIRS = 2**20  # pairs of atoms that are judged at a time: a few MB
 
 
@@ -42,8 +38,7 @@ class Quenched(eqx.Module):
     - `force`: largest norm of the force on an atom.
     - `converged`: whether the structure is a stationary point: the initial positions
       were finite, the optimizer finished within the allowed steps, every force is below
-      its tolerance (plus what the rounding of positions far from the origin costs, at
-      most ten times that), and no two atoms are within the core of the potential
+      its tolerance, and no two atoms are within the core of the potential
       ([`hopgym.connectivity.has_overlap`][]).
     - `connected`: whether all atoms are connected, that is, the structure is in one
       piece ([`hopgym.connectivity.is_connected`][]).
@@ -66,6 +61,10 @@ def quench(
     steps: int = 5000,
 ) -> Quenched:
     """Relax each structure to a local minimum.
+
+    Far from the origin positions are rounded coarsely, and forces with them. A
+    structure whose centroid is more than half a length away is therefore relaxed near
+    the origin, and moved back.
 
     **Arguments:**
 
@@ -197,8 +196,9 @@ def _check_finite(system, positions) -> None:
 
 @eqx.filter_jit
 def _relax_one(method, system, optimizer, positions, steps):
-    state, finished = method(system, optimizer, positions, steps)
-    return _summarise(system, optimizer, positions, state, finished)
+    shift = _get_shift(system, positions)
+    state, finished = method(system, optimizer, positions - shift, steps)
+    return _summarise(system, optimizer, positions, shift, state, finished)
 
 
 @eqx.filter_jit
@@ -207,15 +207,22 @@ def _relax_all(method, system, optimizer, positions, steps, mesh):
 
     def run(arrays, positions, steps):
         system, optimizer = eqx.combine(arrays, rest)
+        shifts = jax.vmap(partial(_get_shift, system))(positions)
         relax = partial(method, system, optimizer)
-        state, finished = jax.vmap(relax, in_axes=(0, None))(positions, steps)
+        state, finished = jax.vmap(relax, in_axes=(0, None))(positions - shifts, steps)
         return jax.lax.map(
             lambda one: _summarise(system, optimizer, *one),
-            (positions, state, finished),
+            (positions, shifts, state, finished),
             batch_size=max(1, JUDGED_PAIRS // system.atoms**2),
         )
 
     return _sharding.shard(run, mesh, (False, True, False))(arrays, positions, steps)
+
+
+def _get_shift(system, positions) -> Float[Array, "1 3"]:
+    """Centroid in whole lengths: none for a structure that is about the origin."""
+    centroid = jnp.mean(positions, axis=0, keepdims=True)
+    return system.length * jnp.round(centroid / system.length)
 
 
 def _quench(system, optimizer, positions, steps) -> tuple[State, Bool[Array, ""]]:
@@ -243,18 +250,13 @@ def _init_optimizer(environment, optimizer, state):
     )
 
 
-def _summarise(system, optimizer, initial, state, finished) -> Quenched:
-    """Judge the last state of a relaxation that started at the positions `initial`."""
-    unit = system.energy_unit / system.length
-    tolerance = get_force_tolerance(optimizer) * unit
-    # Far from the origin positions are rounded more coarsely, and forces with them.
-    reach = jnp.max(jnp.abs(state.positions)) / system.length
-    rounding = STIFFNESS * jnp.finfo(reach.dtype).eps * reach * unit
-    tolerance = tolerance + jnp.minimum(rounding, MOST_ROUNDING * tolerance)
+def _summarise(system, optimizer, initial, shift, state, finished) -> Quenched:
+    """Judge the last state of a relaxation that started at `initial - shift`."""
+    tolerance = get_force_tolerance(optimizer) * system.energy_unit / system.length
     force = jnp.sqrt(jnp.max(jnp.sum(state.gradient**2, axis=1)))
     sound = jnp.all(jnp.isfinite(initial)) & ~has_overlap(system, state.positions)
     return Quenched(
-        positions=state.positions,
+        positions=state.positions + shift,
         energy=state.energy,
         force=force,
         converged=finished & (force < (1 + ROUNDING) * tolerance) & sound,

@@ -49,11 +49,26 @@ def test_arguments_of_quenches(lj7, unchecked, arguments, message):
 
 def test_a_relaxed_cluster_far_from_the_origin_converges(lj7):
     """Learned optimizers let clusters drift, and leave them nearly relaxed."""
-    minimum = hopgym.quench(lj7, starts(lj7, 8)).positions
-    noise = 1e-3 * jax.random.normal(jax.random.key(1), minimum.shape)
-    quenched = hopgym.quench(lj7, minimum + noise + 60)
+    minimum = hopgym.quench(lj7, starts(lj7, 8))
+    noise = 1e-3 * jax.random.normal(jax.random.key(1), minimum.positions.shape)
+    place = jnp.array([300.0, -60.0, 0.0])
+    quenched = hopgym.quench(lj7, minimum.positions + noise + place)
     assert bool(quenched.converged.all())
-    assert float(quenched.force.max()) < 6e-3
+    assert float(quenched.force.max()) < 1e-3
+    np.testing.assert_allclose(quenched.energy, minimum.energy, atol=2e-5)
+    drift = quenched.positions.mean(axis=1) - minimum.positions.mean(axis=1)
+    np.testing.assert_allclose(drift, jnp.tile(place, (8, 1)), atol=2e-3)
+    alone = hopgym.quench(lj7, quenched.positions[0])
+    assert bool(alone.converged)
+
+
+def test_the_place_of_a_structure_does_not_matter(lj7):
+    """Moves by whole lengths change nothing, to the bit where they are exact."""
+    positions = jnp.round(starts(lj7, 8) * 1024) / 1024
+    quenched = hopgym.quench(lj7, positions)
+    moved = hopgym.quench(lj7, positions + jnp.array([64.0, -7.0, 300.0]))
+    np.testing.assert_array_equal(moved.energy, quenched.energy)
+    np.testing.assert_array_equal(moved.evaluations, quenched.evaluations)
 
 
 def test_float64_converges_to_1e_6():
