@@ -24,6 +24,7 @@ from hopgym.systems import System
 
 # Two programs round the same force differently; this much is granted to it.
 ROUNDING = 1e-5
+GRID = 8.0  # lengths: structures are relaxed at most half of it from the origin
 JUDGED_PAIRS = 2**20  # pairs of atoms that are judged at a time: a few MB
 
 
@@ -63,7 +64,7 @@ def quench(
     """Relax each structure to a local minimum.
 
     Far from the origin positions are rounded coarsely, and forces with them. A
-    structure whose centroid is more than half a length away is therefore relaxed near
+    structure whose centroid is more than four lengths away is therefore relaxed near
     the origin, and moved back.
 
     **Arguments:**
@@ -220,9 +221,9 @@ def _relax_all(method, system, optimizer, positions, steps, mesh):
 
 
 def _get_shift(system, positions) -> Float[Array, "1 3"]:
-    """Centroid in whole lengths: none for a structure that is about the origin."""
-    centroid = jnp.mean(positions, axis=0, keepdims=True)
-    return system.length * jnp.round(centroid / system.length)
+    """Centroid in multiples of `GRID`; none for a structure about the origin."""
+    spacing = GRID * system.length
+    return spacing * jnp.round(jnp.mean(positions, axis=0, keepdims=True) / spacing)
 
 
 def _quench(system, optimizer, positions, steps) -> tuple[State, Bool[Array, ""]]:
