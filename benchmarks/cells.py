@@ -28,6 +28,7 @@ OTHER_COLUMNS: Schema = {
     "steps": integer(1, MAX_COUNT),
     "seed": integer(0, MAX_COUNT),
     "dtype": choice("float32", "float64"),
+    "protocol": optional(nullable(integer(1))),
     "reference_source": optional(nullable(TEXT)),
     "settings": optional(nullable(OBJECT)),
     "grid": optional(nullable(OBJECT)),

@@ -34,6 +34,11 @@ class Column:
     show: Callable[[Cell], str] = lambda _: ""
 
 
+def get_protocol(cell: Cell) -> int:
+    """Number of the protocol under which a cell was computed."""
+    return cell.get("protocol") or 1
+
+
 def format_energy(value: float | None) -> str:
     """Format an energy; those of diverging optimizers are 1e10 and more."""
     if value is None:
@@ -91,6 +96,10 @@ COLUMNS = (
     Column("seed", "random seed of starts and optimizers", essential=True),
     Column("dtype", "precision: `float32` or `float64`", essential=True),
     Column(
+        "protocol",
+        "number of the protocol; tables do not mix several; 1 in cells that lack it",
+    ),
+    Column(
         "min",
         "lowest energy of the quenched best structures",
         heading="min",
@@ -119,9 +128,9 @@ COLUMNS = (
     Column("hit_rate_high", "upper end of Wilson's 95% interval for `hit_rate`"),
     Column(
         "evaluations_to_hit",
-        "search evaluations of all starts until their first hit, or until the end, "
-        "divided by the number of hits (the maximum-likelihood estimate of the mean); "
-        "null without hits",
+        "evaluations of all starts until their first hit, or until the end of the "
+        "search, divided by the number of hits (the maximum-likelihood estimate of the "
+        "mean); null without hits",
         heading="evals/hit",
         show=_format_evaluations_to_hit,
     ),
@@ -139,17 +148,20 @@ COLUMNS = (
     ),
     Column("final_mean_error", "standard error of `final_mean`"),
     Column("evaluations", "evaluations of the search, over all starts"),
-    Column("evaluations_post", "evaluations of quench and polish, over all starts"),
+    Column("evaluations_post", "evaluations of quenches and polish, over all starts"),
     Column(
         "seconds",
         "wall time of the search, without compilation",
         heading="time/s",
         show=lambda cell: format_seconds(cell.get("seconds")),
     ),
-    Column("seconds_post", "wall time of quench and polish, with compilation"),
+    Column("seconds_post", "wall time of quenches and polish, with compilation"),
     Column("compile_seconds", "compilation time of the search"),
     Column("faults", "number of non-finite components of updates"),
-    Column("not_converged", "quenches that did not converge in 5,000 evaluations"),
+    Column(
+        "not_converged",
+        "quenches of best structures that did not converge in 5,000 evaluations",
+    ),
     Column("reference", "lowest known energy, or null"),
     Column("reference_source", "source of `reference`", in_csv=False),
     Column("tolerance", "a start is a hit below `reference` plus this energy"),
@@ -162,7 +174,7 @@ COLUMNS = (
     ),
     Column(
         "first_hit",
-        "for each start: evaluations when it first met the minimum, or -1",
+        "for each start: evaluations until its first hit, or -1",
         in_csv=False,
     ),
     Column(

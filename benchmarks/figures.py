@@ -31,7 +31,7 @@ def draw(cells: list[Cell], folder: Path) -> list[Path]:
         name = shared["system"]
         if systems.count(name) > 1:
             name += f"-{shared['starts']}x{shared['steps']}-seed{shared['seed']}"
-            name += f"-{shared['dtype']}"
+            name += f"-{shared['dtype']}-protocol{shared['protocol']}"
         for kind, column, plot in (
             ("minima", "energies", _plot_minima),
             ("curves", "curve", _plot_curves),

@@ -7,16 +7,24 @@ from collections.abc import Iterable
 from typing import Any
 
 from benchmarks import paper
-from benchmarks.columns import SHOWN, Cell, format_energy, format_hits, format_seconds
+from benchmarks.columns import (
+    SHOWN,
+    Cell,
+    format_energy,
+    format_hits,
+    format_seconds,
+    get_protocol,
+)
 
 HEAD = tuple(column.heading or "" for column in SHOWN)
 PAPER_HEAD = ("paper min", "paper mean")
 SETTINGS = ("system", "starts", "steps", "seed", "dtype")
 LEGEND = (
-    "min, mean, hits: quenched best structure of each start. final: polished last "
-    "structure, as in the paper. evals/hit: search evaluations of all starts until "
-    "their first hit or the end, per hit. time: search, without compilation. paper: "
-    "Learn2Hop, Table 2 (150 starts, 50,000 steps)."
+    "min, mean: quenched best structure of each start. hits: starts whose best "
+    "structure, quenched at some checkpoint, is the lowest known minimum. final: "
+    "polished last structure, as in the paper. evals/hit: evaluations of all starts "
+    "until their first hit or the end, per hit. time: search, without compilation. "
+    "paper: Learn2Hop, Table 2 (150 starts, 50,000 steps)."
 )
 
 Group = tuple[dict[str, Any], list[Cell]]
@@ -29,10 +37,11 @@ def group_cells(cells: Iterable[Cell]) -> list[Group]:
     """
     found: dict[tuple, dict[str, Cell]] = {}
     for cell in cells:
-        shared = tuple(cell[name] for name in SETTINGS)
+        shared = (*(cell[name] for name in SETTINGS), get_protocol(cell))
         found.setdefault(shared, {})[cell["optimizer"]] = cell
+    names = (*SETTINGS, "protocol")
     return [
-        (dict(zip(SETTINGS, shared, strict=True)), list(by_name.values()))
+        (dict(zip(names, shared, strict=True)), list(by_name.values()))
         for shared, by_name in found.items()
     ]
 
@@ -50,8 +59,8 @@ def render(
     for shared, members in group_cells(cells):
         title = (
             f"{bold}{shared['system']}{bold}: {shared['starts']} starts x "
-            f"{shared['steps']:,} steps, seed {shared['seed']}, {shared['dtype']}; "
-            f"{_describe_reference(members[0])}"
+            f"{shared['steps']:,} steps, seed {shared['seed']}, {shared['dtype']}, "
+            f"protocol {shared['protocol']}; {_describe_reference(members[0])}"
         )
         in_paper = shared["system"] in paper.TABLE_2
         rows = [_make_row(cell, in_paper) for cell in members]

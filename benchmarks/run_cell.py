@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.describe import describe, digest
+from benchmarks.first_hits import INTERVAL, FirstHits
 from benchmarks.plugins import Entry
 from benchmarks.summarise import (
     choose_curve_steps,
@@ -24,18 +25,23 @@ from hopgym._cli.provenance import describe_host
 from hopgym.relax import polish, quench
 
 # Part of the key of stored cells: increase it when the meaning of a column changes.
-PROTOCOL = 1
+PROTOCOL = 2
 PROTOCOL_TEXT = (
     "Every start: `steps` search evaluations (energy+gradient; internal quenches "
     "included; the start itself is one more), the same starts for all optimizers of a "
-    "system. Then an L-BFGS quench of the best structure so far (min, mean, hits) and "
+    "system. Then an L-BFGS quench of the best structure so far (min, mean) and "
     "1,000 gradient-descent steps at 1e-3 with components clipped to +-100 of the last "
-    "structure (final_min, final_mean); both are counted in evaluations_post. A hit: "
-    "quenched energy less than the system's tolerance above the lowest known minimum. "
-    "evaluations_to_hit: search evaluations of all starts until their first hit, or "
-    "until the end, divided by the number of hits."
+    "structure (final_min, final_mean). The best structure so far is also quenched "
+    f"every {INTERVAL} steps where it has changed, until the first hit. All these are "
+    "counted in evaluations_post. A hit: the energy of one of the quenched structures "
+    "is less than the system's tolerance above the lowest known minimum. It counts at "
+    "its checkpoint plus the evaluations of the quench, or earlier if the search "
+    "itself met the minimum. evaluations_to_hit: evaluations of all starts until their "
+    "first hit, or until the end of the search, divided by the number of hits."
 )
-CHUNKS = 500  # compiled calls per search: resolution of curve and progress bar
+# Compiled calls per search, at least: resolution of curve and progress bar.
+CHUNKS = 250
+CHUNK_SIZES = tuple(size for size in range(1, INTERVAL + 1) if INTERVAL % size == 0)
 
 
 @dataclass(frozen=True)
@@ -88,14 +94,17 @@ def run(
     """
     key = make_key(spec, optimizer)
     system = spec.system
-    chunk = max(1, spec.steps // CHUNKS)
+    chunk = choose_chunk(spec.steps)
     stops = choose_curve_steps(spec.steps, chunk)
     curve = []
+    hits = FirstHits(system, spec.starts)
 
     def watch(done: int, state: State) -> None:
         best = np.asarray(state.best_energy)
         if done in stops:
             curve.append(summarise_point(done + 1, best))
+        if done % INTERVAL == 0 or done == spec.steps:
+            hits.record(done, state)
         progress(done, best)
 
     announce("compiling")
@@ -112,12 +121,11 @@ def run(
     timer = time.perf_counter()
     quenched = quench(system, result.state.best_positions)
     polished = polish(system, result.state.positions)
-    energies = np.asarray(quenched.energy)
+    first_hit = hits.finish(np.asarray(result.state.first_hit), quenched, announce)
     seconds_post = time.perf_counter() - timer
 
     known = system.has_reference
-    hit = np.asarray(system.is_hit(quenched.energy)) if known else None
-    first_hit = np.asarray(result.state.first_hit)
+    energies = np.asarray(quenched.energy)
     faults = np.asarray(result.state.faults)
     host = describe_host()
     spent = [np.asarray(part.evaluations) for part in (quenched, polished)]
@@ -128,16 +136,16 @@ def run(
         "steps": spec.steps,
         "seed": spec.seed,
         "dtype": energies.dtype.name,
+        "protocol": PROTOCOL,
         **summarise(
             energies,
             np.asarray(polished.energy),
             np.asarray(result.state.evaluations),
-            first_hit,
-            hit,
+            first_hit if known else None,
         ),
-        "evaluations_post": int(np.sum(spent, dtype=np.int64)),
-        "seconds": round(result.seconds, 3),
-        "seconds_post": round(seconds_post, 3),
+        "evaluations_post": int(np.sum(spent, dtype=np.int64)) + hits.evaluations,
+        "seconds": round(result.seconds - hits.seconds, 3),
+        "seconds_post": round(seconds_post + hits.seconds, 3),
         "compile_seconds": round(result.compile_seconds, 3),
         "faults": int(np.sum(faults, dtype=np.int64)),
         "not_converged": int(np.sum(~np.asarray(quenched.converged))),
@@ -152,3 +160,8 @@ def run(
         "host": host,
         "key": key,
     }
+
+
+def choose_chunk(steps: int) -> int:
+    """Choose the steps per compiled call: checkpoints are multiples of them."""
+    return max(size for size in CHUNK_SIZES if size <= max(1, steps // CHUNKS))

@@ -28,8 +28,7 @@ def summarise(
     quenched: np.ndarray,
     polished: np.ndarray,
     evaluations: np.ndarray,
-    first_hit: np.ndarray,
-    is_hit: np.ndarray | None,
+    first_hit: np.ndarray | None,
 ) -> dict[str, Any]:
     """Compute the scalar columns of a cell.
 
@@ -38,9 +37,8 @@ def summarise(
     - `quenched`: energy of the quenched best structure.
     - `polished`: energy of the polished last structure.
     - `evaluations`: energy+gradient evaluations of the search.
-    - `first_hit`: evaluations until the search met the minimum, or -1.
-    - `is_hit`: whether the quenched best structure is the lowest known minimum; `None`
-      if none is known.
+    - `first_hit`: evaluations until the first hit, or -1; `None` if no minimum is
+      known.
     """
     energies = np.asarray(quenched, float)
     finals = np.asarray(polished, float)
@@ -59,7 +57,8 @@ def summarise(
         "evaluations_to_hit": None,
         "evaluations": int(np.sum(evaluations, dtype=np.int64)),
     }
-    if is_hit is not None:
+    if first_hit is not None:
+        is_hit = first_hit > 0
         hits = int(np.sum(is_hit))
         low, high = wilson_interval(hits, starts)
         row |= {
@@ -69,7 +68,7 @@ def summarise(
             "hit_rate_high": round_number(high),
         }
         if hits:
-            spent = np.where(is_hit & (first_hit > 0), first_hit, evaluations)
+            spent = np.where(is_hit, first_hit, evaluations)
             row["evaluations_to_hit"] = round_number(
                 np.sum(spent, dtype=np.int64) / hits, 1
             )

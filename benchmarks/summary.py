@@ -16,7 +16,7 @@ if __name__ == "__main__":
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.columns import Cell
+from benchmarks.columns import Cell, get_protocol
 from benchmarks.paper import METHODS, TABLE_2
 from benchmarks.store import read_record
 from hopgym._cli.process import run as run_command
@@ -37,6 +37,8 @@ def format_table(
 ) -> str:
     """Format a table of optimizers by systems, in Markdown.
 
+    Cells of older protocols than that of the newest ones are left out.
+
     **Arguments:**
 
     - `study`: folder of the results.
@@ -44,7 +46,12 @@ def format_table(
     - `methods`: methods of the paper whose means are shown as well.
     """
     cells, _ = read_record(RESULTS / study)
-    found = {(cell["optimizer"], cell["system"]): cell for cell in cells}
+    protocol = max(map(get_protocol, cells))
+    found = {
+        (cell["optimizer"], cell["system"]): cell
+        for cell in cells
+        if get_protocol(cell) == protocol
+    }
     systems = list(dict.fromkeys(system for _, system in found))
     optimizers = optimizers or list(dict.fromkeys(optimizer for optimizer, _ in found))
     lines = [

@@ -11,7 +11,7 @@ import optax
 import pytest
 from benchmark_runs import BENCHMARKS
 
-from benchmarks import columns, figures, progress, report, summarise
+from benchmarks import columns, figures, progress, report, summarise, summary
 from benchmarks.describe import describe, digest
 from hopgym.optimizers import GradientDescent
 
@@ -62,9 +62,8 @@ def test_columns_by_hand():
         quenched=np.array([-10.0, -9.0, -10.0, -9.5]),
         polished=np.array([-9.9, -8.0, -9.8, -9.3]),
         evaluations=np.array([101, 101, 101, 101]),
-        # Met; passed by without being it; it only after the quench; never met.
-        first_hit=np.array([20, 7, -1, -1]),
-        is_hit=np.array([True, False, True, False]),
+        # Met during the search, by a quench after its end, and twice never.
+        first_hit=np.array([20, -1, 130, -1]),
     )
     assert row["min"] == -10.0
     assert row["mean"] == -9.625
@@ -74,25 +73,23 @@ def test_columns_by_hand():
     assert row["final_mean"] == -9.25
     assert row["hits"] == 2
     assert row["hit_rate"] == 0.5
-    assert row["evaluations_to_hit"] == (20 + 101 + 101 + 101) / 2
+    assert row["evaluations_to_hit"] == (20 + 101 + 130 + 101) / 2
     assert row["evaluations"] == 404
 
 
 def test_columns_without_hits_or_reference():
     one = np.array([-1.0])
-    counts = (np.array([11]), np.array([-1]))
-    row = summarise.summarise(one, one, *counts, np.array([False]))
+    evaluations = np.array([11])
+    row = summarise.summarise(one, one, evaluations, np.array([-1]))
     assert (row["hits"], row["hit_rate"], row["evaluations_to_hit"]) == (0, 0.0, None)
     assert row["mean_error"] is None
-    row = summarise.summarise(one, one, *counts, None)
+    row = summarise.summarise(one, one, evaluations, None)
     assert (row["hits"], row["hit_rate"], row["evaluations_to_hit"]) == (None,) * 3
 
 
 def test_energy_that_is_not_finite_is_null():
     values = np.array([np.nan, -1.0])
-    row = summarise.summarise(
-        values, values, np.array([5, 5]), np.array([-1, -1]), np.array([False, False])
-    )
+    row = summarise.summarise(values, values, np.array([5, 5]), np.array([-1, -1]))
     assert row["min"] is None
     assert row["mean"] is None
     json.dumps(row, allow_nan=False)
@@ -144,6 +141,18 @@ def test_paper_rows():
     assert "(Adam" not in rows
     assert "adam: -44.4 is lower than the lowest known" in text
     assert "adam: 2 of 10 quenches did not converge" in text
+
+
+def test_protocols_are_not_mixed(tmp_path):
+    old = {**CELL, "energies": [-1.0] * 10}
+    new = {**old, "protocol": 2, "hits": 3}
+    text = report.render([new, old])
+    assert "float32, protocol 2" in text and "float32, protocol 1" in text
+    assert len(figures.draw([new, old], tmp_path)) == 2
+    lines = [{"meta": {}}, *({**cell, "key": cell} for cell in (new, old))]
+    (tmp_path / "results.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    table = summary.format_table(str(tmp_path))
+    assert "(3/10)" in table and "(1/10)" not in table
 
 
 @pytest.mark.parametrize("absent", [name for name in CELL if name != "system"])
