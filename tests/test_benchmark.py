@@ -44,7 +44,8 @@ def test_whole_run(tmp_path):
         assert cell["mean"] == pytest.approx(energy, abs=1e-5)
         assert cell["evaluations"] == 4 * 3001
         assert cell["evaluations_post"] > 4 * 1001
-        assert cell["evaluations_to_hit"] == np.mean(cell["first_hit"])
+        mean = pytest.approx(np.mean(cell["first_hit"]), abs=0.06)
+        assert cell["evaluations_to_hit"] == mean
         assert cell["protocol"] == cell["key"]["protocol"] == meta["protocol_version"]
         assert cell["dtype"] == cell["key"]["dtype"] == "float64"
         assert cell["host"]["versions"] == meta["versions"] and cell["date"]
