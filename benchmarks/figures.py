@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from benchmarks.columns import Cell
 from benchmarks.figure_file import save_figure
-from benchmarks.report import Group, group_cells
+from benchmarks.report import SETTINGS, TARGET, Group, group_cells
 from benchmarks.store import format_file_name
 
 BINS = 40
@@ -20,18 +20,14 @@ GREY = "0.35"
 
 
 def draw(cells: list[Cell], folder: Path) -> list[Path]:
-    """Write two figures for each system and budget into `folder`.
+    """Write two figures for each group of cells (`report.group_cells`) into `folder`.
 
     Cells without the data of a figure are left out.
     """
     groups = group_cells(cells)
-    systems = [shared["system"] for shared, _ in groups]
     written = []
     for shared, members in groups:
-        name = shared["system"]
-        if systems.count(name) > 1:
-            name += f"-{shared['starts']}x{shared['steps']}-seed{shared['seed']}"
-            name += f"-{shared['dtype']}-protocol{shared['protocol']}"
+        name = _name_group(shared, [other for other, _ in groups])
         for kind, column, plot in (
             ("minima", "energies", _plot_minima),
             ("curves", "curve", _plot_curves),
@@ -42,6 +38,18 @@ def draw(cells: list[Cell], folder: Path) -> list[Path]:
                 save_figure(path, plot((shared, complete)))
                 written.append(path)
     return written
+
+
+def _name_group(shared: dict[str, Any], groups: list[dict[str, Any]]) -> str:
+    """Name a group by its system and, if others have it too, by what they differ in."""
+    name = shared["system"]
+    alike = [other for other in groups if other["system"] == name]
+    if len(alike) > 1:
+        name += f"-{shared['starts']}x{shared['steps']}-seed{shared['seed']}"
+        name += f"-{shared['dtype']}-protocol{shared['protocol']}"
+    if sum(all(other[k] == shared[k] for k in SETTINGS) for other in alike) > 1:
+        name += "".join(f"-{column}{shared[column]}" for column in TARGET)
+    return name
 
 
 def _format_title(shared: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from benchmarks.columns import (
 HEAD = tuple(column.heading or "" for column in SHOWN)
 PAPER_HEAD = ("paper min", "paper mean")
 SETTINGS = ("system", "starts", "steps", "seed", "dtype")
+TARGET = ("reference", "tolerance")  # which structures are hits; cells may lack them
 LEGEND = (
     "min, mean: quenched best structure of each start. hits: starts whose best "
     "structure, quenched at some checkpoint, is the lowest known minimum. final: "
@@ -33,13 +34,16 @@ Group = tuple[dict[str, Any], list[Cell]]
 def group_cells(cells: Iterable[Cell]) -> list[Group]:
     """Group cells that can be compared, with the settings they share.
 
-    If cells differ in the optimizer's settings only, the last one counts.
+    Hits of different minima cannot be compared. If cells differ in the optimizer's
+    settings only, the last one counts.
     """
     found: dict[tuple, dict[str, Cell]] = {}
     for cell in cells:
-        shared = (*(cell[name] for name in SETTINGS), get_protocol(cell))
+        target = (cell.get(name) for name in TARGET)
+        settings = (cell[name] for name in SETTINGS)
+        shared = (*settings, *target, get_protocol(cell))
         found.setdefault(shared, {})[cell["optimizer"]] = cell
-    names = (*SETTINGS, "protocol")
+    names = (*SETTINGS, *TARGET, "protocol")
     return [
         (dict(zip(names, shared, strict=True)), list(by_name.values()))
         for shared, by_name in found.items()
@@ -91,8 +95,9 @@ def summarise_cell(cell: Cell) -> str:
 def _describe_reference(cell: Cell) -> str:
     if cell.get("reference") is None:
         return "no minimum known"
-    source = cell.get("reference_source")
-    return f"lowest known {cell['reference']:.4f}" + (f" ({source})" if source else "")
+    source, tolerance = cell.get("reference_source"), cell.get("tolerance")
+    text = f"lowest known {cell['reference']:.4f}" + (f" ({source})" if source else "")
+    return text if tolerance is None else f"{text}, hits within {tolerance:g}"
 
 
 def _make_row(cell: Cell, in_paper: bool) -> list[str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.columns import Cell, get_protocol
 from benchmarks.paper import METHODS, TABLE_2
+from benchmarks.report import group_cells
 from benchmarks.store import read_record
 from hopgym._cli.process import run as run_command
 
@@ -44,6 +45,8 @@ def format_table(
     - `study`: folder of the results.
     - `optimizers`: optimizers to show; by default all.
     - `methods`: methods of the paper whose means are shown as well.
+
+    **Raises:** `ValueError` if cells of a system differ in budget or reference minimum.
     """
     cells, _ = read_record(RESULTS / study)
     protocol = max(map(get_protocol, cells))
@@ -54,6 +57,13 @@ def format_table(
     }
     systems = list(dict.fromkeys(system for _, system in found))
     optimizers = optimizers or list(dict.fromkeys(optimizer for optimizer, _ in found))
+    shown = [cell for (optimizer, _), cell in found.items() if optimizer in optimizers]
+    groups = [shared["system"] for shared, _ in group_cells(shown)]
+    for system in systems:
+        if groups.count(system) > 1:
+            raise ValueError(
+                f"{study}: cells of {system} differ in budget or reference minimum"
+            )
     lines = [
         f"| optimizer | {' | '.join(systems)} |",
         "|---" * (len(systems) + 1) + "|",

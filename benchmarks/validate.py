@@ -61,6 +61,8 @@ def validate(name: str, optimizer: Any, system: str) -> dict[str, Any]:
         "mean_error": round(float(energies.std(ddof=1) / starts**0.5), 6),
         "min": round(float(energies.min()), 6),
         "hits": int(np.sum(np.asarray(landscape.is_hit(quenched)))),
+        "reference": round(float(landscape.reference), 6),
+        "tolerance": round(float(landscape.tolerance), 6),
     }
 
 

@@ -4,6 +4,7 @@ import functools
 import io
 import json
 import math
+import re
 
 import jax
 import numpy as np
@@ -153,6 +154,47 @@ def test_protocols_are_not_mixed(tmp_path):
     (tmp_path / "results.jsonl").write_text("\n".join(map(json.dumps, lines)))
     table = summary.format_table(str(tmp_path))
     assert "(3/10)" in table and "(1/10)" not in table
+
+
+def test_hits_of_different_minima_are_not_compared(tmp_path):
+    """As before and after a lower minimum, or a smaller tolerance, is known."""
+    data = {"energies": [-44.0] * 10, "curve": [{"evaluations": 100, "mean": -40.0}]}
+    before = CELL | data
+    lower = before | {"reference": -44.4, "hits": 3}
+    sharper = before | {"tolerance": 1e-4, "hits": 4}
+    cells = [before, lower, sharper, lower | {"optimizer": "gd", "hits": 5}]
+    tables = report.render(cells).split("LJ-13: ")[1:]
+    assert [re.findall(r"(\d+)/10 ", table) for table in tables] == [
+        ["1"],
+        ["3", "5"],
+        ["4"],
+    ]
+    assert [re.findall(r"known (.*) \(.*within (.*)\n", t)[0] for t in tables] == [
+        ("-44.3268", "0.001"),
+        ("-44.4000", "0.001"),
+        ("-44.3268", "0.0001"),
+    ]
+    assert len(set(figures.draw(cells, tmp_path))) == 6
+
+
+def test_table_of_different_minima_is_refused(tmp_path, monkeypatch):
+    """Until all cells of a system are computed again; replaced ones do not matter."""
+    monkeypatch.setattr(summary, "RESULTS", tmp_path)
+    old = [CELL, CELL | {"optimizer": "gd"}]
+    new = [cell | {"reference": -44.4, "hits": 3} for cell in old]
+
+    def write(*cells):
+        keys = [{name: cell[name] for name in columns.ESSENTIAL} for cell in cells]
+        lines = [cell | {"key": key} for cell, key in zip(cells, keys, strict=True)]
+        text = "\n".join(json.dumps(line) for line in ({"meta": {}}, *lines))
+        (tmp_path / "results.jsonl").write_text(text)
+
+    write(*old, new[0])
+    with pytest.raises(ValueError, match="cells of LJ-13 differ"):
+        summary.format_table("")
+    assert "(1/10)" in summary.format_table("", ["gd"])
+    write(*old, *new)
+    assert summary.format_table("").count("(3/10)") == 2
 
 
 @pytest.mark.parametrize("absent", [name for name in CELL if name != "system"])

@@ -15,6 +15,7 @@ def test_a_line_for_each_optimizer_and_system(tmp_path, capsys, monkeypatch):
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert [line["optimizer"] for line in lines] == names
     for line in lines:
+        assert line["reference"] == -6 and line["tolerance"] == 1e-3
         assert line["min"] == pytest.approx(-6, abs=1e-3)
         assert line["min"] <= line["mean"] and line["hits"] <= line["starts"] == 3
     assert capsys.readouterr().out.count("LJ-4") == 2
