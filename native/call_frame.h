@@ -194,6 +194,7 @@ class CallFrame {
   template <class T>
   static constexpr ffi::DataType kDataType = std::is_same_v<T, float>    ? ffi::F32
                                              : std::is_same_v<T, double> ? ffi::F64
+                                             : std::is_same_v<T, bool>   ? ffi::PRED
                                                                          : ffi::S32;
 
   // Compares a few numbers without a call of memcmp.

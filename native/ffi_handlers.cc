@@ -211,23 +211,30 @@ ffi::Error compute_learned_step(CallFrame& frame, ffi::ThreadPool& pool) {
 template <class T>
 ffi::Error compute_lbfgs(CallFrame& frame, ffi::ThreadPool& pool) {
   Lbfgs<T> call{};
-  const int64_t n = frame.read_batch("step", 2);
-  call.coordinates = 3 * n;
+  const int64_t n = call.atoms = frame.read_batch("displacement", 2);
   const int64_t m = call.memory = frame.attribute<int64_t>("memory");
+  call.displacement = frame.result<T>("displacement", {n, 3});
+  call.finished = frame.result<bool>("finished", {});
   call.gradient = frame.operand<T>("gradient", {n, 3});
   call.positions = frame.operand<T>("positions", {n, 3});
-  call.last_gradient = frame.operand<T>("last_gradient", {n, 3});
-  call.last_positions = frame.operand<T>("last_positions", {n, 3});
-  call.first = frame.operand<T>("first", {});
-  call.keep = frame.operand<int32_t>("keep", {});
-  call.step = frame.result<T>("step", {n, 3});
+  call.value = frame.operand<T>("value", {});
+  call.limits = frame.operand<T>("limits", {4});
+  call.patience = frame.operand<int32_t>("patience", {});
+  call.fresh = frame.operand<bool>("fresh", {});
+  call.last_positions = frame.changed_in_place<T>("last_positions", {n, 3});
+  call.last_gradient = frame.changed_in_place<T>("last_gradient", {n, 3});
+  call.last_energy = frame.changed_in_place<T>("last_energy", {});
+  call.trial = frame.changed_in_place<T>("trial", {n, 3});
   call.pairs = frame.changed_in_place<T>("pairs", {2 * m, 3 * n});
   call.sy = frame.changed_in_place<T>("sy", {m, m});
   call.yy = frame.changed_in_place<T>("yy", {m, m});
   call.inverse = frame.changed_in_place<T>("inverse", {m});
+  call.shortened = frame.changed_in_place<int32_t>("shortened", {});
+  call.flat = frame.changed_in_place<int32_t>("flat", {});
   if (auto error = frame.error(); error.failure()) return error;
+  // Whole blocks, some 20 microseconds.
   return HOPGYM_RUN(T, lbfgs, call, pool, frame.replicas(),
-                    std::max<int64_t>(1, 4000 / n));  // some 20 microseconds
+                    16 * std::max<int64_t>(1, 400 / n));
 }
 
 auto bind() {

@@ -177,16 +177,25 @@ struct StillingerWeber : PotentialResults<T> {
   Operand<T> a, big_a, big_b, epsilon, sigma, strength, gamma, core;
 };
 
-// History and direction of L-BFGS.
+// Limits in the operand `limits` of L-BFGS, by position (`LIMITS` in Python): the force at
+// convergence, the length of a step, H while the history is empty, the rise of the energy.
+enum class LbfgsLimit { force, step, first, rise };
+
+// An update of L-BFGS.
 template <class T>
 struct Lbfgs {
-  int64_t coordinates, memory;
-  Operand<T> gradient, positions, last_gradient, last_positions;
-  Operand<T> first;       // H while the history is empty
-  Operand<int32_t> keep;  // whether the last step may enter the history
-  T* step;
-  T* pairs;  // (2 memory, coordinates): steps, then changes of the gradient
+  int64_t atoms, memory;
+  Operand<T> gradient, positions, value;
+  Operand<T> limits;
+  Operand<int32_t> patience;
+  Operand<bool> fresh;
+  T* displacement;
+  bool* finished;
+  T *last_positions, *last_gradient, *last_energy;
+  T* trial;
+  T* pairs;  // (2 memory, 3 atoms): steps, then changes of the gradient
   T *sy, *yy, *inverse;
+  int32_t *shortened, *flat;
 };
 
 // Defined for each instruction set: the size of the scratch memory, and the kernel itself,

@@ -32,6 +32,9 @@ from hopgym.optimizers.base import (
 
 MAX_MEMORY = 1000  # steps in the history
 HISTORY_FIELDS = ("pairs", "sy", "yy", "inverse")  # fields of the state
+OTHER_FIELDS = ("trial", "shortened", "flat")
+LAST_FIELDS = ("positions", "gradient", "energy")  # of the last accepted structure
+LIMITS = ("force", "step", "first", "rise")  # as `LbfgsLimit` in native/kernels.h
 
 
 class LBFGSState(eqx.Module):
@@ -164,50 +167,14 @@ class LBFGS(AbstractLocalOptimizer[LBFGSState]):
         value: Float[Array, ""],
         context: Context,
     ) -> tuple[Float[Array, "atoms 3"], LBFGSState]:
-        rounding = 4 * jnp.finfo(positions.dtype).eps * jnp.abs(value)
-        change = value - state.energy
-        rose = change > self.rise * context.energy_unit + rounding
-        # Shortened ten times, the trial step is below rounding: accept it.
-        accept = state.fresh | ~rose | (state.shortened >= 10)
-
-        step, history = self._propose(gradient, state, positions, accept, context)
-        step = self._limit(step, context)
-        trial = jnp.where(accept, step, 0.1 * state.trial)
-        origin = jnp.where(accept, positions, state.positions)
-
-        flat = (jnp.abs(change) <= rounding) & ~state.fresh
-        flat = jnp.where(flat, state.flat + 1, 0)
-        largest = jnp.sqrt(jnp.max(jnp.sum(gradient**2, axis=1)))
-        small = largest < self.force * context.energy_unit / context.length
-        finished = small | (flat >= self.patience)
-        displacement = jnp.where(finished, 0, (origin - positions) + trial)
-        return displacement, LBFGSState(
-            positions=origin,
-            gradient=jnp.where(accept, gradient, state.gradient),
-            energy=jnp.where(accept, value, state.energy),
-            trial=trial,
-            **history,
-            fresh=jnp.asarray(False),
-            shortened=jnp.where(accept, 0, state.shortened + 1),
-            flat=jnp.where(accept, flat, state.flat),
-            finished=finished,
-        )
-
-    def _propose(
-        self, gradient, state, positions, accept, context
-    ) -> tuple[Array, dict[str, Array]]:
-        """-H g, and the history, with the last step if it was accepted."""
-        first = self.first * context.length**2 / context.energy_unit
-        known = {name: getattr(state, name) for name in HISTORY_FIELDS}
-        last = (state.gradient, state.positions)
-        operands = (gradient, positions, last, known, first, accept & ~state.fresh)
-        return native.dispatch(_propose_native, _propose_jax, *operands)
-
-    def _limit(self, step, context) -> Array:
-        """Scale the step so that no atom moves further than `max_step`."""
-        longest = jnp.sqrt(jnp.max(jnp.sum(step**2, axis=1)))
-        limit = self.max_step * context.length
-        return step * (limit / jnp.maximum(longest, limit))
+        limits = {
+            "force": self.force * context.energy_unit / context.length,
+            "step": self.max_step * context.length,
+            "first": self.first * context.length**2 / context.energy_unit,
+            "rise": self.rise * context.energy_unit,
+        }
+        operands = (gradient, positions, value, state, limits, self.patience)
+        return native.dispatch(_update_native, _update_jax, *operands)
 
 
 def get_force_tolerance(optimizer: AbstractOptimizer) -> Float[Array, ""]:
@@ -217,63 +184,100 @@ def get_force_tolerance(optimizer: AbstractOptimizer) -> Float[Array, ""]:
     return _to_force_tolerance(None)
 
 
-def _propose_native(gradient, positions, last, known, first, keep):
-    """Step and history, from the C++ kernel (native/lbfgs.inl)."""
-    last_gradient, last_positions = last
-    like = {"step": gradient, **known}
+def _update_native(gradient, positions, value, state, limits, patience):
+    """Displacement and next state, from the C++ kernel (native/lbfgs.inl)."""
+    names = {name: name for name in (*HISTORY_FIELDS, *OTHER_FIELDS)}
+    names |= {f"last_{name}": name for name in LAST_FIELDS}
+    changed = {name: getattr(state, field) for name, field in names.items()}
     found = native.call(
         "lbfgs",
         {
-            name: jax.ShapeDtypeStruct(x.shape, positions.dtype)
-            for name, x in like.items()
+            name: jax.ShapeDtypeStruct(x.shape, x.dtype)
+            for name, x in {
+                "displacement": gradient,
+                "finished": state.finished,
+                **changed,
+            }.items()
         },
         operands={
             "gradient": gradient,
             "positions": positions,
-            "last_gradient": last_gradient,
-            "last_positions": last_positions,
-            **known,
-            "first": first,
-            "keep": keep.astype(jnp.int32),
+            "value": value,
+            # One array, which is copied for each replica.
+            "limits": jnp.stack([limits[name] for name in LIMITS]),
+            "patience": patience,
+            "fresh": state.fresh,
+            **changed,
         },
-        attributes={"memory": known["inverse"].shape[0]},
-        in_place=HISTORY_FIELDS,
+        attributes={"memory": state.inverse.shape[0]},
+        in_place=tuple(changed),
     )
-    return found["step"], {name: found[name] for name in HISTORY_FIELDS}
+    return found["displacement"], LBFGSState(
+        **{field: found[name] for name, field in names.items()},
+        fresh=jnp.asarray(False),
+        finished=found["finished"],
+    )
 
 
-def _propose_jax(gradient, positions, last, known, first, keep):
-    """Step and history, in JAX."""
-    history = _update_history(gradient, positions, last, known, keep)
-    return _apply_two_loops(gradient, history, first), history
+def _update_jax(gradient, positions, value, state, limits, patience):
+    """Displacement and next state, in JAX."""
+    rounding = 4 * jnp.finfo(positions.dtype).eps * jnp.abs(value)
+    change = value - state.energy
+    rose = change > limits["rise"] + rounding
+    # Shortened ten times, the trial step is below rounding: accept it.
+    accept = state.fresh | ~rose | (state.shortened >= 10)
+
+    history = _update_history(gradient, positions, state, accept & ~state.fresh)
+    step = _apply_two_loops(gradient, history, limits["first"])
+    # No atom moves too far.
+    longest = jnp.sqrt(jnp.max(jnp.sum(step**2, axis=1)))
+    step = step * (limits["step"] / jnp.maximum(longest, limits["step"]))
+    trial = jnp.where(accept, step, 0.1 * state.trial)
+    origin = jnp.where(accept, positions, state.positions)
+
+    flat = (jnp.abs(change) <= rounding) & ~state.fresh
+    flat = jnp.where(flat, state.flat + 1, 0)
+    largest = jnp.sqrt(jnp.max(jnp.sum(gradient**2, axis=1)))
+    finished = (largest < limits["force"]) | (flat >= patience)
+    displacement = jnp.where(finished, 0, (origin - positions) + trial)
+    return displacement, LBFGSState(
+        positions=origin,
+        gradient=jnp.where(accept, gradient, state.gradient),
+        energy=jnp.where(accept, value, state.energy),
+        trial=trial,
+        **history,
+        fresh=jnp.asarray(False),
+        shortened=jnp.where(accept, 0, state.shortened + 1),
+        flat=jnp.where(accept, flat, state.flat),
+        finished=finished,
+    )
 
 
-def _update_history(gradient, positions, last, known, keep) -> dict[str, Array]:
+def _update_history(gradient, positions, state, keep) -> dict[str, Array]:
     """Prepend the last step to the history if `keep` and its curvature is positive."""
-    last_gradient, last_positions = last
-    s = (positions - last_positions).ravel()
-    y = (gradient - last_gradient).ravel()
+    s = (positions - state.positions).ravel()
+    y = (gradient - state.gradient).ravel()
     sy, yy = jnp.sum(s * y), jnp.sum(y * y)
     # A pair without positive curvature would make H indefinite.
     useful = keep & (sy > 1e-8 * jnp.sqrt(yy * jnp.sum(s * s)))
 
-    m = known["inverse"].shape[0]
-    before = known["pairs"]
+    m = state.inverse.shape[0]
+    before = state.pairs
     shifted = jnp.concatenate(
         [s[None], before[: m - 1], y[None], before[m : 2 * m - 1]]
     )
     pairs = jnp.where(useful, shifted, before)
     basis = jnp.stack([pairs[0], pairs[m]], axis=1)
     products = jnp.matmul(pairs, basis, precision=jax.lax.Precision.HIGHEST)
-    sy_table = _shift_in(known["sy"], products[m:, 0], products[:m, 1])
-    yy_table = _shift_in(known["yy"], products[m:, 1], products[m:, 1])
+    sy_table = _shift_in(state.sy, products[m:, 0], products[:m, 1])
+    yy_table = _shift_in(state.yy, products[m:, 1], products[m:, 1])
     newest = (1 / jnp.where(useful, sy, 1))[None]
-    inverses = jnp.concatenate([newest, known["inverse"]])
+    inverses = jnp.concatenate([newest, state.inverse])
     return {
         "pairs": pairs,
-        "sy": jnp.where(useful, sy_table, known["sy"]),
-        "yy": jnp.where(useful, yy_table, known["yy"]),
-        "inverse": jnp.where(useful, inverses[:m], known["inverse"]),
+        "sy": jnp.where(useful, sy_table, state.sy),
+        "yy": jnp.where(useful, yy_table, state.yy),
+        "inverse": jnp.where(useful, inverses[:m], state.inverse),
     }
 
 

@@ -109,16 +109,20 @@ def radial_functions(**attributes):
 
 def lbfgs(in_place):
     shapes = {"pairs": (4, 12), "sy": (2, 2), "yy": (2, 2), "inverse": (2,)}
-    history = {name: jnp.zeros(shape) for name, shape in shapes.items()}
-    names = "gradient", "positions", "last_gradient", "last_positions"
-    operands = {name: jnp.eye(4, 3) for name in names} | history
+    shapes |= dict.fromkeys(("last_positions", "last_gradient", "trial"), (4, 3))
+    state = {name: jnp.zeros(shape) for name, shape in shapes.items()}
+    state |= {"last_energy": jnp.zeros(())}
+    state |= dict.fromkeys(("shortened", "flat"), jnp.zeros((), jnp.int32))
+    operands = {"gradient": jnp.eye(4, 3), "positions": jnp.eye(4, 3)}
+    operands |= {"value": jnp.zeros(()), "limits": jnp.ones(4)}
+    operands |= {"patience": jnp.ones((), jnp.int32), "fresh": jnp.asarray(True)}
     return native.call(
         "lbfgs",
-        {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in history.items()}
-        | {"step": FOUR},
-        operands | {"first": jnp.ones(()), "keep": jnp.zeros((), int)},
+        {"displacement": FOUR, "finished": jax.ShapeDtypeStruct((), jnp.bool)}
+        | {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in state.items()},
+        operands | state,
         {"memory": 2},
-        in_place,
+        tuple(state) if in_place is None else in_place,
     )
 
 
@@ -157,8 +161,8 @@ def learned_step(constants=None, missing=None):
             "radial_functions: result functions has another shape",
         ),
         (
-            lambda: lbfgs(("pairs", "sy", "yy")),
-            "lbfgs: operand inverse must be changed in place",
+            lambda: lbfgs(("pairs", "sy", "yy", "inverse")),
+            "lbfgs: operand last_positions must be changed in place",
         ),
         (
             lambda: learned_step(missing="step_weights"),
@@ -199,7 +203,7 @@ def test_calls_that_fit(backend):
         [
             gupta(kinds=1),
             radial_functions(),
-            lbfgs(("pairs", "sy", "yy", "inverse")),
+            lbfgs(None),
             learned_step(),
         ]
     )
