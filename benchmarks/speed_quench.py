@@ -54,7 +54,6 @@ FORCE = 1e-3  # largest force at convergence, in units of energy / length
 def compile_hopgym(backend: str, system: hopgym.System, positions: jax.Array) -> Quench:
     """Compile `hopgym.quench` for a batch."""
     optimizer = LBFGS(force=FORCE)
-    jax.clear_caches()  # compiled functions call the previous backend
     quenched = trace_for(
         backend, lambda x: hopgym.quench(system, x, optimizer=optimizer)
     )

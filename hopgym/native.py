@@ -35,14 +35,16 @@ _SUFFIX = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 
 Attribute = bool | int | float | str | Sequence[float | int] | np.ndarray
 
-_chosen = os.environ.get("HOPGYM_BACKEND", "auto")
+# Part of the keys of JAX's caches: what is compiled for a backend is kept for it.
+_chosen = jax.make_user_context(os.environ.get("HOPGYM_BACKEND", "auto"))
 
 
 def use_backend(name: str) -> None:
     """Choose the backend for all computations from now on.
 
     The initial choice is the environment variable `HOPGYM_BACKEND`, `"auto"` by
-    default.
+    default. Functions are traced and compiled once for each choice. What has been
+    lowered or compiled ahead of time keeps its backend.
 
     **Arguments:**
 
@@ -52,39 +54,31 @@ def use_backend(name: str) -> None:
     **Raises:** `ValueError` for any other name; `RuntimeError` for `"native"` if the
     kernels cannot be used.
     """
-    global _chosen
     _check_backend(name)
-    if name != _chosen:
-        jax.clear_caches()  # compiled functions call the previous backend
-    _chosen = name
+    _chosen.set_global(name)
 
 
 @contextlib.contextmanager
 def using(name: str) -> Iterator[None]:
-    """Use a backend for functions that JAX traces within a `with` block.
+    """Use a backend for the computations of this thread within a `with` block.
 
-    Functions that have already been compiled keep their backend.
+    [`hopgym.native.use_backend`][] has no effect on this thread until its end.
 
     **Raises:** as [`hopgym.native.use_backend`][].
     """
-    global _chosen
     _check_backend(name)
-    before, _chosen = _chosen, name
-    try:
+    with _chosen(name):
         yield
-    finally:
-        _chosen = before
 
 
 def backend() -> str:
     """The backend in use: `"native"` or `"xla"`."""
-    if _chosen not in BACKENDS:
-        raise ValueError(
-            f"HOPGYM_BACKEND must be one of {BACKENDS}, but is {_chosen!r}"
-        )
-    if _chosen == "xla" or jax.default_backend() != "cpu":
+    chosen = _chosen.value
+    if chosen not in BACKENDS:
+        raise ValueError(f"HOPGYM_BACKEND must be one of {BACKENDS}, but is {chosen!r}")
+    if chosen == "xla" or jax.default_backend() != "cpu":
         return "xla"
-    if _chosen == "native":
+    if chosen == "native":
         _require_library()
     return "xla" if _load_library()[0] is None else "native"
 

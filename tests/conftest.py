@@ -55,16 +55,16 @@ def double(request):
 def backend():
     """Chooses a backend; what was chosen before is chosen again at the end.
 
-    Every change makes JAX trace everything again, and what is in use is no change.
+    JAX compiles everything for each choice, and what is in use is no other choice.
     """
     from hopgym import native  # not before types are checked
 
     def choose(name):
-        if native._chosen == "auto" and native.backend() == name:
+        if native._chosen.value == "auto" and native.backend() == name:
             return
         native.use_backend(name)
 
-    before = native._chosen
+    before = native._chosen.get_global()
     yield choose
     native.use_backend(before)
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from optimizer_runs import start
 
 import hopgym
 from hopgym.environment import take_step
@@ -37,8 +38,16 @@ def alloy():
     return hopgym.Environment(hopgym.get_system("Gupta-Ag4Au3"))
 
 
-def positions_of(environment, seed=0):
-    return environment.system.sample(jax.random.key(seed))
+def positions_of(environment):
+    return start(environment.system.name)
+
+
+def propose(move, environment, positions, scale=ONE, keys=1):
+    """What a move makes of positions, compiled; with many keys a batch of it."""
+    one = jax.jit(lambda key: move.propose(key, positions, scale, environment.context))
+    if keys == 1:
+        return one(jax.random.key(0))
+    return jax.vmap(one)(jax.random.split(jax.random.key(0), keys))
 
 
 def trajectory(environment, optimizer, steps, seed=0):
@@ -148,37 +157,35 @@ def test_compression_is_the_gradient_of_its_energy(lj7):
     x = positions_of(lj7)
     energy, gradient = lj7.system.energy_and_gradient(x)
     state = optimizer.init(x, key=jax.random.key(0), context=lj7.context)
-    _, state = optimizer.update(gradient, state, x, value=energy, context=lj7.context)
+    _, state = jax.jit(
+        lambda: optimizer.update(gradient, state, x, value=energy, context=lj7.context)
+    )()
 
     def compressed(x):
         about = x - x.mean(0)
         return lj7.system.energy_and_gradient(x)[0] + 3.0 * (about**2).sum()
 
-    value, derivative = jax.value_and_grad(compressed)(x)
+    value, derivative = jax.jit(jax.value_and_grad(compressed))(x)
     np.testing.assert_allclose(state.local[1], value, rtol=1e-5)
     np.testing.assert_allclose(state.local[0], derivative, atol=1e-4)
 
 
 def test_shake_stays_within_its_step(alloy):
     x = positions_of(alloy)
-    moved = Shake(0.3).propose(jax.random.key(0), x, 2 * ONE, alloy.context)
+    moved = propose(Shake(0.3), alloy, x, 2 * ONE)
     reach = 0.6 * float(alloy.system.length)
     assert 0.5 * reach < float(jnp.abs(moved - x).max()) <= reach
 
 
 def test_gaussian_shake_is_in_the_systems_own_unit(alloy):
     x = jnp.zeros((7, 3))
-    keys = jax.random.split(jax.random.key(0), 2000)
-    moved = jax.vmap(
-        lambda key: GaussianShake(0.4).propose(key, x, ONE, alloy.context)
-    )(keys)
+    moved = propose(GaussianShake(0.4), alloy, x, keys=2000)
     np.testing.assert_allclose(moved.std(), 0.4, rtol=0.02)
 
 
 def test_exchange_swaps_one_unlike_pair(alloy):
     x = positions_of(alloy)
-    for seed in range(5):
-        moved = Exchange().propose(jax.random.key(seed), x, ONE, alloy.context)
+    for moved in propose(Exchange(), alloy, x, keys=5):
         changed = np.flatnonzero(np.asarray(moved != x).any(axis=1))
         assert len(changed) == 2
         i, j = changed
@@ -189,14 +196,14 @@ def test_exchange_swaps_one_unlike_pair(alloy):
 
 def test_exchange_leaves_pure_clusters_alone(lj7):
     x = positions_of(lj7)
-    moved = Exchange().propose(jax.random.key(0), x, ONE, lj7.context)
+    moved = propose(Exchange(), lj7, x)
     np.testing.assert_array_equal(moved, x)
 
 
 def test_surface_move_takes_the_loosest_atom(lj7):
     bottom = hopgym.quench(lj7.system, positions_of(lj7)).positions
     adatom = bottom.at[2].set(bottom[2] / jnp.linalg.norm(bottom[2]) * 3)
-    moved = SurfaceMove().propose(jax.random.key(1), adatom, ONE, lj7.context)
+    moved = propose(SurfaceMove(), lj7, adatom)
     changed = np.flatnonzero(np.asarray(moved != adatom).any(axis=1))
     assert changed.tolist() == [2]
 
@@ -206,7 +213,7 @@ def test_redraw_fills_sphere_and_box():
         environment = hopgym.Environment(hopgym.get_system(name))
         atoms = environment.system.atoms
         x = jnp.zeros((atoms, 3))
-        moved = Redraw().propose(jax.random.key(0), x, ONE, environment.context)
+        moved = propose(Redraw(), environment, x)
         if environment.system.box is not None:
             assert bool(((moved >= 0) & (moved <= environment.system.box)).all())
         else:
@@ -218,8 +225,7 @@ def test_redraw_fills_sphere_and_box():
 def test_mixture_keeps_its_frequencies(lj7):
     x = jnp.zeros((7, 3))
     mixture = Mixture((Shake(0.0), Shake(0.5)), (1.0, 3.0))
-    keys = jax.random.split(jax.random.key(0), 2000)
-    moved = jax.vmap(lambda key: mixture.propose(key, x, ONE, lj7.context))(keys)
+    moved = np.asarray(propose(mixture, lj7, x, keys=2000))
     rate = float((moved != 0).any(axis=(1, 2)).mean())
     assert abs(rate - 0.75) < 4 * math.sqrt(0.75 * 0.25 / 2000)
 

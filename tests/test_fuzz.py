@@ -33,9 +33,7 @@ def compile_with(kind, potential, atoms):
         surface, species, box = system.potential, system.species, system.box
         spacing = float(system.length)
         least = float(system.reference - system.tolerance)
-    before = native._chosen
-    native.use_backend(kind)
-    try:
+    with native.using(kind):
         compiled = (
             jax.jit(
                 lambda x: surface.energy_and_gradient(
@@ -45,8 +43,6 @@ def compile_with(kind, potential, atoms):
             .lower(jnp.zeros((atoms, 3)))
             .compile()
         )
-    finally:
-        native.use_backend(before)
     return compiled, spacing, least
 
 

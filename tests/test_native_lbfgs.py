@@ -58,10 +58,12 @@ def test_replicas_do_not_depend_on_each_other(backend, double):
     system = get_system("LJ-7")
     compute = walk(system)
     where = starts(system, 21)
+    half = where.copy()
+    half[::2] = np.nan
 
     def compute_all():
         together, _ = compute(where, 30)
-        spoiled, _ = compute(where.at[::2].set(jnp.nan), 30)
+        spoiled, _ = compute(half, 30)
         alone, _ = compute(where[1:2], 30)
         return together, spoiled, alone
 
@@ -73,17 +75,18 @@ def test_replicas_do_not_depend_on_each_other(backend, double):
 @needs_kernels
 def test_hyper_parameters_may_differ_between_replicas(backend):
     system = get_system("LJ-5")
-    where = starts(system, 1)
+    where = jnp.asarray(starts(system, 1)[0])
     environment = Environment(system)
-    energy, gradient = system.energy_and_gradient(where[0])
+    energy, gradient = system.energy_and_gradient(where)
 
+    @jax.jit
     def moved(first):
         optimizer = LBFGS(first=first, max_step=10.0)
         opt_state = optimizer.init(
-            where[0], key=jax.random.key(0), context=environment.context
+            where, key=jax.random.key(0), context=environment.context
         )
         more = {"value": energy, "context": environment.context}
-        return optimizer.update(gradient, opt_state, where[0], **more)[0]
+        return optimizer.update(gradient, opt_state, where, **more)[0]
 
     backend("native")
     small = moved(1e-4)

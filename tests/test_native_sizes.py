@@ -44,9 +44,7 @@ def test_atoms(backend, double, name, atoms):
     system = get_system(name)
     where, edge = scattered(atoms, float(system.length))
     box = None if system.box is None else jnp.maximum(system.box, edge)
-    species = (
-        jnp.arange(atoms) % 2 if name.startswith("Gupta") else jnp.zeros(atoms, int)
-    )
+    species = jnp.asarray(np.arange(atoms) % 2 * name.startswith("Gupta"), int)
 
     potential = system.potential
 
@@ -102,7 +100,7 @@ def test_optimizers(backend, atoms, policy):
 def test_radial_functions(backend, double, atoms):
     where, _ = scattered(atoms, 1.0)
     one = jnp.ones(())
-    context = Context(jnp.arange(atoms) % 2, None, one, one)
+    context = Context(jnp.asarray(np.arange(atoms) % 2, int), None, one, one)
 
     compute = jax.jit(functools.partial(radial_functions, unlike=True))
     agree(*by_both(backend, lambda: compute(where[0], context)), double)

@@ -16,11 +16,11 @@ from hopgym.optimizers.learned.radial import radial_functions
 
 def trained(**options):
     """A network whose outputs are not zero."""
-    key = jax.random.key(0)
-    model = Learn2Hop(key, **options)
-    shape = model.network.output.shape
-    output = 0.05 * jax.random.normal(jax.random.key(1), shape)
-    return jax.tree.map(lambda x: output if x is model.network.output else x, model)
+    model = Learn2Hop(jax.random.key(0), **options)
+    before = model.network.output
+    output = np.random.default_rng(1).normal(scale=0.05, size=before.shape)
+    output = jnp.asarray(output.astype(before.dtype))
+    return jax.tree.map(lambda x: output if x is before else x, model)
 
 
 def walk(system, model, steps=20):
@@ -85,7 +85,7 @@ def test_small_gradients_and_averages_are_inputs_as_by_the_formulas(backend, dou
     system = get_system("LJ-4")
     context = Environment(system).context
     model = trained()
-    where = starts(system, 1)[0]
+    where = jnp.asarray(starts(system, 1)[0])
     opt_state = model.init(where, key=jax.random.key(0), context=context)
     sizes = jnp.array([0.0, 1e-30, 1e-9, 1e-5, 1e-4, 1e-2, 1.0, 1e6])
 
@@ -116,7 +116,9 @@ def test_steps_do_not_depend_on_batch_threads_or_who_shares_weights(backend):
     np.testing.assert_array_equal(together, single)
 
     context = Environment(system).context
-    opt_state = model.init(where[0], key=jax.random.key(0), context=context)
+    opt_state = model.init(
+        jnp.asarray(where[0]), key=jax.random.key(0), context=context
+    )
 
     def moved(model, positions):
         _, gradient = system.energy_and_gradient(positions)
@@ -153,7 +155,7 @@ def test_derivatives_of_steps(backend):
         system = get_system("LJ-4")
         context = Environment(system).context
         model = trained()
-        where = starts(system, 1)[0]
+        where = jnp.asarray(starts(system, 1)[0])
         opt_state = model.init(where, key=jax.random.key(0), context=context)
 
         def size(beta):
@@ -176,7 +178,7 @@ def test_derivatives_of_steps(backend):
 def test_radial_functions(backend, double, name):
     system = get_system(name)
     context = Environment(system).context
-    where = starts(system, 3) / system.length
+    where = starts(system, 3) / np.asarray(system.length)
     one = functools.partial(radial_functions, unlike=True)
     compute = jax.jit(jax.vmap(one, in_axes=(0, None)))
 
@@ -185,6 +187,7 @@ def test_radial_functions(backend, double, name):
     for found in mine.values():
         np.testing.assert_allclose(found, formulas, rtol=tolerance, atol=tolerance)
     backend("native")
-    alone = by_instruction_sets(lambda: one(where[1], context))
+    single = jnp.asarray(where[1])
+    alone = by_instruction_sets(lambda: one(single, context))
     for name, found in mine.items():
         np.testing.assert_array_equal(alone[name], found[1])

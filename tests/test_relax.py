@@ -15,13 +15,21 @@ def lj7():
     return hopgym.get_system("LJ-7")
 
 
-def starts(system, count, seed=0):
-    return jax.vmap(system.sample)(jax.random.split(jax.random.key(seed), count))
+@pytest.fixture(scope="module")
+def starts(lj7):
+    """Sixteen random starts: batches of this size are compiled once."""
+    keys = jax.random.split(jax.random.key(0), 16)
+    return np.asarray(jax.jit(jax.vmap(lj7.sample))(keys))
 
 
-def test_quench_reaches_known_minima(lj7):
+def displace(positions, size, seed):
+    noise = np.random.default_rng(seed).normal(scale=size, size=positions.shape)
+    return (positions + noise).astype(positions.dtype)
+
+
+def test_quench_reaches_known_minima(lj7, starts):
     """LJ-7 has four minima, and every quench must end in one of them."""
-    quenched = hopgym.quench(lj7, starts(lj7, 16))
+    quenched = hopgym.quench(lj7, jnp.asarray(starts))
     known = np.array([-16.505384, -15.935043, -15.593211, -15.533060])
     distance = np.abs(np.asarray(quenched.energy)[:, None] - known).min(axis=1)
     assert bool(quenched.converged.all())
@@ -47,44 +55,45 @@ def test_arguments_of_quenches(lj7, unchecked, arguments, message):
         hopgym.quench(**(usual | arguments))
 
 
-def test_a_relaxed_cluster_far_from_the_origin_converges(lj7):
+def test_a_relaxed_cluster_far_from_the_origin_converges(lj7, starts):
     """Learned optimizers let clusters drift, and leave them nearly relaxed."""
-    minimum = hopgym.quench(lj7, starts(lj7, 8))
-    noise = 1e-3 * jax.random.normal(jax.random.key(1), minimum.positions.shape)
-    place = jnp.array([300.0, -60.0, 0.0])
-    quenched = hopgym.quench(lj7, minimum.positions + noise + place)
+    minimum = hopgym.quench(lj7, jnp.asarray(starts))
+    place = np.array([300.0, -60.0, 0.0], np.float32)
+    near = displace(np.asarray(minimum.positions), 1e-3, 1)
+    quenched = hopgym.quench(lj7, jnp.asarray(near + place))
     assert bool(quenched.converged.all())
     assert float(quenched.force.max()) < 1e-3
     np.testing.assert_allclose(quenched.energy, minimum.energy, atol=2e-5)
     drift = quenched.positions.mean(axis=1) - minimum.positions.mean(axis=1)
-    np.testing.assert_allclose(drift, jnp.tile(place, (8, 1)), atol=2e-3)
+    np.testing.assert_allclose(drift, np.tile(place, (16, 1)), atol=2e-3)
     alone = hopgym.quench(lj7, quenched.positions[0])
     assert bool(alone.converged)
 
 
-def test_the_place_of_a_structure_does_not_matter(lj7):
+def test_the_place_of_a_structure_does_not_matter(lj7, starts):
     """Moves that are undone exactly change nothing."""
-    positions = jnp.round(starts(lj7, 8) * 1024) / 1024
-    quenched = hopgym.quench(lj7, positions)
-    moved = hopgym.quench(lj7, positions + jnp.array([64.0, -8.0, 304.0]))
+    positions = np.round(starts * 1024) / 1024
+    place = np.array([64.0, -8.0, 304.0], np.float32)
+    quenched = hopgym.quench(lj7, jnp.asarray(positions))
+    moved = hopgym.quench(lj7, jnp.asarray(positions + place))
     np.testing.assert_array_equal(moved.energy, quenched.energy)
     np.testing.assert_array_equal(moved.evaluations, quenched.evaluations)
 
 
-def test_float64_converges_to_1e_6():
+def test_float64_converges_to_1e_6(starts):
     with jax.enable_x64(True):
         system = hopgym.get_system("LJ-7")
-        quenched = hopgym.quench(system, starts(system, 8))
+        quenched = hopgym.quench(system, jnp.asarray(starts, float))
         assert quenched.energy.dtype == jnp.float64
         assert float(quenched.force.max()) < 1e-6
 
 
-def test_same_minimum_as_scipy():
+def test_same_minimum_as_scipy(starts):
     """From near a minimum there is only one answer, whoever descends."""
     with jax.enable_x64(True):
         system = hopgym.get_system("LJ-7")
-        bottom = hopgym.quench(system, starts(system, 1)[0]).positions
-        near = bottom + 0.02 * jax.random.normal(jax.random.key(1), bottom.shape)
+        bottom = hopgym.quench(system, jnp.asarray(starts[0], float)).positions
+        near = jnp.asarray(displace(np.asarray(bottom), 0.02, 1))
 
         @jax.jit
         def flat(x):
@@ -103,52 +112,50 @@ def test_same_minimum_as_scipy():
         assert int(ours.evaluations) <= 2 * theirs.nfev
 
 
-def test_batch_equals_one_by_one(lj7):
+def test_batch_equals_one_by_one(lj7, starts):
     """From near a minimum, where rounding cannot lead elsewhere."""
-    bottoms = hopgym.quench(lj7, starts(lj7, 3)).positions
-    positions = bottoms + 0.02 * jax.random.normal(jax.random.key(2), bottoms.shape)
+    bottoms = hopgym.quench(lj7, jnp.asarray(starts)).positions
+    positions = jnp.asarray(displace(np.asarray(bottoms), 0.02, 2))
     together = hopgym.quench(lj7, positions)
     for i in range(3):
         alone = hopgym.quench(lj7, positions[i])
         np.testing.assert_allclose(alone.energy, together.energy[i], atol=2e-5)
 
 
-def test_batches_of_any_size(lj7):
+def test_batches_of_any_size(lj7, starts):
     """None, and more than are in work at a time."""
     assert hopgym.quench(lj7, jnp.zeros((0, 7, 3))).energy.shape == (0,)
-    positions = starts(lj7, 300)
+    positions = jnp.asarray(displace(np.tile(starts, (20, 1, 1)), 0.1, 3))
     together = hopgym.quench(lj7, positions)
-    some = hopgym.quench(lj7, positions[200:])
+    some = [hopgym.quench(lj7, positions[k : k + 16]) for k in range(192, 320, 16)]
     assert bool(together.converged.all())
-    same = np.abs(together.energy[200:] - some.energy) < 2e-5
+    energies = np.concatenate([quenched.energy for quenched in some])
+    same = np.abs(together.energy[192:] - energies) < 2e-5
     assert same.mean() > 0.9  # rounding may lead elsewhere
 
 
-def test_evaluations_are_all_there_are(lj7):
+def test_evaluations_are_all_there_are(lj7, starts):
     """Stopped after n evaluations, it has spent n."""
-    quenched = hopgym.quench(lj7, starts(lj7, 2), steps=5)
-    assert quenched.evaluations.tolist() == [5, 5]
+    quenched = hopgym.quench(lj7, jnp.asarray(starts), steps=5)
+    assert quenched.evaluations.tolist() == [5] * 16
     assert not bool(quenched.converged.any())
 
 
 def test_quench_survives_overlap(lj7):
-    overlapping = (
-        jnp.zeros((7, 3))
-        .at[1:]
-        .add(1e-3 * jax.random.normal(jax.random.key(0), (6, 3)))
-    )
-    quenched = hopgym.quench(lj7, overlapping)
+    overlapping = np.zeros((7, 3), np.float32)
+    overlapping[1:] = displace(overlapping[1:], 1e-3, 0)
+    quenched = hopgym.quench(lj7, jnp.asarray(overlapping))
     assert bool(quenched.converged)
     assert -16.51 < float(quenched.energy) < 0
 
 
-def test_polish_is_the_papers(lj7):
+def test_polish_is_the_papers(lj7, starts):
     """A thousand clipped gradient-descent steps at 1e-3, written out."""
-    positions = starts(lj7, 1)[0]
+    positions = jnp.asarray(starts[0])
     gradient = jax.jit(lambda x: lj7.energy_and_gradient(x)[1])
     expected = positions
     for _ in range(20):
-        expected = expected - 1e-3 * jnp.clip(gradient(expected), -100, 100)
+        expected = expected - 1e-3 * np.clip(gradient(expected), -100, 100)
     polished = hopgym.polish(lj7, positions, steps=20)
     np.testing.assert_allclose(polished.positions, expected, atol=1e-5)
     assert int(hopgym.polish(lj7, positions).evaluations) == 1001
@@ -203,18 +210,19 @@ def test_direction_is_that_of_the_bfgs_matrix():
             positions = positions + displacement
 
 
-def test_a_step_uphill_is_shortened_tenfold(lj7):
+def test_a_step_uphill_is_shortened_tenfold(lj7, starts):
     """Where the energy rises, it goes back and tries a tenth."""
     context = hopgym.Environment(lj7).context
     optimizer = LBFGS()
-    x = starts(lj7, 1)[0]
+    x = jnp.asarray(starts[0])
     state = optimizer.init(x, key=jax.random.key(0), context=context)
     gradient = jnp.ones((7, 3))
-    first, state = optimizer.update(
-        gradient, state, x, value=jnp.asarray(0.0), context=context
+    update = jax.jit(
+        lambda state, x, value: optimizer.update(
+            gradient, state, x, value=value, context=context
+        )
     )
-    back, state = optimizer.update(
-        gradient, state, x + first, value=jnp.asarray(1.0), context=context
-    )
+    first, state = update(state, x, 0.0)
+    back, state = update(state, x + first, 1.0)
     np.testing.assert_allclose(back, -0.9 * first, rtol=1e-4, atol=1e-6)
     assert int(state.shortened) == 1

@@ -7,26 +7,38 @@ from hopgym.search.plan import Plan
 from hopgym.search.search import Search
 from hopgym.search.search_folder import SearchFolder
 
+PLAN = Plan("LJ-4", "random-restart", 2, 90, 0, 45)
+
+
+def finish(search):
+    search.advance()
+    search.advance()
+    assert search.finished
+    return search
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A search that was never stopped."""
+    return finish(Search(PLAN, SearchFolder(tmp_path_factory.mktemp("none")), {}))
+
 
 @pytest.mark.parametrize(("calls", "done"), [(0, 0), (2, 40), (3, 45)])
-def test_a_chunk_goes_on_where_it_was_stopped(calls, done, tmp_path, monkeypatch):
+def test_a_chunk_goes_on_where_it_was_stopped(
+    calls, done, whole, tmp_path, monkeypatch
+):
     """Stops within a chunk, or before its quench, change nothing that is found."""
-    plan = Plan("LJ-4", "random-restart", 2, 90, 0, 45)
     folder = SearchFolder(tmp_path)
-    whole = Search(plan, SearchFolder(tmp_path / "none"), {})
-    search = Search(plan, folder, {})
+    search = Search(PLAN, folder, {})
     monkeypatch.setattr(search._pace, "steps", 20)
     monkeypatch.setattr(search._pace, "record", lambda *_: None)
     answers = iter([*[False] * calls, True])
     search.advance(lambda: next(answers))
     assert (search.done, search.collected) == (done, 0)
     search.save()
-    again = Search(plan, folder, {})
+    again = Search(PLAN, folder, {})
     again.restore()
-    for one in (whole, again):
-        one.advance()
-        one.advance()
-        assert one.finished
+    finish(again)
     assert again.curve == whole.curve
     assert again.evaluations == whole.evaluations
     for name, array in again.pool.arrays().items():
