@@ -42,7 +42,7 @@ def by_both(backend, compute):
 
 
 def starts(system, count):
-    """Random structures: displaced sites of a lattice, in random order.
+    """Random structures without overlaps: displaced sites of a lattice, shuffled.
 
     They and what is made of them are NumPy's: JAX would compile all of that for every
     system and count.
@@ -52,5 +52,5 @@ def starts(system, count):
     lattice = np.stack(np.unravel_index(np.arange(system.atoms), (sites,) * 3), axis=1)
     mixed = np.stack([rng.permutation(lattice) for _ in range(count)])
     spacing = 1.2 * system.length if system.box is None else system.box / sites
-    displaced = mixed + rng.uniform(-0.2, 0.2, mixed.shape)
+    displaced = mixed + rng.uniform(-0.1, 0.1, mixed.shape)
     return (displaced * np.asarray(spacing)).astype(system.length.dtype)

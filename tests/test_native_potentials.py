@@ -136,7 +136,7 @@ def test_atoms_in_lanes_and_replicas_in_lanes(backend, double, name):
 @pytest.mark.sanitize
 def test_parameters_may_differ_between_replicas(backend):
     system = get_system("LJ-5")
-    where = starts(system, 9)
+    where = jnp.asarray(starts(system, 9))
     depths = jnp.linspace(0.5, 2.0, 9)
 
     def one(positions, epsilon):
@@ -157,7 +157,7 @@ def test_parameters_may_differ_between_replicas(backend):
 @pytest.mark.sanitize
 def test_metals_may_differ_between_replicas(backend):
     system = get_system("Gupta-Ag4Au3")
-    where = starts(system, 1)[0]
+    where = jnp.asarray(starts(system, 1)[0])
     species = jnp.array([[0] * 7, [1] * 7, [0, 1, 0, 1, 0, 1, 0], [1, 0] * 3 + [1]])
 
     one = system.potential.energy_and_gradient
