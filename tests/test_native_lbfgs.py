@@ -157,7 +157,7 @@ def test_all_fields(backend, double, atoms, memory):
 @needs_kernels
 def test_derivatives(backend):
     system = get_system("LJ-5")
-    where = starts(system, 1)[0]
+    where = jnp.asarray(starts(system, 1)[0])
     context, optimizer = Environment(system).context, LBFGS()
     energy, gradient = system.energy_and_gradient(where)
     state = optimizer.init(where, key=jax.random.key(0), context=context)
