@@ -29,7 +29,7 @@ _SOURCES = Path(__file__).parents[1] / "native"
 BACKENDS = ("auto", "native", "xla")
 TARGETS = (
     *("lennard_jones", "morse", "gupta", "stillinger_weber"),
-    *("radial_functions", "learned_step", "lbfgs"),
+    *("radial_functions", "learned_step", "lbfgs", "cluster_move"),
 )
 _SUFFIX = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 

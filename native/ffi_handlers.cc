@@ -237,6 +237,30 @@ ffi::Error compute_lbfgs(CallFrame& frame, ffi::ThreadPool& pool) {
                     16 * std::max<int64_t>(1, 400 / n));
 }
 
+template <class T>
+ffi::Error compute_cluster_move(CallFrame& frame, ffi::ThreadPool& pool) {
+  ClusterMove<T> call{};
+  const int64_t n = call.atoms = frame.read_batch("proposal", 2);
+  const int64_t groups = call.groups = frame.attribute<int64_t>("groups");
+  call.kinds = int32_t(frame.attribute<int64_t>("kinds"));
+  const int64_t most = call.most_operations = frame.attribute<int64_t>("operations");
+  if (most > kMostOperations) frame.refuse("attribute operations", "is too large");
+  call.proposal = frame.result<T>("proposal", {n, 3});
+  call.positions = frame.operand<T>("positions", {n, 3});
+  call.species = frame.operand<int32_t>("species", {n});
+  call.seed = frame.operand<int32_t>("seed", {2});
+  call.kind = frame.operand<int32_t>("kind", {});
+  call.count = frame.operand<int32_t>("count", {});
+  call.reach = frame.operand<T>("reach", {});
+  call.group = frame.operand<int32_t>("group", {});
+  call.frame = frame.operand<T>("frame", {3, 3});
+  call.length = frame.operand<T>("length", {});
+  call.operations = frame.operand<T>("operation_matrices", {groups, most, 3, 3});
+  call.orders = frame.operand<int32_t>("orders", {groups});
+  if (auto error = frame.error(); error.failure()) return error;
+  return HOPGYM_RUN(T, cluster_move, call, pool, frame.replicas(), 1);
+}
+
 auto bind() {
   return ffi::Ffi::Bind()
       .Ctx<ffi::ThreadPool>()
@@ -270,4 +294,5 @@ HOPGYM_HANDLERS(stillinger_weber);
 HOPGYM_HANDLERS(radial_functions);
 HOPGYM_HANDLERS(learned_step);
 HOPGYM_HANDLERS(lbfgs);
+HOPGYM_HANDLERS(cluster_move);
 #pragma GCC visibility pop

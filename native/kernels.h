@@ -198,6 +198,33 @@ struct Lbfgs {
   int32_t *shortened, *flat;
 };
 
+constexpr int kMostOperations = 120;  // of a point group
+
+// Moves of clusters (hopgym/optimizers/symmetry/cluster_move.py).
+enum class MoveKind : int32_t {
+  none,
+  start,
+  drop,
+  exchange,
+  shake,
+  search_surface,
+  search_or_move,
+  move_weakest,
+  symmetrise,
+  shake_freely,
+};
+
+template <class T>
+struct ClusterMove {
+  int64_t atoms, groups, most_operations;
+  int32_t kinds;  // number of species
+  Operand<T> positions, frame, length, reach;
+  Operand<T> operations;  // (groups, most_operations, 3, 3)
+  Operand<int32_t> orders;  // of the groups
+  Operand<int32_t> species, group, kind, count, seed;
+  T* proposal;
+};
+
 // Defined for each instruction set: the size of the scratch memory, and the kernel itself,
 // for the replicas from `begin` to `end`.
 #define HOPGYM_KERNEL(name, Call)              \
@@ -214,6 +241,7 @@ struct Lbfgs {
   HOPGYM_KERNEL(radial_functions, RadialFunctions) \
   HOPGYM_KERNEL(learned_step, LearnedStep)         \
   HOPGYM_KERNEL(lbfgs, Lbfgs)                      \
+  HOPGYM_KERNEL(cluster_move, ClusterMove)         \
   }
 
 HOPGYM_DECLARE(baseline)

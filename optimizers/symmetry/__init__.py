@@ -1,0 +1,1 @@
+"""Subspaces of symmetric structures, and moves within them."""
