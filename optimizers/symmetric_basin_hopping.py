@@ -68,7 +68,6 @@ class Search(eqx.Module):
     walk_lowest: Float[Array, ""]
     walk_scale: Float[Array, ""]
     walk_rise: Float[Array, ""]
-    walk_left: Int[Array, ""]
     walk_spent: Int[Array, ""]
     spent: Int[Array, ""]
 
@@ -95,8 +94,8 @@ class Rules(eqx.Module):
     free_reach: Float[Array, ""] = _field(0.06)
     free_weights: Float[Array, "4"] = _field((0.5, 0.23, 0.21, 0.06))
     free_patience: Int[Array, ""] = _field(5, to_int)
-    walk_share: Float[Array, ""] = _field(0.1)
-    walk_hops: Int[Array, ""] = _field(3, to_int)
+    walk_share: Float[Array, ""] = _field(0.15)
+    walk_lag: Float[Array, ""] = _field(200.0)
     walk_temperature: Float[Array, ""] = _field(0.8)
     walk_adaptation: Float[Array, ""] = _field(0.02)
     adopt: Float[Array, ""] = _field(1.0)
@@ -146,7 +145,6 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
                 walk_lowest=infinite,
                 walk_scale=jnp.ones((), positions.dtype),
                 walk_rise=context.energy_unit.astype(positions.dtype),
-                walk_left=zero,
                 walk_spent=zero,
                 spent=zero,
             ),
@@ -270,12 +268,16 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
         hopeless = over & (epoch_energy > searched + rules.give_up * unit)
         polish = over & ~hopeless
         refine = is_polish | (is_surface & accepted & (s.rounds < 8))
-        refined = is_surface & ~refine
         near = energy < searched + rules.promising * unit
+        if self.source is not None:
+            refine, near = jnp.zeros_like(refine), jnp.zeros_like(near)
+        refined = (is_polish | is_surface) & ~refine
         free = (refined & near) | (is_free & (stalled < rules.free_patience))
         stalled = jnp.where(refined | polish, 0, stalled)
-        walk_left = s.walk_left - is_walk
-        walk_on = is_walk & (walk_left > 0)
+        spent = s.spent + cost + 1
+        walk_spent = s.walk_spent + jnp.where(is_walk, cost + 1, 0)
+        behind = rules.walk_share * spent - walk_spent
+        walk_on = is_walk & (behind > 0)
         new = (
             hopeless
             | (refined & ~near)
@@ -286,10 +288,7 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
         keys = jax.random.split(next_key, 8)
         # The next epoch: a group, or the walk.
         best_group = jnp.min(group_lowest)
-        share = rules.walk_share
-        spent = s.spent + cost + 1
-        walk_spent = s.walk_spent + jnp.where(is_walk, cost + 1, 0)
-        walk_new = new & (walk_spent < share * spent)
+        walk_new = new & (behind > rules.walk_lag)
         walk_new = new if not self.symmetric else walk_new
         start = new & ~walk_new
         tried = jnp.isfinite(group_lowest)
@@ -302,6 +301,8 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
         group = jnp.where(start, drawn, s.group).astype(jnp.int32)
         frame = jnp.where(start, _draw_rotation(keys[3], positions.dtype), s.frame)
         compress = start & (jax.random.uniform(keys[4]) < rules.compress)
+        if self.source is not None:
+            compress = jnp.zeros_like(compress)
 
         next_phase = jnp.where(start, Phase.START, phase)
         next_phase = jnp.where(is_start | is_symmetric, Phase.SYMMETRIC, next_phase)
@@ -394,7 +395,6 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
             walk_lowest=walk_lowest,
             walk_scale=walk_scale,
             walk_rise=walk_rise,
-            walk_left=jnp.where(walk_new, rules.walk_hops, walk_left).astype(jnp.int32),
             walk_spent=walk_spent,
             spent=spent,
         )
@@ -408,11 +408,13 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
         shaken = origin + context.length * reach * (2 * noise - 1)
         drawn = edges * noise  # folded into the first part below
         begun = kind == MoveKind.START
-        first = jnp.where(begun, drawn, shaken)
+        # A hop moves one atom of the part to a random place, and shakes the others.
+        lucky = jax.random.randint(jax.random.fold_in(key, 1), (), 0, origin.shape[0])
+        moved = (own == own[lucky]) & (kind == MoveKind.DROP)
         # Parts are equal: the first one decides.
         largest = jnp.max(shift, axis=0)
         parts = jnp.round(1 / (1 - largest))
-        first = jnp.where(begun, first / parts, first)
+        first = jnp.where(begun | moved[:, None], drawn / parts, shaken)
         repeated = first[own] + shift * edges
         free = (kind == MoveKind.SHAKE_FREELY) | (kind == MoveKind.MOVE_WEAKEST)
         free = free | (kind == MoveKind.SEARCH_OR_MOVE) | (kind == MoveKind.SYMMETRISE)
@@ -433,7 +435,7 @@ def _draw_rotation(key, dtype) -> Float[Array, "3 3"]:
     )
 
 
-def bh_symmetric(system: SystemInfo, **settings) -> SymmetricBasinHopping:
+def bh_symmetric(system: SystemInfo, compress_force=0.5, box_power=5.0, **settings) -> SymmetricBasinHopping:
     atoms = system.atoms
     species = np.asarray(system.species)
     rules = Rules(**settings)
@@ -445,7 +447,7 @@ def bh_symmetric(system: SystemInfo, **settings) -> SymmetricBasinHopping:
         groups = [
             g
             for g in list_point_groups()
-            if 1 < g.order <= min(24, atoms // 2)
+            if 1 < g.order <= min(24, atoms)
         ]
         if groups:
             symmetric = True
@@ -476,11 +478,11 @@ def bh_symmetric(system: SystemInfo, **settings) -> SymmetricBasinHopping:
         if groups:
             symmetric = True
             orders = np.array([g.order for g in groups])
-            logits = 2 * np.log(orders)
+            logits = box_power * np.log(orders)
             source = jnp.asarray(np.stack([g.source for g in groups]), jnp.int32)
             shift = to_float(np.stack([g.shift for g in groups]))
     return SymmetricBasinHopping(
-        local=TwoPhase(make_hop_quench(), 10.0),
+        local=TwoPhase(make_hop_quench(), 10.0, compress_force),
         move=cluster_moves(system, 0.36, 0.4, 0.5),
         rules=rules,
         operations=to_float(operations),
