@@ -101,12 +101,13 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
         context: Context,
     ) -> tuple[Float[Array, "atoms 3"], SymmetricState]:
         phase = state.progress.phase
-        tight = self.local.local.force
+        quench = self.local.local
+        assert isinstance(quench, LBFGS)
         loose = (phase == Phase.START) | (phase == Phase.HOP)
         local = eqx.tree_at(
             lambda two_phase: two_phase.local.force,
             self.local,
-            jnp.where(loose, self.rules.loose, tight).astype(tight.dtype),
+            jnp.where(loose, self.rules.loose, quench.force),
         )
         descent, opt_state = local.update(
             gradient, state.local, positions, value=value, context=context

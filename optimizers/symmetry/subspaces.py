@@ -208,6 +208,7 @@ class BoxSubspaces(AbstractSubspaces):
         context: Context,
     ) -> Float[Array, "atoms 3"]:
         source, edges = self.source[group], context.box
+        assert isinstance(edges, jax.Array)
         noise_key, atom_key = jax.random.split(key)
         noise = jax.random.uniform(noise_key, positions.shape, positions.dtype)
         drawn = edges / self.parts[group] * noise
