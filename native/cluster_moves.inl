@@ -15,7 +15,7 @@ constexpr double kWorthwhile = 0.2;  // gain of a surface search that is worth a
 constexpr int kTries = 20;           // random starts until one can be completed
 constexpr int kTriedSites = 6;       // of which the best takes a weakly bound atom
 constexpr uint32_t kTryRounds = 1000;
-constexpr double kFrame = 1.1;  // largest component of a rotation
+constexpr double kRotation = 1.1;  // largest component of a rotation
 
 template <class T>
 class ClusterMoves {
@@ -45,7 +45,7 @@ class ClusterMoves {
     const int count = std::min(*call_.count.at(r), int32_t(call_.atoms));
     const T reach = *call_.reach.at(r);
     std::copy(from_, from_ + 3 * call_.atoms, to_);
-    if (!are_usable(call_.frame.at(r), reach)) return;
+    if (!are_usable(r, reach)) return;
     switch (kind) {
       case MoveKind::start:
         return start(r, random, reach);
@@ -81,9 +81,14 @@ class ClusterMoves {
   }
 
  private:
-  bool are_usable(const T* frame, T reach) const {
+  // Whether no loop can be led astray by numbers that are not finite.
+  bool are_usable(int64_t r, T reach) const {
     bool usable = length_ > 0 && std::isfinite(length_) && std::abs(reach) <= T(kLimit);
-    for (int k = 0; k < 9; ++k) usable = usable && std::abs(frame[k]) <= T(kFrame);
+    const T* frame = call_.frame.at(r);
+    for (int k = 0; k < 9; ++k) usable = usable && std::abs(frame[k]) <= T(kRotation);
+    const T* operations = completion_.find_operations(r);
+    for (int64_t k = 0; k < 9 * call_.most_operations; ++k)
+      usable = usable && std::abs(operations[k]) <= T(kRotation);
     return usable;
   }
 

@@ -92,16 +92,19 @@ class Completion {
            VacantSites<T>::count_scratch(call.atoms) + 6 * count_places(call);
   }
 
+  const T* find_operations(int64_t r) const {
+    return call_.operations.at(r) + 9 * call_.most_operations * find_group(r);
+  }
+
   // Completes the cluster of replica `r` whose atoms are `from`, in units of length; returns
   // whether that was possible. Draws random numbers of the rounds from `round` on.
   bool complete(int64_t r, const Points<T>& from, const RandomNumbers& random, uint32_t round,
                 int drop, bool exchange) {
     random_ = &random;
     round_ = round;
-    const auto group = std::clamp<int64_t>(*call_.group.at(r), 0, call_.groups - 1);
-    operations_ = call_.operations.at(r) + 9 * call_.most_operations * group;
-    operations_count_ =
-        int(std::clamp<int64_t>(call_.orders.at(r)[group], 1, call_.most_operations));
+    operations_ = find_operations(r);
+    operations_count_ = int(
+        std::clamp<int64_t>(call_.orders.at(r)[find_group(r)], 1, call_.most_operations));
     frame_ = call_.frame.at(r);
     kinds_ = call_.species.at(r);
     find_domain();
@@ -134,6 +137,10 @@ class Completion {
 
  private:
   static constexpr int32_t kAll = 1 << 30;
+
+  int64_t find_group(int64_t r) const {
+    return std::clamp<int64_t>(*call_.group.at(r), 0, call_.groups - 1);
+  }
 
   T draw(int64_t index) const { return random_->template draw<T>(round_, uint32_t(index)); }
 

@@ -34,7 +34,7 @@ TRIES = 20  # random starts until one can be completed
 TRIED_SITES = 6  # of which the best takes a weakly bound atom
 TRY_ROUNDS = 1000  # rounds of random numbers between tries
 WEAKEST_ROUND = 500  # first round of those that move weakly bound atoms
-FRAME = 1.1  # largest component of a rotation
+ROTATION = 1.1  # largest component of a rotation
 WORST, BEST = -1e9, 1e9  # beyond all scores
 
 
@@ -158,9 +158,12 @@ def _propose_jax(request: Request, kinds: int) -> Float[Array, "atoms 3"]:
     kind, length, reach = request.kind, request.length, request.reach
     frame, seed = request.frame, request.seed
     count = jnp.minimum(request.count, len(request.positions))
+    group = jnp.clip(request.group, 0, len(request.orders) - 1)
+    operations = request.operations[group]
     atoms, bad = _read(request)
     usable = (length > 0) & jnp.isfinite(length) & (jnp.abs(reach) <= LIMIT)
-    usable = usable & jnp.all(jnp.abs(frame) <= FRAME)
+    usable = usable & jnp.all(jnp.abs(frame) <= ROTATION)
+    usable = usable & jnp.all(jnp.abs(operations) <= ROTATION)
 
     def choose(*kinds):
         chosen = jnp.zeros((), bool)
@@ -168,9 +171,8 @@ def _propose_jax(request: Request, kinds: int) -> Float[Array, "atoms 3"]:
             chosen = chosen | (kind == one)
         return chosen & usable
 
-    group = jnp.clip(request.group, 0, len(request.orders) - 1)
     subspace = Subspace(
-        operations=request.operations[group],
+        operations=operations,
         order=jnp.clip(request.orders[group], 1, request.operations.shape[1]),
         frame=frame,
         species=request.species,
@@ -183,18 +185,16 @@ def _propose_jax(request: Request, kinds: int) -> Float[Array, "atoms 3"]:
     completed, whole = batched_cond(
         completing, _complete, none, atoms, subspace, seed, kind, count, reach
     )
-    searching = choose(MoveKind.SEARCH_SURFACE, MoveKind.SEARCH_OR_MOVE)
-    worthwhile = jnp.where(kind == MoveKind.SEARCH_SURFACE, WORTHWHILE, GAIN)
+    searching = choose(
+        MoveKind.SEARCH_SURFACE, MoveKind.SEARCH_OR_MOVE, MoveKind.SYMMETRISE
+    )
     searched, occupied = batched_cond(
-        searching, _search, none, atoms, seed, worthwhile.astype(dtype)
+        searching, _search_surface, none, atoms, seed, kind
     )
     moving = choose(MoveKind.MOVE_WEAKEST)
     moving = moving | (choose(MoveKind.SEARCH_OR_MOVE) & ~searched)
     nowhere = (jnp.zeros(len(atoms), bool), atoms)
     moved, sites = batched_cond(moving, _move_weakest, nowhere, atoms, seed, count)
-    symmetrised, repeated = batched_cond(
-        choose(MoveKind.SYMMETRISE), _symmetrise, none, atoms, seed
-    )
     # What has not changed keeps its bits.
     changed = usable & bad & (kind != MoveKind.NONE) & (kind != MoveKind.START)
     proposal = jnp.where(changed, 0, request.positions)
@@ -202,7 +202,6 @@ def _propose_jax(request: Request, kinds: int) -> Float[Array, "atoms 3"]:
         (completed, whole),
         (searched, occupied),
         (moved[:, None], sites),
-        (symmetrised, repeated),
         (choose(MoveKind.SHAKE_FREELY), atoms),
     ):
         proposal = jnp.where(found, length * points, proposal)
@@ -271,27 +270,50 @@ def _draw_in_sphere(seed, round, radius, count) -> Float[Array, "count 3"]:
     return (radius * jnp.cbrt(out))[:, None] * get_direction(height, turn)
 
 
-def _search(atoms, seed, worthwhile) -> tuple[Bool[Array, ""], Float[Array, "atoms 3"]]:
-    """Search the surface; atoms whose places stay occupied stay there."""
+def _search_surface(
+    atoms, seed, kind
+) -> tuple[Bool[Array, ""], Float[Array, "atoms 3"]]:
+    """Search the surface of the cluster, or of what `SYMMETRISE` makes of it.
+
+    Returns whether that was possible and worthwhile. Atoms whose places stay occupied
+    stay there, but all are placed anew by `SYMMETRISE`.
+    """
     count = len(atoms)
-    sites, number = find_sites(atoms, jnp.ones(count, bool))
-    lattice = jnp.concatenate([atoms, sites])
+    most = count + count_most_sites(count)
+    repeat = kind == MoveKind.SYMMETRISE
+    places, repeated, origin = repeat_sector(atoms, most, seed, 1)
+    padding = jnp.full((most - count, 3), FAR, atoms.dtype)
+    places = jnp.where(repeat, places, jnp.concatenate([atoms, padding]))
+    first = jnp.where(repeat, repeated, count)
+    origin = jnp.where(repeat, origin, 0)
+
+    # A sector may yield more places than atoms: then sites are not needed.
+    present = (jnp.arange(count) < first) & (first <= count)
+    sites, number = find_sites(places[:count], present)
+    number = jnp.where(repeat & (first == count), 0, number)
+    index = jnp.arange(most)
+    site = sites.at[index - first].get(mode="clip")
+    added = (index >= first) & (index < first + number)
+    lattice = jnp.where(added[:, None], site, places)
+    size = first + number
+
     occupied, gain = search_surface(
         lattice,
-        count + number,
-        count,
+        size,
+        first,
         count,
         seed,
-        1,
-        kicks=SURFACE_KICKS,
-        most_moved=SURFACE_MOVED,
+        jnp.where(repeat, 2, 1),
+        kicks=jnp.where(repeat, SYMMETRISED_KICKS, SURFACE_KICKS),
+        most_moved=jnp.where(repeat, SYMMETRISED_MOVED, SURFACE_MOVED),
     )
-    index = jnp.arange(len(lattice))
-    filled = jnp.argsort(~(occupied & (index >= count)), stable=True)
-    stays = occupied[:count]
-    rank = jnp.cumsum(~stays) - 1
-    place = jnp.where(stays, index[:count], filled[rank])
-    return gain < -worthwhile, lattice[place]
+    worthwhile = jnp.where(kind == MoveKind.SEARCH_SURFACE, WORTHWHILE, GAIN)
+    possible = (first >= (count + 2) // 3) & (first < most) & (size >= count)
+    stays = occupied[:count] & ~repeat
+    new = occupied & (repeat | (index >= count))
+    filled = jnp.argsort(~new, stable=True)
+    place = jnp.where(stays, index[:count], filled[jnp.cumsum(~stays) - 1])
+    return jnp.where(repeat, possible, gain < -worthwhile), origin + lattice[place]
 
 
 def _move_weakest(
@@ -321,31 +343,3 @@ def _move_weakest(
     return jax.lax.fori_loop(0, count, move, (jnp.zeros(len(atoms), bool), atoms))
 
 
-def _symmetrise(atoms, seed) -> tuple[Bool[Array, ""], Float[Array, "atoms 3"]]:
-    """Repeat a sector; impossible if it has too few or too many atoms."""
-    count = len(atoms)
-    most = count + count_most_sites(count)
-    places, repeated, origin = repeat_sector(atoms, most, seed, 1)
-    possible = (repeated >= (count + 2) // 3) & (repeated < most)
-    short = repeated < count
-    present = (jnp.arange(count) < repeated) & short
-    sites, number = find_sites(places[:count], present)
-    index = jnp.arange(most)
-    site = sites.at[index - repeated].get(mode="clip")
-    added = short & (index >= repeated)
-    lattice = jnp.where(added[:, None], site, places)
-    size = repeated + jnp.where(short, number, 0)
-    lattice = jnp.where((index < size)[:, None], lattice, FAR)
-    possible = possible & (size >= count)
-    occupied, _ = search_surface(
-        lattice,
-        size,
-        repeated,
-        count,
-        seed,
-        2,
-        kicks=SYMMETRISED_KICKS,
-        most_moved=SYMMETRISED_MOVED,
-    )
-    place = jnp.argsort(~occupied, stable=True)[:count]
-    return possible, origin + lattice[place]

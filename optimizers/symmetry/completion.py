@@ -101,12 +101,16 @@ def complete(
     # An empty pool makes all loops end at once.
     pool = eqx.tree_at(lambda p: p.count, pool, jnp.where(enough, pool.count, 0))
     exchanged = exchange_orbits(pool, seed)
-    pool = jax.tree.map(lambda a, b: jnp.where(exchange, a, b), exchanged, pool)
+    pool = _choose(exchange, exchanged, pool)
     pool = _drop(pool, drop, seed)
     gaps = count_gaps(pool, subspace.species, subspace.kinds)
     pool, gaps = _remove_surplus(pool, gaps, enough, seed)
     pool, filled = _fill_gaps(pool, gaps, count, enough, normals, subspace, seed)
     return filled & (pool.size == count), _restore(pool, subspace)
+
+
+def _choose(condition: Bool[Array, ""], one: Pool, other: Pool) -> Pool:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
 
 
 def _collect(atoms, subspace, normals, seed, round) -> Pool:
@@ -128,7 +132,7 @@ def _collect(atoms, subspace, normals, seed, round) -> Pool:
         clash = jnp.any(near & (jnp.arange(most) < orbit.size))
         good = ~clash & (pool.size <= count + SURPLUS)
         added = add_orbit(pool, orbit, species[k])
-        return jax.tree.map(lambda a, b: jnp.where(good, a, b), added, pool)
+        return _choose(good, added, pool)
 
     pool = make_pool(count + SURPLUS + most, round + 1, atoms.dtype)
     return jax.lax.fori_loop(0, jnp.sum(inside), add, pool)
@@ -152,23 +156,22 @@ def _drop(pool, drop, seed) -> Pool:
 def _remove_surplus(pool, gaps, enough, seed) -> tuple[Pool, Int[Array, " kinds"]]:
     """Let atoms of which there are too many become another species, or leave.
 
-    An orbit if one is small enough, else one atom.
+    An orbit if one is small enough, else atoms one by one.
     """
 
     def remove(carry):
         pool, gaps = carry
         s = jnp.argmax(gaps < 0)
         o, pool = find_weakest_orbit(pool, s, -gaps[s], seed)
-        alone, single = find_weakest_orbit(split_orbits(pool), s, 1, seed)
-        # Atoms leave one by one if no orbit is small enough.
-        pool = jax.tree.map(lambda a, b: jnp.where(o < 0, a, b), single, pool)
-        o = jnp.where(o < 0, alone, o)
-        size = pool.sizes[o]
+        size = jnp.where(o < 0, 0, pool.sizes[o])
         room = gaps >= size
         other = jnp.argmax(room)
-        changed = set_species(pool, o, other)
-        pool = jax.tree.map(
-            lambda a, b: jnp.where(jnp.any(room), a, b), changed, remove_orbit(pool, o)
+        pool = _choose(
+            o < 0,
+            split_orbits(pool),
+            _choose(
+                jnp.any(room), set_species(pool, o, other), remove_orbit(pool, o)
+            ),
         )
         gaps = gaps.at[s].add(size)
         return pool, gaps.at[other].add(jnp.where(jnp.any(room), -size, 0))
@@ -181,70 +184,56 @@ def _remove_surplus(pool, gaps, enough, seed) -> tuple[Pool, Int[Array, " kinds"
 def _fill_gaps(
     pool, gaps, count, enough, normals, subspace, seed
 ) -> tuple[Pool, Bool[Array, ""]]:
-    """Fill the best vacant orbits, or sites, until there are `count` atoms."""
+    """Fill the best vacant orbits, or sites if there are none, up to `count` atoms."""
 
     def fill(carry):
-        pool, gaps, _ = carry
+        pool, gaps, single, _ = carry
         orbit, pool = _find_best_orbit(
-            pool, jnp.max(gaps), count, normals, subspace, seed
+            pool, jnp.max(gaps), count, single, normals, subspace, seed
         )
-        single, next_pool = _find_best_site(pool, count, orbit.size == 0, seed)
-        orbit, pool = jax.tree.map(
-            lambda a, b: jnp.where(orbit.size > 0, a, b),
-            (orbit, pool),
-            (_pad(single, len(orbit.images)), next_pool),
-        )
+        found = orbit.size > 0
         species = _choose_species(gaps, orbit.size, seed, pool)
-        there = orbit.size > 0
-        pool = skip_round(pool)
-        pool = jax.tree.map(
-            lambda a, b: jnp.where(there, a, b), add_orbit(pool, orbit, species), pool
-        )
-        return pool, gaps.at[species].add(-orbit.size), there
+        added = skip_round(add_orbit(pool, orbit, species))
+        gaps = gaps.at[species].add(-orbit.size)
+        return _choose(found, added, pool), gaps, ~found, found | ~single
 
-    pool, _, filled = jax.lax.while_loop(
-        lambda carry: carry[2] & (carry[0].size < count), fill, (pool, gaps, enough)
+    no = jnp.zeros((), bool)
+    pool, *_, filled = jax.lax.while_loop(
+        lambda carry: carry[-1] & (carry[0].size < count),
+        fill,
+        (pool, gaps, no, enough),
     )
     return pool, filled
 
 
-def _find_best_orbit(pool, most, count, normals, subspace, seed) -> tuple[Orbit, Pool]:
-    """The vacant orbit of at most a size with the lowest score; of size 0 if none."""
+def _find_best_orbit(
+    pool, most, count, single, normals, subspace, seed
+) -> tuple[Orbit, Pool]:
+    """The vacant orbit of at most a size with the lowest score; of size 0 if none.
+
+    If `single`, a site anywhere: an orbit of the group without symmetry.
+    """
     sites, number = find_sites(
-        pool.points[:count], jnp.arange(count) < pool.size, normals
+        pool.points[:count],
+        jnp.arange(count) < pool.size,
+        jnp.where(single, 0, normals),
     )
     orbits = jax.vmap(find_orbit, (0, None, None))(
-        sites, subspace.operations, subspace.order
+        sites, subspace.operations, jnp.where(single, 1, subspace.order)
     )
     first = orbits.images[:, 0]
     index = jnp.arange(len(sites))
-    good = (index < number) & (orbits.size <= most)
-    good = good & ~jax.vmap(is_crowded)(orbits)
-    good = good & ~has_any_within(first, pool.points, CROWDED)
+    crowded = jax.vmap(is_crowded)(orbits)
+    crowded = crowded | has_any_within(first, pool.points, CROWDED)
+    good = (index < number) & (orbits.size <= most) & (single | ~crowded)
     scores = score_points(first, pool.points) + jax.vmap(score_itself)(orbits)
-    scores = scores + SITE_NOISE * draw(seed, pool.round, index, sites.dtype)
+    noise = jnp.where(single, ATOM_NOISE, SITE_NOISE).astype(sites.dtype)
+    scores = scores + noise * draw(seed, pool.round, index, sites.dtype)
     scores = jnp.where(good, scores, BEST)
     best = jnp.argmin(scores)
     orbit = jax.tree.map(lambda x: x[best], orbits)
     size = jnp.where(scores[best] < BEST, orbit.size, 0)
     return Orbit(orbit.images, size), skip_round(pool)
-
-
-def _find_best_site(pool, count, needed, seed) -> tuple[Orbit, Pool]:
-    """The vacant site with the lowest score, as an orbit; of size 0 if none."""
-    present = (jnp.arange(count) < pool.size) & needed
-    sites, number = find_sites(pool.points[:count], present)
-    index = jnp.arange(len(sites))
-    noise = ATOM_NOISE * draw(seed, pool.round, index, sites.dtype)
-    scores = jnp.where(index < number, score_points(sites, pool.points) + noise, BEST)
-    best = jnp.argmin(scores)
-    found = (scores[best] < BEST).astype(jnp.int32)
-    return Orbit(sites[best][None], found), skip_round(pool)
-
-
-def _pad(orbit: Orbit, most: int) -> Orbit:
-    images = jnp.full((most, 3), FAR, orbit.images.dtype)
-    return Orbit(images.at[:1].set(orbit.images), orbit.size)
 
 
 def _choose_species(gaps, size, seed, pool) -> Int[Array, ""]:

@@ -26,6 +26,7 @@ MOST_SWAPS = 200  # until a descent ends
 TRIED_ATOMS = 5  # of which a kick takes the worst bound,
 TRIED_PLACES = 3  # and puts it to the best of so many places
 GAIN = 1e-3  # smallest gain that counts
+TIE = 1e-6  # of the index of a place, added to its score
 
 
 class Occupation(NamedTuple):
@@ -48,13 +49,13 @@ class Occupation(NamedTuple):
 def search_surface(
     lattice: Float[Array, "places 3"],
     size: Int[Array, ""],
-    first: Int[Array, ""] | int,
+    first: Int[Array, ""],
     atoms: int,
     seed: UInt32[Array, "2"],
-    round: int,
+    round: Int[Array, ""] | int,
     *,
-    kicks: int,
-    most_moved: int,
+    kicks: Int[Array, ""] | int,
+    most_moved: Int[Array, ""] | int,
 ) -> tuple[Bool[Array, " places"], Float[Array, ""]]:
     """Occupy places so that the score is as low as a few descents find.
 
@@ -76,27 +77,30 @@ def search_surface(
     pairs = score_pairs(get_squares(lattice, lattice))
     pairs = jnp.where(places == places[:, None], 0, pairs)
     occupied = exists & (places < first)
-    scores = jnp.sum(jnp.where(occupied, pairs, 0), axis=1)
+    # Without ties: places related by symmetry would be chosen between by rounding.
+    scores = TIE * places + jnp.sum(jnp.where(occupied, pairs, 0), axis=1)
     start = _occupy(Occupation(occupied, scores), exists, pairs, atoms)
-    best = _descend(start, exists, pairs)
 
-    def kick(_, carry):
-        best, round = carry
-        drawn = draw(seed, round, 0, lattice.dtype)
-        moved = 1 + pick(drawn, most_moved)
+    def kick(k, best):
+        kicked = round + (k - 1) * (1 + most_moved)
+        moved = 1 + pick(draw(seed, kicked, 0, lattice.dtype), most_moved)
         tried = jax.lax.fori_loop(
             0,
-            moved,
-            lambda q, now: _move_one(now, exists, pairs, seed, round + 1 + q),
+            jnp.where(k > 0, moved, 0),
+            lambda q, now: _move_one(now, exists, pairs, seed, kicked + 1 + q),
             best,
         )
         tried = _descend(tried, exists, pairs)
         better = tried.sum_scores() < best.sum_scores() - GAIN
-        best = jax.tree.map(lambda a, b: jnp.where(better, a, b), tried, best)
-        return best, round + 1 + most_moved
+        return _choose(better | (k == 0), tried, best)
 
-    best, _ = jax.lax.fori_loop(0, kicks, kick, (best, jnp.asarray(round, jnp.int32)))
+    # The first descent is from where the search starts.
+    best = jax.lax.fori_loop(0, kicks + 1, kick, start)
     return best.occupied, best.sum_scores() - start.sum_scores()
+
+
+def _choose(condition, one: Occupation, other: Occupation) -> Occupation:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
 
 
 def _fill(now: Occupation, pairs, to) -> Occupation:
@@ -138,14 +142,14 @@ def _descend(now: Occupation, exists, pairs) -> Occupation:
         return weakest[best // len(exists)], best % len(exists), gains[best] < -GAIN
 
     def swap(carry):
-        now, swaps, (place, to, _) = carry
-        now = _fill(_empty(now, pairs, place), pairs, to)
-        return now, swaps + 1, find_best(now)
+        now, swaps, _ = carry
+        place, to, better = find_best(now)
+        swapped = _fill(_empty(now, pairs, place), pairs, to)
+        return _choose(better, swapped, now), swaps + 1, better
 
+    first = (now, jnp.zeros((), jnp.int32), jnp.ones((), bool))
     return jax.lax.while_loop(
-        lambda carry: carry[2][2] & (carry[1] < MOST_SWAPS),
-        swap,
-        (now, jnp.zeros((), jnp.int32), find_best(now)),
+        lambda carry: carry[2] & (carry[1] < MOST_SWAPS), swap, first
     )[0]
 
 
@@ -160,4 +164,4 @@ def _move_one(now: Occupation, exists, pairs, seed, round) -> Occupation:
     worst = atoms[jnp.argmax(now.scores[atoms])]
     best = places[jnp.argmin(now.scores[places])]
     moved = _fill(_empty(now, pairs, worst), pairs, best)
-    return jax.tree.map(lambda a, b: jnp.where(room > 0, a, b), moved, now)
+    return _choose(room > 0, moved, now)
