@@ -15,6 +15,7 @@ constexpr double kWorthwhile = 0.2;  // gain of a surface search that is worth a
 constexpr int kTries = 20;           // random starts until one can be completed
 constexpr int kTriedSites = 6;       // of which the best takes a weakly bound atom
 constexpr uint32_t kTryRounds = 1000;
+constexpr double kRotation = 1.1;  // largest component of a rotation
 
 template <class T>
 class ClusterMoves {
@@ -41,9 +42,10 @@ class ClusterMoves {
     from_ = call_.positions.at(r);
     to_ = call_.proposal + 3 * call_.atoms * r;
     const auto kind = MoveKind(*call_.kind.at(r));
-    const int count = *call_.count.at(r);
+    const int count = std::min(*call_.count.at(r), int32_t(call_.atoms));
     const T reach = *call_.reach.at(r);
     std::copy(from_, from_ + 3 * call_.atoms, to_);
+    if (!are_usable(r, reach)) return;
     switch (kind) {
       case MoveKind::start:
         return start(r, random, reach);
@@ -79,7 +81,19 @@ class ClusterMoves {
   }
 
  private:
-  // The atoms in units of length, displaced by up to `reach`; uses round 0.
+  // Whether no loop can be led astray by numbers that are not finite.
+  bool are_usable(int64_t r, T reach) const {
+    bool usable = length_ > 0 && std::isfinite(length_) && std::abs(reach) <= T(kLimit);
+    const T* frame = call_.frame.at(r);
+    for (int k = 0; k < 9; ++k) usable = usable && std::abs(frame[k]) <= T(kRotation);
+    const T* operations = completion_.find_operations(r);
+    for (int64_t k = 0; k < 9 * call_.most_operations; ++k)
+      usable = usable && std::abs(operations[k]) <= T(kRotation);
+    return usable;
+  }
+
+  // The atoms in units of length, displaced by up to `reach`; uses round 0. Coordinates that
+  // are too large or not numbers become 0, also in the proposal.
   void read(const RandomNumbers& random, T reach) {
     const T unit = 1 / length_;
     atoms_.clear();
@@ -88,7 +102,7 @@ class ClusterMoves {
       for (int c = 0; c < 3; ++c) {
         p[c] = unit * from_[3 * i + c];
         if (reach != 0) p[c] += reach * (2 * random.draw<T>(0, uint32_t(3 * i + c)) - 1);
-        if (!(std::abs(p[c]) <= T(kFar))) p[c] = 0;
+        if (!(std::abs(p[c]) <= T(kLimit))) p[c] = to_[3 * i + c] = 0;
       }
       atoms_.add({p[0], p[1], p[2]});
     }

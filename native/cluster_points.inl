@@ -76,6 +76,7 @@ Point<T> get_direction(T height, T turn) {
 }
 
 constexpr double kFar = 1e6;       // coordinates of empty places
+constexpr double kLimit = 1e5;     // of the coordinates of atoms: far from empty places
 constexpr double kOverlap = 30.0;  // score of two points at less than 0.84 lengths
 
 // Score of a pair of points by the square of their distance: the lower, the better bound.

@@ -74,7 +74,7 @@ class Completion {
  public:
   Completion(const ClusterMove<T>& call, T*& scratch)
       : call_(call), atoms_(call.atoms), pool_(scratch, count_places(call)),
-        sites_(scratch, count_places(call)) {
+        sites_(scratch, call.atoms) {
     for (int32_t** list : {&orbits_, &sizes_, &species_, &spare_, &order_}) {
       *list = reinterpret_cast<int32_t*>(scratch);
       scratch += count_places(call);
@@ -89,7 +89,11 @@ class Completion {
 
   static int64_t count_scratch(const ClusterMove<T>& call) {
     return Points<T>::count_scratch(count_places(call)) +
-           VacantSites<T>::count_scratch(count_places(call)) + 6 * count_places(call);
+           VacantSites<T>::count_scratch(call.atoms) + 6 * count_places(call);
+  }
+
+  const T* find_operations(int64_t r) const {
+    return call_.operations.at(r) + 9 * call_.most_operations * find_group(r);
   }
 
   // Completes the cluster of replica `r` whose atoms are `from`, in units of length; returns
@@ -98,9 +102,9 @@ class Completion {
                 int drop, bool exchange) {
     random_ = &random;
     round_ = round;
-    const int group = *call_.group.at(r);
-    operations_ = call_.operations.at(r) + 9 * call_.most_operations * group;
-    operations_count_ = call_.orders.at(r)[group];
+    operations_ = find_operations(r);
+    operations_count_ = int(
+        std::clamp<int64_t>(call_.orders.at(r)[find_group(r)], 1, call_.most_operations));
     frame_ = call_.frame.at(r);
     kinds_ = call_.species.at(r);
     find_domain();
@@ -133,6 +137,10 @@ class Completion {
 
  private:
   static constexpr int32_t kAll = 1 << 30;
+
+  int64_t find_group(int64_t r) const {
+    return std::clamp<int64_t>(*call_.group.at(r), 0, call_.groups - 1);
+  }
 
   T draw(int64_t index) const { return random_->template draw<T>(round_, uint32_t(index)); }
 

@@ -10,6 +10,7 @@ constexpr int kMostSwaps = 200;      // until a descent ends
 constexpr int kTriedAtoms = 5;       // of which a kick takes the worst bound,
 constexpr int kTriedPlaces = 3;      // and puts it to the best of so many places
 constexpr double kGain = 1e-3;       // smallest gain that counts
+constexpr double kTie = 1e-6;        // of the index of a place, added to its score
 
 template <class T>
 class SurfaceSearch {
@@ -58,7 +59,8 @@ class SurfaceSearch {
 
  private:
   void score_all(int64_t first) {
-    for (int64_t k = 0; k < width_; ++k) scores_[k] = 0;
+    // Without ties: places related by symmetry would be chosen between by rounding.
+    for (int64_t k = 0; k < width_; ++k) scores_[k] = T(kTie) * T(k);
     for (int64_t k = 0; k < first; ++k) add_scores(k, T(1));
   }
 

@@ -27,7 +27,7 @@ struct Domain {
 template <class T>
 class VacantSites {
  public:
-  VacantSites(T*& scratch, int64_t atoms) : atoms_(atoms), found_(scratch, count_most(atoms)) {
+  VacantSites(T*& scratch, int64_t atoms) : found_(scratch, count_most(atoms)) {
     weights_ = scratch;
     scratch += count_most(atoms);
     sums_ = scratch;
@@ -82,7 +82,9 @@ class VacantSites {
       for (int64_t at = 0; at < atoms.size() && degree < kMostNeighbours; at += lanes<T>) {
         const Vec<T> squares = atoms.get_squares(atoms[i], at);
         if (!any_less(squares, broadcast<T>(T(kNeighbour)))) continue;
-        for (int64_t j = at; j < at + lanes<T> && degree < kMostNeighbours; ++j)
+        // An atom that is far away is near the places that pad the last vector.
+        const int64_t end = std::min(at + lanes<T>, atoms.size());
+        for (int64_t j = at; j < end && degree < kMostNeighbours; ++j)
           if (squares[j - at] < T(kNeighbour) && j != i) list[degree++] = int32_t(j);
       }
       degrees_[i] = degree;
@@ -122,7 +124,6 @@ class VacantSites {
     sums_[3 * m + 2] += site.z;
   }
 
-  int64_t atoms_;
   Points<T> found_;
   T *weights_, *sums_;  // numbers and sums of the places that are one site
   int32_t *neighbours_, *degrees_;

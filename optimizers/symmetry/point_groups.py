@@ -56,8 +56,8 @@ class PointGroup(NamedTuple):
 @functools.cache
 def list_point_groups() -> tuple[PointGroup, ...]:
     """List the groups, the cyclic ones first and the icosahedral ones last."""
-    z, x, diagonal = (0, 0, 1), (1, 0, 0), (1, 1, 1)
-    level, upright, inversion = _reflect(z), _reflect((0, 1, 0)), -np.eye(3)
+    z, x, diagonal = (0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    level, upright, inversion = _reflect(z), _reflect((0.0, 1.0, 0.0)), -np.eye(3)
     across = _rotate(x, 2)
 
     def turn(n):
@@ -68,7 +68,7 @@ def list_point_groups() -> tuple[PointGroup, ...]:
 
     tetrahedral = [turn(2), _rotate(diagonal, 3)]
     octahedral = [turn(4), _rotate(diagonal, 3)]
-    icosahedral = [_rotate((0, 1, (1 + math.sqrt(5)) / 2), 5), _rotate(diagonal, 3)]
+    icosahedral = [_rotate((0.0, 1.0, (1 + math.sqrt(5)) / 2), 5), _rotate(diagonal, 3)]
     generators: dict[str, Sequence[np.ndarray]] = {
         "Cs": [level],
         "Ci": [inversion],

@@ -22,7 +22,7 @@ class TranslationGroup(NamedTuple):
     - `shift`: its displacement from that atom, in fractions of the edges.
     """
 
-    parts: tuple[int, int, int]
+    parts: tuple[int, ...]
     source: Int[np.ndarray, " atoms"]
     shift: Float[np.ndarray, "atoms 3"]
 
@@ -56,7 +56,9 @@ def list_translation_groups(
     return groups
 
 
-def _divide(parts, species) -> TranslationGroup:
+def _divide(
+    parts: tuple[int, ...], species: Int[np.ndarray, " atoms"]
+) -> TranslationGroup:
     cells = np.array(list(itertools.product(*(range(n) for n in parts))))
     source = np.empty(len(species), int)
     shift = np.empty((len(species), 3))
