@@ -40,6 +40,10 @@ from hopgym.optimizers.optax_wrapper import adam as adam
 from hopgym.optimizers.optax_wrapper import as_optax as as_optax
 from hopgym.optimizers.optax_wrapper import rmsprop as rmsprop
 from hopgym.optimizers.random_restart import random_restart as random_restart
+from hopgym.optimizers.symmetric_basin_hopping import (
+    SymmetricBasinHopping as SymmetricBasinHopping,
+)
+from hopgym.optimizers.symmetric_basin_hopping import bh_symmetric as bh_symmetric
 from hopgym.optimizers.two_phase import TwoPhase as TwoPhase
 from hopgym.optimizers.zoo import ZOO as ZOO
 from hopgym.optimizers.zoo import make_optimizer as make_optimizer

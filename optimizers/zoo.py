@@ -29,6 +29,7 @@ from hopgym.optimizers.lbfgs import LBFGS
 from hopgym.optimizers.learned.weights import list_trained, make_factory
 from hopgym.optimizers.optax_wrapper import adam, rmsprop
 from hopgym.optimizers.random_restart import random_restart
+from hopgym.optimizers.symmetric_basin_hopping import bh_symmetric
 
 ZOO: dict[str, Callable[..., AbstractOptimizer]] = {
     "gd": GradientDescent,
@@ -42,6 +43,7 @@ ZOO: dict[str, Callable[..., AbstractOptimizer]] = {
     "bh-paper": bh_paper,
     "bh-lbfgs": bh_lbfgs,
     "bh-two-phase": bh_two_phase,
+    "bh-symmetric": bh_symmetric,
     "cma-es": cma_es,
     "open-es": open_es,
     "de": differential_evolution,

@@ -63,7 +63,7 @@ class Rules(eqx.Module):
     free_hops: Float[Array, "4"] = _array((0.5, 0.23, 0.21, 0.06))
     free_reach: Float[Array, ""] = _array(0.06)
     free_patience: Int[Array, ""] = eqx.field(converter=to_int, default=5)
-    walk_share: Float[Array, ""] = _array(0.15)
+    walk_share: Float[Array, ""] = _array(0.12)
     walk_lag: Float[Array, ""] = _array(200.0)
     walk_temperature: Float[Array, ""] = _array(0.3)
     walk_adaptation: Float[Array, ""] = _array(0.02)
