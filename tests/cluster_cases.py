@@ -34,7 +34,9 @@ def make_propose():
             **request,
         )
 
-    return jax.jit(jax.vmap(one))
+    # To compile takes longer than to run.
+    quickly = {"xla_backend_optimization_level": 0}
+    return jax.jit(jax.vmap(one), compiler_options=quickly)
 
 
 def make_cluster(rng, atoms):

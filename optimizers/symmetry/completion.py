@@ -243,7 +243,7 @@ def _choose_species(gaps, size, seed, pool) -> Int[Array, ""]:
     dtype = pool.points.dtype
     drawn = draw(seed, pool.round, 0, dtype) * passed[-1].astype(dtype)
     fits = (gaps >= size) & (drawn < passed.astype(dtype))
-    return jnp.argmax(fits)
+    return jnp.argmax(fits).astype(jnp.int32)
 
 
 def _restore(pool, subspace) -> Float[Array, "atoms 3"]:
