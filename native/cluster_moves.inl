@@ -180,7 +180,7 @@ class ClusterMoves {
       for (int t = 0; t < kTriedSites && sites.size(); ++t) {
         const T drawn = random.draw<T>(round + 1, uint32_t(t));
         const Point<T> site = sites[std::min(sites.size() - 1, int64_t(drawn * T(sites.size())))];
-        const T score = atoms_.score(site);
+        const T score = atoms_.score(site) + T(kTie) * T(t);
         if (score < best) best = score, to = site;
       }
       atoms_.put(weakest, to);

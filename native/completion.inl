@@ -288,10 +288,9 @@ class Completion {
     for (int64_t m = 0; m < sites.size(); ++m) {
       orbit_.find(sites[m], operations_, operations_count_);
       if (orbit_.size > most || orbit_.is_crowded()) continue;
-      if (pool_.has_any_within(orbit_.images[0], T(kCrowded))) continue;
       const T score =
           pool_.score(orbit_.images[0]) + orbit_.score_itself() + T(kSiteNoise) * draw(m);
-      if (score < best) best = score, best_ = orbit_;
+      if (score < best && has_room(orbit_)) best = score, best_ = orbit_;
     }
     ++round_;
     if (!best_.size) find_best_site();
@@ -311,6 +310,14 @@ class Completion {
     }
     spare_[species] -= best_.size;
     add_orbit(best_, species);
+    return true;
+  }
+
+  // Whether no image is too near to an atom. Single atoms need not have images themselves, so
+  // that one image does not stand for all.
+  bool has_room(const Orbit<T>& orbit) const {
+    for (int a = 0; a < orbit.size; ++a)
+      if (pool_.has_any_within(orbit.images[a], T(kCrowded))) return false;
     return true;
   }
 

@@ -42,17 +42,19 @@ def test_groups(name):
     np.testing.assert_allclose(identities, identity, atol=1e-12)
     # Every product is exactly one of the operations.
     products = np.einsum("aij,bjk->abik", matrices, matrices)
-    apart = np.abs(products[:, :, None] - matrices).max(axis=(3, 4))
-    assert ((apart < 1e-10).sum(axis=2) == 1).all()
-    assert np.sort(apart, axis=2)[:, :, 1].min() > 0.1
+    # The trace of A^T B is 3 if A = B, for orthogonal matrices.
+    traces = np.sort(products.reshape(-1, 9) @ matrices.reshape(-1, 9).T, axis=1)
+    np.testing.assert_allclose(traces[:, -1], 3, atol=1e-9)
+    assert traces[:, -2].max() < 2.7
     assert group.is_improper == (np.linalg.det(matrices) < 0).any()
 
 
 @pytest.mark.parametrize("name", GROUPS)
 def test_names(name):
     points = np.array([[0.31, 0.83, 1.27], [1.71, 0.52, 0.23], [-0.6, 1.9, 0.4]])
+    # One orbit may have more symmetry than its group, but for the largest groups.
+    points = points[: 1 if GROUPS[name].order > 48 else 3]
     orbits = np.einsum("aij,nj->nai", GROUPS[name].operations, points).reshape(-1, 3)
-    # Orbits of different species: nothing else maps them onto themselves.
     species = np.repeat(np.arange(len(points)), GROUPS[name].order)
     assert find_point_group(orbits, species, 1e-3) == name
 

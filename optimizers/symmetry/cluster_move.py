@@ -23,7 +23,7 @@ from hopgym.optimizers.symmetry.scores import (
     pick,
     score_points,
 )
-from hopgym.optimizers.symmetry.surface_search import GAIN, search_surface
+from hopgym.optimizers.symmetry.surface_search import GAIN, TIE, search_surface
 from hopgym.optimizers.symmetry.symmetrisation import repeat_sector
 from hopgym.optimizers.symmetry.vacant_sites import count_most_sites, find_sites
 
@@ -86,9 +86,9 @@ def propose(
 ) -> Float[Array, "atoms 3"]:
     """Propose positions by a move.
 
-    A move that is impossible changes nothing. Coordinates that are not finite, or larger
-    than 1e5 lengths, become 0 first, but for `NONE`; with a length, reach or frame that
-    is not finite nothing changes.
+    A move that is impossible changes nothing. Coordinates that are not finite, or above
+    1e5 lengths, become 0 first, but for `NONE`; with a length, reach or frame that is
+    not finite nothing changes.
 
     **Arguments:**
 
@@ -153,7 +153,6 @@ def _propose_native(request: Request, kinds: int) -> Float[Array, "atoms 3"]:
 
 def _propose_jax(request: Request, kinds: int) -> Float[Array, "atoms 3"]:
     """The move in JAX, in units of length. Each branch runs where it is needed only."""
-    dtype = request.positions.dtype
     request = _convert(request)
     kind, length, reach = request.kind, request.length, request.reach
     frame, seed = request.frame, request.seed
@@ -335,11 +334,9 @@ def _move_weakest(
         sites, number = find_sites(others, index != weakest)
         drawn = draw(seed, round + 1, jnp.arange(TRIED_SITES), atoms.dtype)
         tried = sites[jnp.maximum(pick(drawn, number), 0)]
-        scores = score_points(tried, others)
+        scores = score_points(tried, others) + TIE * jnp.arange(TRIED_SITES)
         best = tried[jnp.argmin(scores)]
         to = jnp.where(number > 0, best, atoms[weakest])
         return moved.at[weakest].set(True), atoms.at[weakest].set(to)
 
     return jax.lax.fori_loop(0, count, move, (jnp.zeros(len(atoms), bool), atoms))
-
-

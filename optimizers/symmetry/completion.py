@@ -35,7 +35,6 @@ from hopgym.optimizers.symmetry.pool import (
 )
 from hopgym.optimizers.symmetry.random_numbers import draw
 from hopgym.optimizers.symmetry.scores import (
-    FAR,
     apply,
     has_any_within,
     score_points,
@@ -93,9 +92,8 @@ def complete(
     """
     operations, order = subspace.operations, subspace.order
     count = len(atoms)
-    normals = find_domain(
-        *draw(seed, round, jnp.arange(2), atoms.dtype), operations, order
-    )
+    height, turn = draw(seed, round, jnp.arange(2), atoms.dtype)
+    normals = find_domain(height, turn, operations, order)
     pool = _collect(atoms, subspace, normals, seed, round + 1)
     enough = pool.size >= max(min(3, count), count // 4)
     # An empty pool makes all loops end at once.
@@ -169,9 +167,7 @@ def _remove_surplus(pool, gaps, enough, seed) -> tuple[Pool, Int[Array, " kinds"
         pool = _choose(
             o < 0,
             split_orbits(pool),
-            _choose(
-                jnp.any(room), set_species(pool, o, other), remove_orbit(pool, o)
-            ),
+            _choose(jnp.any(room), set_species(pool, o, other), remove_orbit(pool, o)),
         )
         gaps = gaps.at[s].add(size)
         return pool, gaps.at[other].add(jnp.where(jnp.any(room), -size, 0))
@@ -223,8 +219,12 @@ def _find_best_orbit(
     )
     first = orbits.images[:, 0]
     index = jnp.arange(len(sites))
-    crowded = jax.vmap(is_crowded)(orbits)
-    crowded = crowded | has_any_within(first, pool.points, CROWDED)
+    # Single atoms need not have images, so that one image does not stand for all.
+    clash = jax.vmap(has_any_within, (0, None, None))(
+        orbits.images, pool.points[:count], CROWDED
+    )
+    clash = clash & (jnp.arange(clash.shape[1]) < orbits.size[:, None])
+    crowded = jax.vmap(is_crowded)(orbits) | jnp.any(clash, axis=1)
     good = (index < number) & (orbits.size <= most) & (single | ~crowded)
     scores = score_points(first, pool.points) + jax.vmap(score_itself)(orbits)
     noise = jnp.where(single, ATOM_NOISE, SITE_NOISE).astype(sites.dtype)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int, UInt32
+from jaxtyping import Array, ArrayLike, Float, Int, UInt32
 
 
 def draw(
     seed: UInt32[Array, "2"],
-    round: Int[Array, ""] | int,
-    index: Int[Array, "..."] | Any,
+    round: Int[ArrayLike, "..."],
+    index: Int[ArrayLike, "..."],
     dtype: DTypeLike,
 ) -> Float[Array, "..."]:
     """Uniform numbers in [0, 1), multiples of 2^-24.
@@ -24,10 +22,12 @@ def draw(
 
     - `seed`: two words.
     - `round`: what the numbers are for; a move uses every round once.
-    - `index`: which numbers of the round.
+    - `index`: which numbers of the round. Both broadcast against each other.
     """
     first, second = seed
-    row = _mix(first ^ _mix(jnp.asarray(round).astype(jnp.uint32) + np.uint32(0x9E3779B9)))
+    row = _mix(
+        first ^ _mix(jnp.asarray(round).astype(jnp.uint32) + np.uint32(0x9E3779B9))
+    )
     column = _mix(jnp.asarray(index).astype(jnp.uint32) + np.uint32(0x85EBCA6B))
     bits = _mix((row + second) ^ column) >> 8
     return bits.astype(dtype) * jnp.asarray(2.0**-24, dtype)
