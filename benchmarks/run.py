@@ -17,9 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import command_line, figures, report
-from benchmarks.columns import Cell
-from benchmarks.runner import Failure, run_cells, say
+from benchmarks import command_line, report
+from benchmarks.runner import publish_table, run_cells, say
 from benchmarks.store import RECORD, Store
 from hopgym._cli.arguments import describe_error
 from hopgym._cli.process import run as run_command
@@ -82,16 +81,6 @@ def _report(args: Any) -> None:
     except InUse as error:
         print(report.render(shown, [], markdown=args.markdown), flush=True)
         say(f"no files are written: {error}")
-
-
-def publish_table(
-    args: Any, store: Store, cells: list[Cell], failures: list[Failure]
-) -> None:
-    """Print the table, write it as a CSV file and draw the figures."""
-    store.save_csv(cells)
-    print(report.render(cells, failures, markdown=args.markdown), flush=True)
-    drawn = figures.draw(cells, store.folder)
-    say(f"results.csv and {len(drawn)} figures in {store.folder}")
 
 
 if __name__ == "__main__":

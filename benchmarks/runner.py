@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 
-from benchmarks import report, run_cell
+from benchmarks import figures, report, run_cell
 from benchmarks.columns import Cell
 from benchmarks.progress import Bar
 from benchmarks.run_cell import CellSpec
@@ -197,6 +197,16 @@ class Run:
         }
         self.store.save_record(meta, self.finished, self.failures)
         say(f"{RECORD} in {self.store.folder}")
+
+
+def publish_table(
+    args: Any, store: Store, cells: list[Cell], failures: list[Failure]
+) -> None:
+    """Print the table, write it as a CSV file and draw the figures."""
+    store.save_csv(cells)
+    print(report.render(cells, failures, markdown=args.markdown), flush=True)
+    drawn = figures.draw(cells, store.folder)
+    say(f"results.csv and {len(drawn)} figures in {store.folder}")
 
 
 def say(text: str) -> None:
