@@ -22,10 +22,28 @@ from benchmarks.columns import Cell
 from benchmarks.first_hits import INTERVAL, FirstHits
 from benchmarks.run_cell import CellSpec
 from benchmarks.summarise import choose_curve_steps, summarise_point
-from benchmarks.timing.external import make_numpy
-from hopgym import Environment, Rollout
+from hopgym import Environment, Rollout, get_system
 from hopgym.environment import ENCOUNTER_MARGIN
 from hopgym.optimizers import GradientDescent
+
+Potential = Callable[[np.ndarray], tuple[float, np.ndarray]]
+
+
+def compile_potential(name: str) -> Potential:
+    """Compile the energy and gradient of a system in double precision.
+
+    **Returns:** a function of positions of shape `(atoms, 3)`.
+    """
+    with jax.enable_x64(True):
+        system = get_system(name)
+        program = jax.jit(lambda positions: system.energy_and_gradient(positions))
+
+    def compute(positions: np.ndarray) -> tuple[float, np.ndarray]:
+        with jax.enable_x64(True):
+            energy, gradient = program(positions)
+            return float(energy), np.asarray(gradient)
+
+    return compute
 
 
 class Recorder:
@@ -37,7 +55,7 @@ class Recorder:
 
     **Arguments:**
 
-    - `compute`: `positions -> (energy, gradient)`.
+    - `compute`: energy and gradient at positions of shape `(atoms, 3)`.
     - `goal`: energies below it are encounters with the reference minimum.
     - `steps`: evaluations after the first one.
     - `stops`: numbers of steps after which the best structure is kept.
@@ -56,7 +74,7 @@ class Recorder:
 
     def __init__(
         self,
-        compute: Callable[[np.ndarray], tuple[float, np.ndarray]],
+        compute: Potential,
         goal: float,
         steps: int,
         stops: Iterable[int],
@@ -86,11 +104,10 @@ class Recorder:
         if self.error is not None:
             raise self.error
         if not np.array_equal(positions, self._positions):
-            energy, gradient = self._compute(positions)
             self._positions = np.array(positions)
-            self._result = float(energy), gradient
+            self._result = self._compute(self._positions)
             if not self.spent:
-                self._record(float(energy))
+                self._record(self._result[0])
         return self._result
 
     def _record(self, energy: float) -> None:
@@ -136,6 +153,7 @@ def run(
     checkpoints = {*range(INTERVAL, steps + 1, INTERVAL), steps}
     margin = max(float(system.tolerance), ENCOUNTER_MARGIN * float(system.energy_unit))
     goal = float(system.reference) + margin  # not a number, if there is none
+    compute = compile_potential(system.name)
     records: list[Recorder] = []
     timer = time.perf_counter()
     for number, start in enumerate(starts):
@@ -146,9 +164,7 @@ def run(
                 (number * steps + done) // len(starts), np.array([*energies, best])
             )
 
-        record = Recorder(
-            make_numpy(system), goal, steps, curve_stops | checkpoints, watch
-        )
+        record = Recorder(compute, goal, steps, curve_stops | checkpoints, watch)
         records.append(record)
         seed = np.random.SeedSequence([spec.seed, number]).generate_state(1)[0]
         try:

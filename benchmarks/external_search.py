@@ -26,7 +26,6 @@ from benchmarks.lookup import check_names, check_sizes, get_systems
 from benchmarks.plugins import Entry
 from benchmarks.run_cell import CellSpec
 from benchmarks.runner import publish_table, run_cells
-from benchmarks.timing.external import make_numpy
 from hopgym._cli.arguments import (
     Parser,
     parse_count,
@@ -98,7 +97,10 @@ def choose_cells(args: argparse.Namespace) -> list[CellSpec]:
     systems = get_systems(args.systems)
     check_sizes(systems, args.starts)
     for system in systems:
-        make_numpy(system)
+        if not system.name.startswith("LJ-"):
+            raise ValueError(
+                f"the programs search for LJ clusters, not for {system.name}"
+            )
     programs = {name: PROGRAMS[name]() for name in args.programs}
     return [
         CellSpec(

@@ -87,6 +87,15 @@ def test_an_error_of_the_watch_ends_the_search():
     assert recorder.count == 1
 
 
+def test_the_potential_is_that_of_the_system():
+    system = get_system("LJ-13")
+    positions = np.random.default_rng(0).uniform(-1.2, 1.2, (13, 3))
+    energy, gradient = external_cell.compile_potential("LJ-13")(positions)
+    expected = make_numpy(system)(positions)
+    assert energy == pytest.approx(expected[0], rel=1e-12)
+    np.testing.assert_allclose(gradient, expected[1], rtol=1e-9)
+
+
 def test_a_search_is_treated_as_that_of_an_optimizer():
     system = get_system("LJ-5")
     own = run_cell.CellSpec(system, find_optimizer("gd"), 3, 600, 4)
@@ -114,12 +123,12 @@ def test_a_search_is_treated_as_that_of_an_optimizer():
 
 def test_a_command_resumes(tmp_path, monkeypatch, capsys):
     jax.devices()  # the command asks for more devices where none are in use yet
-    searches = []
+    seeds = []
 
     class Counted(Descent):
-        def search(self, *arguments):
-            searches.append(arguments)
-            super().search(*arguments)
+        def search(self, recorder, start, evaluations, seed):
+            seeds.append(seed)
+            super().search(recorder, start, evaluations, seed)
 
     monkeypatch.setitem(external_search.PROGRAMS, "own", lambda: Counted(1e-3))
     arguments = ["--programs", "own", "--systems", "LJ-5", "--starts", "3"]
@@ -127,8 +136,7 @@ def test_a_command_resumes(tmp_path, monkeypatch, capsys):
     for _ in range(2):
         assert external_search.main(arguments) == 0
         assert "own" in capsys.readouterr().out
-    assert len(searches) == 3  # one for each start
-    assert searches[0][3] != searches[1][3]  # with seeds of their own
+    assert len(seeds) == len({*seeds}) == 3  # one for each start
     (cell,) = read_results(tmp_path)["cells"]
     assert cell["evaluations"] == 3 * 31
     assert external_search.main([*arguments, "--fresh", "--time-limit", "1e-9"]) == 1
@@ -141,7 +149,7 @@ def test_a_command_resumes(tmp_path, monkeypatch, capsys):
         ([], "pip install anneal, or leave it out with --programs"),
         (["--programs", "pele"], "pip install pele, or leave it out with --programs"),
         (["--programs", "peel"], "unknown program 'peel'; did you mean 'pele'"),
-        (["--systems", "SW-Si64"], "LJ clusters, not SW-Si64"),
+        (["--systems", "SW-Si64"], "LJ clusters, not for SW-Si64"),
         (["--steps", "0"], "--steps: must be between 1"),
     ],
 )
@@ -171,7 +179,7 @@ def test_programs(name, monkeypatch):
             lambda self, **options: own.append(make(self, **options)) or own[-1],
         )
     system = get_system("LJ-7")
-    compute, computed = make_numpy(system), []
+    compute, computed = external_cell.compile_potential("LJ-7"), []
     start = np.asarray(system.sample(jax.random.key(0)), float)
 
     def counted(positions):
