@@ -222,11 +222,7 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
         # Acceptance.
         temperature = jnp.where(
             is_walk,
-            jnp.where(
-                rules.relative > 0,
-                rules.relative * s.walk_rise / unit,
-                rules.walk_temperature,
-            ),
+            jnp.where(rules.relative > 0, rules.relative * s.walk_rise / unit, rules.walk_temperature),
             jnp.where(is_free, rules.free_temperature, rules.temperature),
         )
         allowance = temperature * unit * jax.random.exponential(accept_key)
@@ -318,8 +314,7 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
 
         # The proposal.
         hop = jax.random.categorical(
-            keys[5],
-            jnp.stack([jnp.zeros_like(rules.double), rules.double, rules.shake]),
+            keys[5], jnp.stack([jnp.zeros_like(rules.double), rules.double, rules.shake])
         )
         kind = jnp.where(hop == 2, MoveKind.SHAKE, MoveKind.DROP)
         if self.kinds > 1:
@@ -392,9 +387,7 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
             rounds=jnp.where(polish, 0, s.rounds + is_surface).astype(jnp.int32),
             lowest=lowest,
             searched=searched,
-            best_positions=jnp.where(
-                searched < s.searched, positions, s.best_positions
-            ),
+            best_positions=jnp.where(searched < s.searched, positions, s.best_positions),
             group_lowest=group_lowest,
             walk_positions=walk_positions,
             walk_energy=walk_energy,
@@ -449,13 +442,19 @@ def bh_symmetric(system: SystemInfo, **settings) -> SymmetricBasinHopping:
     source = shift = None
     symmetric = False
     if system.freedom is None and system.box is None:
-        groups = [g for g in list_point_groups() if 1 < g.order <= min(24, atoms // 2)]
+        groups = [
+            g
+            for g in list_point_groups()
+            if 1 < g.order <= min(24, atoms // 2)
+        ]
         if groups:
             symmetric = True
             most = max(g.order for g in groups)
             operations = np.stack(
                 [
-                    np.concatenate([g.operations, np.zeros((most - g.order, 3, 3))])
+                    np.concatenate(
+                        [g.operations, np.zeros((most - g.order, 3, 3))]
+                    )
                     for g in groups
                 ]
             )
