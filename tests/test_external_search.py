@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 import pytest
-from benchmark_runs import read_results
+from benchmark_runs import BENCHMARKS, read_results
 
 from benchmarks import external_cell, external_programs, external_search, run_cell
 from benchmarks.external_cell import Recorder
@@ -162,6 +162,20 @@ def test_bad_input(tmp_path, monkeypatch, capsys, arguments, message):
     said = capsys.readouterr().err
     assert message in said and said.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_the_documentation_agrees_with_the_record():
+    cells = read_results(BENCHMARKS / "results" / "external")["cells"]
+    own = [c for c in cells if c["optimizer"] == "anneal-communicating"]
+    (row,) = [
+        line
+        for line in (BENCHMARKS.parent / "docs" / "results.md").read_text().split("\n")
+        if line.startswith("| other programs |")
+    ]
+    assert [cell["system"] for cell in own] == ["LJ-38", "LJ-75"]
+    for cell in own:
+        spent = f"{cell['evaluations_to_hit']:,.0f}"
+        assert cell["system"] in row and f"in {cell['hits']}, after {spent}" in row
 
 
 @pytest.mark.parametrize("name", external_programs.PROGRAMS)
