@@ -86,7 +86,7 @@ COLUMNS = (
     Column("system", "name of the system", essential=True),
     Column(
         "optimizer",
-        "name in the zoo, or `FILE:NAME` of a plug-in",
+        "name in the zoo, `FILE:NAME` of a plug-in, or another program",
         essential=True,
         heading="optimizer",
         show=_format_optimizer,

@@ -89,15 +89,7 @@ def choose_cells(args: argparse.Namespace) -> list[CellSpec]:
     for system in systems:
         check_sizes([system], _choose_budget(args, preset, system.name)[0])
     chosen = list(preset.optimizers) if args.optimizers is None else args.optimizers
-    entries = [
-        plugins.find_optimizer(name) for name in dict.fromkeys(chosen + args.optimizer)
-    ]
-    if not entries:
-        raise ValueError("no optimizers to run")
-    shown = [entry.name for entry in entries]
-    for name in shown:
-        if shown.count(name) > 1:
-            raise ValueError(f"two optimizers are called {name}; rename a file")
+    entries = plugins.find_optimizers(chosen + args.optimizer)
     return [
         CellSpec(
             system, entry, *_choose_budget(args, preset, system.name), args.seed or 0

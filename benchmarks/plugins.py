@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -42,10 +42,26 @@ def find_optimizer(spec: str) -> Entry:
         return _find_plugin(spec)
     if spec not in zoo.ZOO:
         hint = describe_unknown_name("optimizer", spec, list(zoo.ZOO))
-        raise ValueError(f"{hint} (--list shows all)")
+        raise ValueError(f"{hint} (run.py --list shows all)")
     return Entry(
         spec, lambda system, steps: zoo.make_optimizer(spec, system=system, steps=steps)
     )
+
+
+def find_optimizers(specs: Iterable[str]) -> list[Entry]:
+    """Find optimizers by name, without duplicates.
+
+    **Raises:** `ValueError` as `find_optimizer`, for no optimizers, or for two of one
+    name.
+    """
+    entries = [find_optimizer(spec) for spec in dict.fromkeys(specs)]
+    if not entries:
+        raise ValueError("no optimizers to run")
+    shown = [entry.name for entry in entries]
+    for name in shown:
+        if shown.count(name) > 1:
+            raise ValueError(f"two optimizers are called {name}; rename a file")
+    return entries
 
 
 def describe_factory(factory: Callable[..., Any]) -> str:

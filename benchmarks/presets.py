@@ -21,6 +21,19 @@ CLASSICAL = (
 LEARNED = ("learn2hop-lj13-esmc", "learn2hop-lj13-ga", "learn2hop-lj-set")
 # Classical optimizers with learned hyper-parameters (Learn2Hop, appendix C).
 REPARAMETRISED = ("adam4p-lj13", "fire6p-lj13", "bh-step-lj13")
+SEARCHES = (
+    "random-restart",
+    "annealing",
+    "bh-lbfgs",
+    "bh-two-phase",
+    "bh-symmetric",
+)
+# Lennard-Jones clusters whose minima are Marks decahedra or a Leary tetrahedron.
+HARDEST = ("LJ-98", "LJ-102", "LJ-103", "LJ-104")
+YARDSTICK = (
+    *("LJ-13", "LJ-19", "LJ-31", "LJ-38", "LJ-55", "LJ-75", *HARDEST),
+    *("Gupta-Au55", "Gupta-Ag19Au19", "Gupta-Pd19Pt19", "SW-Si64", "SW-Si216"),
+)
 
 
 @dataclass(frozen=True)
@@ -57,13 +70,16 @@ PRESETS = {
         budget=Budget(starts=20, steps=10_000),
     ),
     "yardstick": Preset(
-        about="classical searches on more clusters, with the budget of Table 2",
-        systems={
-            name: Budget(starts=100, steps=50_000)
-            for name in ("LJ-19", "LJ-31", "LJ-38", "LJ-55")
-        },
-        optimizers=("random-restart", "annealing", "bh-lbfgs", "bh-two-phase"),
+        about="searches on easy and hard landscapes, hours to days on two cores",
+        systems={name: Budget(starts=100, steps=50_000) for name in YARDSTICK},
+        optimizers=SEARCHES,
         budget=Budget(starts=100, steps=50_000),
+    ),
+    "yardstick-long": Preset(
+        about="the hardest clusters of the yardstick, with four times its steps",
+        systems={name: Budget(starts=100, steps=200_000) for name in HARDEST},
+        optimizers=SEARCHES,
+        budget=Budget(starts=100, steps=200_000),
     ),
     "paper": Preset(
         about="the systems and budget of Learn2Hop's Table 2",

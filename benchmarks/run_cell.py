@@ -92,7 +92,6 @@ def run(
 
     **Returns:** the columns of the cell.
     """
-    key = make_key(spec, optimizer)
     system = spec.system
     chunk = choose_chunk(spec.steps)
     stops = choose_curve_steps(spec.steps, chunk)
@@ -117,16 +116,42 @@ def run(
         chunk=chunk,
         progress=watch,
     )
+    times = result.seconds, result.compile_seconds
+    return finish(spec, optimizer, result.state, hits, curve, times, announce)
+
+
+def finish(
+    spec: CellSpec,
+    optimizer: Any,
+    state: State,
+    hits: FirstHits,
+    curve: list[dict[str, Any]],
+    times: tuple[float, float],
+    announce: Callable[[str], None],
+) -> dict[str, Any]:
+    """Quench and polish after a search.
+
+    **Arguments:**
+
+    - `spec`, `optimizer`, `announce`: see `run`.
+    - `state`: state of all starts at the end.
+    - `hits`: with the structures at the checkpoints.
+    - `curve`: the column of this name.
+    - `times`: seconds of the search, and of its compilation.
+
+    **Returns:** the columns of the cell.
+    """
+    system = spec.system
     announce("quenching")
     timer = time.perf_counter()
-    quenched = quench(system, result.state.best_positions)
-    polished = polish(system, result.state.positions)
-    first_hit = hits.finish(np.asarray(result.state.first_hit), quenched, announce)
+    quenched = quench(system, state.best_positions)
+    polished = polish(system, state.positions)
+    first_hit = hits.finish(np.asarray(state.first_hit), quenched, announce)
     seconds_post = time.perf_counter() - timer
 
     known = system.has_reference
     energies = np.asarray(quenched.energy)
-    faults = np.asarray(result.state.faults)
+    faults = np.asarray(state.faults)
     host = describe_host()
     spent = [np.asarray(part.evaluations) for part in (quenched, polished)]
     return {
@@ -140,13 +165,13 @@ def run(
         **summarise(
             energies,
             np.asarray(polished.energy),
-            np.asarray(result.state.evaluations),
+            np.asarray(state.evaluations),
             first_hit if known else None,
         ),
         "evaluations_post": int(np.sum(spent, dtype=np.int64)) + hits.evaluations,
-        "seconds": round(result.seconds - hits.seconds, 3),
+        "seconds": round(times[0] - hits.seconds, 3),
         "seconds_post": round(seconds_post + hits.seconds, 3),
-        "compile_seconds": round(result.compile_seconds, 3),
+        "compile_seconds": round(times[1], 3),
         "faults": int(np.sum(faults, dtype=np.int64)),
         "not_converged": int(np.sum(~np.asarray(quenched.converged))),
         "reference": round_number(system.reference) if known else None,
@@ -158,7 +183,7 @@ def run(
         "curve": curve,
         "date": host.pop("date"),
         "host": host,
-        "key": key,
+        "key": make_key(spec, optimizer),
     }
 
 

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from benchmark_runs import BENCHMARKS, main, read_results, script, write_plugin
 
+from benchmarks import command_line
+from benchmarks.presets import PRESETS
+
 COMMANDS = (
-    *("run", "tune", "validate", "figure3", "gallery"),
+    *("run", "sweep", "external_search", "tune", "validate", "figure3", "gallery"),
     *("speed", "speed_quench", "speed_search", "speed_figure"),
 )
 
@@ -130,6 +133,13 @@ def test_bad_input(plugin, tmp_path, capsys, monkeypatch, arguments, message):
     assert printed.err.count("\n") == 1
     assert not printed.out
     assert not list(tmp_path.rglob("*.json*"))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_can_be_run(preset):
+    args = command_line.make_parser().parse_args(["--preset", preset])
+    cells = command_line.choose_cells(args)
+    assert len(cells) == len(PRESETS[preset].systems) * len(PRESETS[preset].optimizers)
 
 
 def test_list(capsys):

@@ -66,7 +66,7 @@ def structures(system):
 
     `near` is 0.05 above the lowest minimum, `far` is above the other minimum.
     """
-    samples = jax.vmap(system.sample)(jax.random.split(jax.random.key(0), 20))
+    samples = jax.vmap(system.sample)(jax.random.split(jax.random.key(0), 200))
     quenched = quench(system, samples)
     energies = np.asarray(quenched.energy)
     lowest = quenched.positions[energies.argmin()]

@@ -13,7 +13,7 @@ from fuzzing import altered, damaged, fuzz
 from hypothesis import strategies as st
 
 import hopgym.optimizers
-from benchmarks import run, store
+from benchmarks import run, runner, store, sweep
 from hopgym._cli.arguments import MAX_COUNT, MAX_STARTS
 from hopgym.chemistry import read_extxyz, write_extxyz
 from hopgym.meta import command_line, train
@@ -274,7 +274,10 @@ class Nothing:
     args: object
     specs: list
     store: object
+    program: str
     command: str
+    publish: object
+    compute: object
 
     def run(self):
         assert self.specs and math.isfinite(sum(spec.starts for spec in self.specs))
@@ -284,10 +287,21 @@ class Nothing:
         return "interrupted"
 
 
-@fuzz(60, arguments=lines_of(run.command_line.make_parser()))
-def test_command_lines_of_benchmarks(monkeypatch, tmp_path, capsys, arguments):
+@pytest.fixture
+def nothing_runs(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "Run", Nothing)
-    monkeypatch.setattr(run, "use_all_cores", lambda: None)
-    monkeypatch.setattr(run.jax.config, "update", lambda *_: None)
+    monkeypatch.setattr(runner, "Run", Nothing)
+    monkeypatch.setattr(runner, "use_all_cores", lambda: None)
+    monkeypatch.setattr(runner.jax.config, "update", lambda *_: None)
+
+
+@pytest.mark.usefixtures("nothing_runs")
+@fuzz(60, arguments=lines_of(run.command_line.make_parser()))
+def test_command_lines_of_benchmarks(capsys, arguments):
     check_exit(run.main, arguments, capsys)
+
+
+@pytest.mark.usefixtures("nothing_runs")
+@fuzz(60, arguments=lines_of(sweep.make_parser()))
+def test_command_lines_of_sweeps(capsys, arguments):
+    check_exit(sweep.main, arguments, capsys)

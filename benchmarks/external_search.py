@@ -1,0 +1,132 @@
+"""Searches of other programs, under the protocol of the benchmark.
+
+python benchmarks/external_search.py --help
+
+The programs are anneal (pip install anneal) and pele (pip install pele). They get the
+starts of run.py, and evaluations are counted in the potential that they are given.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if not __package__:  # run as a file
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if __name__ == "__main__":
+    from benchmarks import start as start
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import external_cell
+from benchmarks.external_programs import PROGRAMS
+from benchmarks.lookup import check_names, check_sizes, get_systems
+from benchmarks.plugins import Entry
+from benchmarks.run_cell import CellSpec
+from benchmarks.runner import publish_table, run_cells
+from hopgym._cli.arguments import (
+    Parser,
+    parse_count,
+    parse_names,
+    parse_positive,
+    parse_seed,
+    parse_starts,
+)
+from hopgym._cli.process import run as run_command
+
+
+def make_parser() -> Parser:
+    """Parser of all options."""
+    parser = Parser(
+        prog="external_search.py",
+        description=(__doc__ or "").splitlines()[0],
+        epilog="Repeat the command to resume an interrupted one.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "--programs",
+        metavar="A,B",
+        type=parse_names,
+        default=list(PROGRAMS),
+        help=f"default: {','.join(PROGRAMS)}",
+    )
+    add(
+        "--systems",
+        metavar="A,B",
+        type=parse_names,
+        default="LJ-38,LJ-75",
+        help="Lennard-Jones clusters, default: %(default)s",
+    )
+    add("--starts", type=parse_starts, default=8, help="per system, default 8")
+    add(
+        "--steps",
+        type=parse_count,
+        default=50_000,
+        help="search evaluations per start, default 50,000",
+    )
+    add("--seed", type=parse_seed, default=0, help="of starts and programs, default 0")
+    add(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        default=Path("results/external"),
+        help="default: %(default)s",
+    )
+    add("--fresh", action="store_true", help="run finished cells again")
+    add(
+        "--time-limit",
+        type=parse_positive,
+        metavar="S",
+        help="stop after S seconds; repeat the command to resume",
+    )
+    add("--markdown", action="store_true", help="print the table as Markdown")
+    parser.set_defaults(float64=False)
+    return parser
+
+
+def choose_cells(args: argparse.Namespace) -> list[CellSpec]:
+    """Choose the cells to run.
+
+    **Raises:** `ValueError` with a one-line message for invalid options, or programs
+    that are not installed.
+    """
+    check_names("program", args.programs, PROGRAMS)
+    systems = get_systems(args.systems)
+    check_sizes(systems, args.starts)
+    for system in systems:
+        if not system.name.startswith("LJ-"):
+            raise ValueError(
+                f"the programs search for LJ clusters, not for {system.name}"
+            )
+    programs = {name: PROGRAMS[name]() for name in args.programs}
+    return [
+        CellSpec(
+            system,
+            Entry(name, lambda system, steps, program=program: program),
+            *(args.starts, args.steps, args.seed),
+        )
+        for system in systems
+        for name, program in programs.items()
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code, as that of run.py."""
+    parser = make_parser()
+    args = parser.parse_args(arguments)
+    return run_cells(
+        parser,
+        args,
+        arguments,
+        choose=choose_cells,
+        folder=args.out,
+        publish=publish_table,
+        compute=external_cell.run,
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)
