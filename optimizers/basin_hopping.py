@@ -25,6 +25,7 @@ from hopgym._checks import (
 )
 from hopgym._converters import to_float, to_int
 from hopgym._keys import as_key
+from hopgym._unrolled_random import unroll
 from hopgym.context import Context, SystemInfo
 from hopgym.optimizers.base import AbstractLocalOptimizer, AbstractOptimizer
 from hopgym.optimizers.fixed_length import FixedLength
@@ -163,7 +164,7 @@ def _hop(rules, walk, positions, value, context):
     """Accept the minimum or return to the last one, and propose the next start."""
     move, temperature, adaptation_rate, target_acceptance = rules
     key, minimum, energy, scale = walk
-    key, accept_key, move_key = jax.random.split(key, 3)
+    key, accept_key, move_key = jax.random.split(unroll(key), 3)
     # Metropolis: the energy may rise by up to -T log(u), with uniform u.
     allowance = temperature * context.energy_unit * jax.random.exponential(accept_key)
     allowance = jnp.where(temperature > 0, allowance, 0).astype(value.dtype)
