@@ -16,3 +16,4 @@
 #include "learned_network.inl"
 #include "learned_step.inl"
 #include "lbfgs.inl"
+#include "environment.inl"
