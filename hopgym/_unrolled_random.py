@@ -28,7 +28,7 @@ def unroll(key: PRNGKeyArray) -> PRNGKeyArray:
     """
     if (
         str(jax.random.key_impl(key)) != _DEFAULT
-        or not jax.config.jax_threefry_partitionable
+        or not getattr(jax.config, "jax_threefry_partitionable", False)
         or jax.default_backend() != "cpu"
     ):
         return key
