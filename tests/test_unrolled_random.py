@@ -44,9 +44,11 @@ def test_no_loop_is_left():
     assert count_loops(unroll(key)) == 0
 
 
-def test_other_generators_and_devices_keep_theirs(monkeypatch):
+def test_other_generators_settings_and_devices_keep_theirs(monkeypatch):
     other = jax.random.key(0, impl="rbg")
     assert unroll(other) is other
     key = jax.random.key(0)
+    with jax.threefry_partitionable(False):
+        assert unroll(key) is key
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert unroll(key) is key
