@@ -29,48 +29,47 @@ def batched_cond(
     *operands: Any,
     parts: int = 8,
 ) -> Any:
-    """`compute(*operands)` where `needed`, else `otherwise`.
+    """`compute(otherwise, *operands)` where `needed`, else `otherwise`.
 
     A `jax.lax.cond` that stays conditional under `jax.vmap`: only the replicas that
-    need the result are computed, a fraction of the batch at a time.
+    need the result are computed, a fraction of the batch at a time, and change in
+    place.
 
     **Arguments:**
 
     - `needed`: whether to compute.
     - `compute`: a function that closes over no arrays.
-    - `otherwise`: a pytree with the structure, shapes and dtypes of the result.
-    - `operands`: pytrees of arrays and random keys.
+    - `otherwise`: a pytree of arrays and random keys, with the structure, shapes and
+      dtypes of the result.
+    - `operands`: further pytrees of arrays and random keys.
     - `parts`: number of parts into which a batch is divided; choose more if few
       replicas need the result at the same time.
     """
     plain_operands, wrap_operands = unwrap_keys(operands)
     plain_otherwise, wrap_result = unwrap_keys(otherwise)
 
-    def plain_compute(*operands):
-        return unwrap_keys(compute(*wrap_operands(operands)))[0]
+    def plain_compute(otherwise, operands):
+        return unwrap_keys(compute(wrap_result(otherwise), *wrap_operands(operands)))[0]
 
     @custom_vmap
     def choose(needed, otherwise, operands):
-        return jax.lax.cond(needed, lambda: plain_compute(*operands), lambda: otherwise)
+        return jax.lax.cond(
+            needed, lambda: plain_compute(otherwise, operands), lambda: otherwise
+        )
 
     @choose.def_vmap
     def choose_for_all(axis_size, in_batched, needed, otherwise, operands):
-        def batch(tree, flags):
-            return jax.tree.map(
-                lambda x, flag: (
-                    x if flag else jnp.broadcast_to(x, (axis_size, *x.shape))
-                ),
-                tree,
-                flags,
-            )
-
-        needed, otherwise, operands = (
-            batch(tree, flags)
-            for tree, flags in zip(
-                (needed, otherwise, operands), in_batched, strict=True
-            )
+        needed, otherwise = jax.tree.map(
+            lambda x, flag: x if flag else jnp.broadcast_to(x, (axis_size, *x.shape)),
+            (needed, otherwise),
+            tuple(in_batched[:2]),
         )
-        result = masked_map(needed, plain_compute, otherwise, *operands, parts=parts)
+        batched, shared = eqx.partition(operands, in_batched[2])
+
+        def compute_lane(otherwise, batched):
+            return plain_compute(otherwise, eqx.combine(batched, shared))
+
+        result = masked_map(needed, compute_lane, otherwise, batched, parts=parts)
         return result, jax.tree.map(lambda _: True, otherwise)
 
     return wrap_result(choose(needed, plain_otherwise, plain_operands))
@@ -195,7 +194,7 @@ def masked_map(
     *operands: Any,
     parts: int = 8,
 ) -> Any:
-    """`jax.vmap(compute)(*operands)` in the lanes that need it, `otherwise` elsewhere.
+    """`jax.vmap(compute)(otherwise, *operands)` where needed, else `otherwise`.
 
     Only the lanes that need the result are computed, a fraction of the batch at a time.
 
@@ -213,7 +212,7 @@ def masked_map(
         next_counts = done + 1 + jnp.arange(width)
         lanes = jnp.searchsorted(counts, next_counts, method="compare_all")
         new = jax.vmap(compute)(
-            *jax.tree.map(lambda x: x.at[lanes].get(mode="clip"), operands)
+            *jax.tree.map(lambda x: x.at[lanes].get(mode="clip"), (result, *operands))
         )
         result = jax.tree.map(
             lambda all, some: all.at[lanes].set(some, mode="drop"), result, new

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from hopgym import native
 from hopgym._converters import to_float
 from hopgym.context import Context
 from hopgym.potentials.base import POSITION_LIMIT
@@ -17,6 +18,9 @@ from hopgym.systems import System
 # of it, in energy units (or within the system's tolerance if that is larger): a
 # structure in the right basin is not fully relaxed when it is first evaluated.
 ENCOUNTER_MARGIN = 0.01
+
+# Fields of the state that change once a structure has been evaluated.
+RECORDS = ("best_positions", "best_energy", "first_hit", "step", "evaluations")
 
 
 class State(eqx.Module):
@@ -103,7 +107,7 @@ class Environment(eqx.Module):
             gradient=gradient,
             best_positions=positions,
             best_energy=energy,
-            first_hit=jnp.where(self._is_encounter(energy), one, -one),
+            first_hit=jnp.where(energy < self._encounter_level, one, -one),
             step=jnp.zeros_like(one),
             evaluations=one,
             faults=faults,
@@ -137,30 +141,37 @@ class Environment(eqx.Module):
                 f"{self.system.name}: an update must have the shape of the positions, "
                 f"{state.positions.shape}, got {jnp.shape(update)}"
             )
-        update = to_float(update)
-        update, faults = _replace_non_finite(update)
-        positions = jnp.clip(state.positions + update, -POSITION_LIMIT, POSITION_LIMIT)
+        positions, faults = native.dispatch(
+            _displace_native,
+            _displace_jax,
+            state.positions,
+            state.faults,
+            to_float(update),
+        )
         energy, gradient = self.system.energy_and_gradient(positions)
-        better = energy < state.best_energy
-        evaluations = state.evaluations + 1
-        first = (state.first_hit < 0) & self._is_encounter(energy)
+        records = native.dispatch(
+            _record_native,
+            _record_jax,
+            {name: getattr(state, name) for name in RECORDS},
+            positions,
+            energy,
+            self._encounter_level,
+        )
         return State(
             positions=positions,
             energy=energy,
             gradient=gradient,
-            best_positions=jnp.where(better, positions, state.best_positions),
-            best_energy=jnp.where(better, energy, state.best_energy),
-            first_hit=jnp.where(first, evaluations, state.first_hit),
-            step=state.step + 1,
-            evaluations=evaluations,
-            faults=state.faults + faults,
+            faults=faults,
+            **records,
         )
 
-    def _is_encounter(self, energy: Float[Array, ""]) -> Array:
+    @property
+    def _encounter_level(self) -> Float[Array, ""]:
+        """Energy below which a structure counts as the reference minimum."""
         margin = jnp.maximum(
             self.system.tolerance, ENCOUNTER_MARGIN * self.system.energy_unit
         )
-        return energy < self.system.reference + margin
+        return self.system.reference + margin
 
 
 def to_positions(system: System, positions: Any) -> Float[Array, "atoms 3"]:
@@ -187,6 +198,51 @@ def _replace_non_finite(
     bounded = jnp.clip(values, -POSITION_LIMIT, POSITION_LIMIT)
     faults = jnp.sum(~finite, dtype=jnp.int32)
     return jnp.where(finite, bounded, 0), faults
+
+
+def _displace_jax(positions, faults, update):
+    """Positions after an update, and the number of its faults so far, in JAX."""
+    update, more = _replace_non_finite(update)
+    positions = jnp.clip(positions + update, -POSITION_LIMIT, POSITION_LIMIT)
+    return positions, faults + more
+
+
+def _displace_native(positions, faults, update):
+    """`_displace_jax` by the C++ kernel (native/environment.inl)."""
+    changed = {"positions": positions, "faults": faults}
+    found = native.call(
+        "displace",
+        native.get_shapes(changed),
+        operands={"update": update, **changed},
+        attributes={"position_limit": POSITION_LIMIT},
+        in_place=tuple(changed),
+    )
+    return found["positions"], found["faults"]
+
+
+def _record_jax(records, positions, energy, level):
+    """Counters and best structure after an evaluation, in JAX."""
+    better = energy < records["best_energy"]
+    evaluations = records["evaluations"] + 1
+    first = (records["first_hit"] < 0) & (energy < level)
+    return {
+        "best_positions": jnp.where(better, positions, records["best_positions"]),
+        "best_energy": jnp.where(better, energy, records["best_energy"]),
+        "first_hit": jnp.where(first, evaluations, records["first_hit"]),
+        "step": records["step"] + 1,
+        "evaluations": evaluations,
+    }
+
+
+def _record_native(records, positions, energy, level):
+    """`_record_jax` by the C++ kernel (native/environment.inl)."""
+    changed = {name: records[name] for name in RECORDS}
+    return native.call(
+        "record",
+        native.get_shapes(changed),
+        operands={"positions": positions, "energy": energy, "level": level, **changed},
+        in_place=RECORDS,
+    )
 
 
 def take_step(

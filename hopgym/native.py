@@ -29,7 +29,8 @@ _SOURCES = Path(__file__).parents[1] / "native"
 BACKENDS = ("auto", "native", "xla")
 TARGETS = (
     *("lennard_jones", "morse", "gupta", "stillinger_weber"),
-    *("radial_functions", "learned_step", "lbfgs", "cluster_move"),
+    *("radial_functions", "learned_step", "lbfgs", "displace", "record"),
+    "cluster_move",
 )
 _SUFFIX = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 
@@ -176,6 +177,11 @@ def call(
         **constants,
     )
     return dict(zip(results, outputs, strict=True))
+
+
+def get_shapes(arrays: Mapping[str, jax.Array]) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and dtypes, as `call` expects them of results."""
+    return {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in arrays.items()}
 
 
 def _convert_operand(x: jax.Array, dtype: np.dtype) -> jax.Array:

@@ -221,16 +221,16 @@ ffi::Error compute_lbfgs(CallFrame& frame, ffi::ThreadPool& pool) {
   call.limits = frame.operand<T>("limits", {4});
   call.patience = frame.operand<int32_t>("patience", {});
   call.fresh = frame.operand<bool>("fresh", {});
-  call.last_positions = frame.changed_in_place<T>("last_positions", {n, 3});
-  call.last_gradient = frame.changed_in_place<T>("last_gradient", {n, 3});
-  call.last_energy = frame.changed_in_place<T>("last_energy", {});
-  call.trial = frame.changed_in_place<T>("trial", {n, 3});
   call.pairs = frame.changed_in_place<T>("pairs", {2 * m, 3 * n});
   call.sy = frame.changed_in_place<T>("sy", {m, m});
   call.yy = frame.changed_in_place<T>("yy", {m, m});
   call.inverse = frame.changed_in_place<T>("inverse", {m});
+  call.trial = frame.changed_in_place<T>("trial", {n, 3});
   call.shortened = frame.changed_in_place<int32_t>("shortened", {});
   call.flat = frame.changed_in_place<int32_t>("flat", {});
+  call.last_positions = frame.changed_in_place<T>("last_positions", {n, 3});
+  call.last_gradient = frame.changed_in_place<T>("last_gradient", {n, 3});
+  call.last_energy = frame.changed_in_place<T>("last_energy", {});
   if (auto error = frame.error(); error.failure()) return error;
   // Whole blocks, some 20 microseconds.
   return HOPGYM_RUN(T, lbfgs, call, pool, frame.replicas(),
@@ -259,6 +259,37 @@ ffi::Error compute_cluster_move(CallFrame& frame, ffi::ThreadPool& pool) {
   call.orders = frame.operand<int32_t>("orders", {groups});
   if (auto error = frame.error(); error.failure()) return error;
   return HOPGYM_RUN(T, cluster_move, call, pool, frame.replicas(), 1);
+}
+
+// Some 20 microseconds of copying.
+int64_t count_moved_replicas(int64_t atoms) { return std::max<int64_t>(1, 60000 / atoms); }
+
+template <class T>
+ffi::Error compute_displace(CallFrame& frame, ffi::ThreadPool& pool) {
+  Displace<T> call{};
+  const int64_t n = call.atoms = frame.read_batch("positions", 2);
+  call.position_limit = frame.attribute<double>("position_limit");
+  call.update = frame.operand<T>("update", {n, 3});
+  call.positions = frame.changed_in_place<T>("positions", {n, 3});
+  call.faults = frame.changed_in_place<int32_t>("faults", {});
+  if (auto error = frame.error(); error.failure()) return error;
+  return HOPGYM_RUN(T, displace, call, pool, frame.replicas(), count_moved_replicas(n));
+}
+
+template <class T>
+ffi::Error compute_record(CallFrame& frame, ffi::ThreadPool& pool) {
+  Record<T> call{};
+  const int64_t n = call.atoms = frame.read_batch("best_positions", 2);
+  call.positions = frame.operand<T>("positions", {n, 3});
+  call.energy = frame.operand<T>("energy", {});
+  call.level = frame.operand<T>("level", {});
+  call.best_positions = frame.changed_in_place<T>("best_positions", {n, 3});
+  call.best_energy = frame.changed_in_place<T>("best_energy", {});
+  call.first_hit = frame.changed_in_place<int32_t>("first_hit", {});
+  call.step = frame.changed_in_place<int32_t>("step", {});
+  call.evaluations = frame.changed_in_place<int32_t>("evaluations", {});
+  if (auto error = frame.error(); error.failure()) return error;
+  return HOPGYM_RUN(T, record, call, pool, frame.replicas(), count_moved_replicas(n));
 }
 
 auto bind() {
@@ -295,4 +326,6 @@ HOPGYM_HANDLERS(radial_functions);
 HOPGYM_HANDLERS(learned_step);
 HOPGYM_HANDLERS(lbfgs);
 HOPGYM_HANDLERS(cluster_move);
+HOPGYM_HANDLERS(displace);
+HOPGYM_HANDLERS(record);
 #pragma GCC visibility pop

@@ -225,6 +225,25 @@ struct ClusterMove {
   T* proposal;
 };
 
+// A displacement of all atoms (hopgym/environment.py).
+template <class T>
+struct Displace {
+  int64_t atoms;
+  double position_limit;
+  Operand<T> update;
+  T* positions;
+  int32_t* faults;
+};
+
+// What is recorded of an evaluation (hopgym/environment.py).
+template <class T>
+struct Record {
+  int64_t atoms;
+  Operand<T> positions, energy, level;
+  T *best_positions, *best_energy;
+  int32_t *first_hit, *step, *evaluations;
+};
+
 // Defined for each instruction set: the size of the scratch memory, and the kernel itself,
 // for the replicas from `begin` to `end`.
 #define HOPGYM_KERNEL(name, Call)              \
@@ -242,6 +261,8 @@ struct ClusterMove {
   HOPGYM_KERNEL(learned_step, LearnedStep)         \
   HOPGYM_KERNEL(lbfgs, Lbfgs)                      \
   HOPGYM_KERNEL(cluster_move, ClusterMove)         \
+  HOPGYM_KERNEL(displace, Displace)                \
+  HOPGYM_KERNEL(record, Record)                    \
   }
 
 HOPGYM_DECLARE(baseline)

@@ -22,3 +22,4 @@
 #include "surface_search.inl"
 #include "symmetrisation.inl"
 #include "cluster_moves.inl"
+#include "environment.inl"

@@ -11,24 +11,38 @@ namespace {
 using hopgym::Lbfgs;
 using hopgym::LbfgsLimit;
 
-// Sums all lanes.
+// Combines all lanes with a commutative operation: halves, quarters, and so on.
+template <class T, class Combine>
+HOPGYM_INLINE T fold_lanes(Vec<T> x, Combine combine) {
+  constexpr auto every = std::make_index_sequence<lanes<T>>();
+  for (int round = 1; round < lanes<T>; round *= 2)
+    x = combine(interleave<T, 0>(x, x, every), interleave<T, 1>(x, x, every));
+  return x[0];
+}
+
 template <class T>
-T sum_lanes(Vec<T> x) {
-  T sum = 0;
-  for (int l = 0; l < lanes<T>; ++l) sum += x[l];
-  return sum;
+HOPGYM_INLINE T sum_lanes(Vec<T> x) {
+  return fold_lanes<T>(x, [](Vec<T> a, Vec<T> b) { return a + b; });
 }
 
 // Sums the lanes of each of `count` vectors, which are stored one after the other and padded
-// to a multiple of the number of lanes.
+// to a multiple of the number of lanes. As `transpose`, but two vectors become one.
 template <class T>
 void sum_lanes_of(const T* vectors, int64_t count, T* sums) {
-  for (int64_t k = 0; k < count; k += lanes<T>) {
-    Vec<T> part[lanes<T>], sum{};
-    for (int l = 0; l < lanes<T>; ++l) part[l] = load<T>(vectors + (k + l) * lanes<T>);
-    transpose<T>(part);
-    for (int l = 0; l < lanes<T>; ++l) sum += part[l];
-    store<T>(sums + k, sum);
+  constexpr int L = lanes<T>;
+  constexpr auto every = std::make_index_sequence<L>();
+  for (int64_t k = 0; k < count; k += L) {
+    Vec<T> part[L];
+    HOPGYM_UNROLL
+    for (int l = 0; l < L; ++l) part[l] = load<T>(vectors + (k + l) * L);
+    HOPGYM_UNROLL
+    for (int half = L / 2; half > 0; half /= 2) {
+      HOPGYM_UNROLL
+      for (int l = 0; l < half; ++l)
+        part[l] = interleave<T, 0>(part[l], part[l + half], every) +
+                  interleave<T, 1>(part[l], part[l + half], every);
+    }
+    store<T>(sums + k, part[0]);
   }
 }
 
@@ -77,9 +91,7 @@ class LongestRow {
     phase = int(at % 3);
     add(load<T>(rows + at), load<T>(rows + at + 1), load<T>(rows + at + 2));
     if (any<T>(invalid)) return std::numeric_limits<T>::quiet_NaN();
-    T found = 0;
-    for (int l = 0; l < lanes<T>; ++l) found = std::max(found, T(longest[l]));
-    return std::sqrt(found);
+    return std::sqrt(fold_lanes<T>(longest, [](Vec<T> a, Vec<T> b) { return max<T>(a, b); }));
   }
 
  private:

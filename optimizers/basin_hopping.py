@@ -25,6 +25,7 @@ from hopgym._checks import (
 )
 from hopgym._converters import to_float, to_int
 from hopgym._keys import as_key
+from hopgym._unrolled_random import unroll
 from hopgym.context import Context, SystemInfo
 from hopgym.optimizers.base import AbstractLocalOptimizer, AbstractOptimizer
 from hopgym.optimizers.fixed_length import FixedLength
@@ -137,18 +138,17 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
             self.adaptation_rate,
             self.target_acceptance,
         )
-        proposal, (key, minimum, energy, scale) = batched_cond(
+        displacement, (key, minimum, energy, scale) = batched_cond(
             quenched,
             _hop,
-            (state.positions, walk),
+            (descent, walk),
             rules,
-            walk,
             positions,
             value,
             context,
             parts=64,
         )
-        return jnp.where(quenched, proposal - positions, descent), BasinHoppingState(
+        return displacement, BasinHoppingState(
             key=key,
             local=self.local.restart(local, quenched),
             positions=minimum,
@@ -159,11 +159,11 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
         )
 
 
-def _hop(rules, walk, positions, value, context):
-    """Accept the minimum or return to the last one, and propose the next start."""
+def _hop(last, rules, positions, value, context):
+    """Accept the minimum or return to the last one, and go to the next start."""
     move, temperature, adaptation_rate, target_acceptance = rules
-    key, minimum, energy, scale = walk
-    key, accept_key, move_key = jax.random.split(key, 3)
+    _, (key, minimum, energy, scale) = last
+    key, accept_key, move_key = jax.random.split(unroll(key), 3)
     # Metropolis: the energy may rise by up to -T log(u), with uniform u.
     allowance = temperature * context.energy_unit * jax.random.exponential(accept_key)
     allowance = jnp.where(temperature > 0, allowance, 0).astype(value.dtype)
@@ -172,7 +172,8 @@ def _hop(rules, walk, positions, value, context):
     factor = jnp.exp(adaptation_rate * (accepted - target_acceptance))
     scale = jnp.clip(scale * factor, 0.25, 4.0)
     proposal = move.propose(move_key, minimum, scale, context)
-    return proposal, (key, minimum, jnp.where(accepted, value, energy), scale)
+    energy = jnp.where(accepted, value, energy)
+    return proposal - positions, (key, minimum, energy, scale)
 
 
 def cluster_moves(

@@ -119,7 +119,6 @@ class Evolution(AbstractOptimizer[EvolutionState]):
             # factorise batches of matrices.
             sequential_vmap(self._advance),
             generation,
-            generation,
             known,
             self.spread,
         )

@@ -191,14 +191,9 @@ def _update_native(gradient, positions, value, state, limits, patience):
     changed = {name: getattr(state, field) for name, field in names.items()}
     found = native.call(
         "lbfgs",
-        {
-            name: jax.ShapeDtypeStruct(x.shape, x.dtype)
-            for name, x in {
-                "displacement": gradient,
-                "finished": state.finished,
-                **changed,
-            }.items()
-        },
+        native.get_shapes(
+            {"displacement": gradient, "finished": state.finished, **changed}
+        ),
         operands={
             "gradient": gradient,
             "positions": positions,

@@ -10,11 +10,11 @@ from hopgym._batching import batched_cond, batched_while_loop
 
 
 def test_batched_cond_selects_under_vmap():
-    def compute(x, y):
-        return {"a": x * y}
+    def compute(otherwise, y):
+        return {"a": -otherwise["a"] * y}
 
     def one(needed, x):
-        return batched_cond(needed, compute, {"a": -x}, x, jnp.asarray(3.0))
+        return batched_cond(needed, compute, {"a": -x}, jnp.asarray(3.0))
 
     needed = jnp.asarray([True, False, True])
     x = jnp.asarray([1.0, 2.0, 4.0])
@@ -31,9 +31,7 @@ def test_batched_cond_skips_work_that_no_replica_needs():
         jax.debug.callback(lambda: calls.append(1))
         return x + 1
 
-    run = jax.jit(
-        jax.vmap(lambda needed, x: batched_cond(needed, compute, x, x), in_axes=(0, 0))
-    )
+    run = jax.jit(jax.vmap(lambda needed, x: batched_cond(needed, compute, x)))
     x = jnp.arange(3.0)
     jax.block_until_ready(run(jnp.zeros(3, bool), x))
     jax.effects_barrier()
@@ -114,19 +112,19 @@ def test_a_long_loop_keeps_none_waiting(monkeypatch):
 
 
 def test_batched_cond_takes_and_returns_keys():
-    def draw(key, scale):
-        onward, now = jax.random.split(key)
+    def draw(otherwise, scale):
+        onward, now = jax.random.split(otherwise[0])
         return onward, scale * jax.random.normal(now)
 
     def one(needed, key):
         otherwise = (key, jnp.zeros(()))
-        return batched_cond(needed, draw, otherwise, key, jnp.asarray(2.0))
+        return batched_cond(needed, draw, otherwise, jnp.asarray(2.0))
 
     keys = jax.random.split(jax.random.key(0), 3)
     needed = jnp.asarray([True, False, True])
     onward, drawn = jax.jit(jax.vmap(one))(needed, keys)
     for k, key in enumerate(keys):
-        expected, value = draw(key, 2.0) if needed[k] else (key, 0.0)
+        expected, value = draw((key, 0.0), 2.0) if needed[k] else (key, 0.0)
         np.testing.assert_array_equal(
             jax.random.key_data(onward[k]), jax.random.key_data(expected)
         )

@@ -162,7 +162,7 @@ def learned_step(constants=None, missing=None):
         ),
         (
             lambda: lbfgs(("pairs", "sy", "yy", "inverse")),
-            "lbfgs: operand last_positions must be changed in place",
+            "lbfgs: operand trial must be changed in place",
         ),
         (
             lambda: learned_step(missing="step_weights"),

@@ -118,8 +118,11 @@ def step_batch(
 
 def _restart(mdp: MDP, seeds, states: State, mask) -> tuple[Array, State]:
     """Restart the replicas in the mask; starts are computed for these only."""
-    start = functools.partial(_start, mdp, positions=None)
-    return masked_map(mask, start, (seeds, states), seeds)
+
+    def start(seed_and_state):
+        return _start(mdp, seed_and_state[0], positions=None)
+
+    return masked_map(mask, start, (seeds, states))
 
 
 def _select(mask, new, old):

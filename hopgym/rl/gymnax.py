@@ -188,7 +188,7 @@ def _restart(mdp: MDP, key: PRNGKeyArray, done: Array, otherwise: State) -> Stat
     """New start where `done`, computed only for those replicas."""
     arrays, rest = eqx.partition(mdp, eqx.is_array)
 
-    def start(arrays, key):
+    def start(_, arrays, key):
         return eqx.combine(arrays, rest).reset(key)
 
     return batched_cond(done, start, otherwise, arrays, key)
