@@ -12,7 +12,7 @@ constexpr double kClash = 0.4225;      // an orbit and the atoms that are there,
 constexpr double kCrowded = 0.64;      // a site, its images and the atoms
 constexpr int64_t kSurplus = 64;       // atoms above their number before the weakest leave
 constexpr double kOrbitNoise = 1.0;    // of the score by which orbits leave,
-constexpr double kSiteNoise = 0.7;     // and by which sites are filled
+constexpr double kSiteNoise = 0.15;     // and by which sites are filled
 constexpr double kAtomNoise = 0.5;
 constexpr double kDepthNoise = 0.1;
 

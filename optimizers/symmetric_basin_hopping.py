@@ -19,6 +19,7 @@ from hopgym._batching import batched_cond
 from hopgym._checks import POSITIVE, check_fields
 from hopgym._converters import to_int
 from hopgym._keys import as_key
+from hopgym._unrolled_random import unroll
 from hopgym.context import Context, SystemInfo
 from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.basin_hopping import (
@@ -114,12 +115,11 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
         )
         ended = local.finished(opt_state) | (state.evaluations >= self.max_evaluations)
         ended = ended | ~jnp.isfinite(value) | (phase == Phase.INITIAL)
-        proposal, progress, compress = batched_cond(
+        displacement, progress, compress = batched_cond(
             ended,
             _hop,
-            (state.progress.epoch.positions, state.progress, ended),
+            (descent, state.progress, ended),
             (self.subspaces, self.move, self.rules),
-            state.progress,
             positions,
             value,
             state.evaluations + 1,
@@ -128,21 +128,23 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
         )
         opt_state = local.restart(opt_state, ended)
         compressing = jnp.where(ended, compress, opt_state.compressing)
-        return jnp.where(ended, proposal - positions, descent), SymmetricState(
+        return displacement, SymmetricState(
             progress=progress,
             local=eqx.tree_at(lambda s: s.compressing, opt_state, compressing),
             evaluations=jnp.where(ended, 0, state.evaluations + 1),
         )
 
 
-def _hop(model, progress, positions, value, evaluations, context):
-    """Judge the structure at which a quench has ended, and propose the next start.
+def _hop(last, model, positions, value, evaluations, context):
+    """Judge the structure at which a quench has ended, and go to the next start.
 
-    **Returns:** the start, the new state, and whether the quench starts compressed.
+    **Returns:** the displacement, the new state, and whether the quench starts
+    compressed.
     """
     subspaces, move, rules = model
+    _, progress, _ = last
     value = jnp.where(jnp.isfinite(value), value, jnp.inf)
-    keys = jax.random.split(progress.key, 6)
+    keys = jax.random.split(unroll(progress.key), 6)
     progress = judge(rules, progress, keys[1], positions, value, evaluations, context)
     progress = _plan(subspaces, rules, progress, keys[2], context)
     kind, count, reach = _choose_move(subspaces, rules, progress, keys[3])
@@ -164,7 +166,7 @@ def _hop(model, progress, positions, value, evaluations, context):
     outside = jnp.where(jnp.isfinite(walk.energy), outside, walk.positions)
     proposal = jnp.where(progress.phase == Phase.WALK, outside, inside)
     progress = eqx.tree_at(lambda p: p.key, progress, keys[5])
-    return proposal, progress, compress & subspaces.has_surface
+    return proposal - positions, progress, compress & subspaces.has_surface
 
 
 def _plan(subspaces, rules, progress, key, context) -> Progress:

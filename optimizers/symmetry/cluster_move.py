@@ -182,18 +182,16 @@ def _propose_jax(request: Request, kinds: int) -> Float[Array, "atoms 3"]:
         MoveKind.START, MoveKind.DROP, MoveKind.EXCHANGE, MoveKind.SHAKE
     )
     completed, whole = batched_cond(
-        completing, _complete, none, atoms, subspace, seed, kind, count, reach
+        completing, _complete, none, subspace, seed, kind, count, reach
     )
     searching = choose(
         MoveKind.SEARCH_SURFACE, MoveKind.SEARCH_OR_MOVE, MoveKind.SYMMETRISE
     )
-    searched, occupied = batched_cond(
-        searching, _search_surface, none, atoms, seed, kind
-    )
+    searched, occupied = batched_cond(searching, _search_surface, none, seed, kind)
     moving = choose(MoveKind.MOVE_WEAKEST)
     moving = moving | (choose(MoveKind.SEARCH_OR_MOVE) & ~searched)
     nowhere = (jnp.zeros(len(atoms), bool), atoms)
-    moved, sites = batched_cond(moving, _move_weakest, nowhere, atoms, seed, count)
+    moved, sites = batched_cond(moving, _move_weakest, nowhere, seed, count)
     # What has not changed keeps its bits.
     changed = usable & bad & (kind != MoveKind.NONE) & (kind != MoveKind.START)
     proposal = jnp.where(changed, 0, request.positions)
@@ -232,9 +230,10 @@ def _read(request) -> tuple[Float[Array, "atoms 3"], Bool[Array, "atoms 3"]]:
 
 
 def _complete(
-    atoms, subspace, seed, kind, count, reach
+    none, subspace, seed, kind, count, reach
 ) -> tuple[Bool[Array, ""], Float[Array, "atoms 3"]]:
     """Complete the cluster, or random points of the first try that can be completed."""
+    _, atoms = none
     start = kind == MoveKind.START
     drop = jnp.where(kind == MoveKind.DROP, count, 0)
 
@@ -270,13 +269,14 @@ def _draw_in_sphere(seed, round, radius, count) -> Float[Array, "count 3"]:
 
 
 def _search_surface(
-    atoms, seed, kind
+    none, seed, kind
 ) -> tuple[Bool[Array, ""], Float[Array, "atoms 3"]]:
     """Search the surface of the cluster, or of what `SYMMETRISE` makes of it.
 
     Returns whether that was possible and worthwhile. Atoms whose places stay occupied
     stay there, but all are placed anew by `SYMMETRISE`.
     """
+    _, atoms = none
     count = len(atoms)
     most = count + count_most_sites(count)
     repeat = kind == MoveKind.SYMMETRISE
@@ -316,12 +316,13 @@ def _search_surface(
 
 
 def _move_weakest(
-    atoms, seed, count
+    nowhere, seed, count
 ) -> tuple[Bool[Array, " atoms"], Float[Array, "atoms 3"]]:
     """Move `count` weakly bound atoms, each to the best of a few vacant sites.
 
     Returns also which atoms were chosen.
     """
+    moved, atoms = nowhere
     index = jnp.arange(len(atoms))
 
     def move(k, carry):
@@ -339,4 +340,4 @@ def _move_weakest(
         to = jnp.where(number > 0, best, atoms[weakest])
         return moved.at[weakest].set(True), atoms.at[weakest].set(to)
 
-    return jax.lax.fori_loop(0, count, move, (jnp.zeros(len(atoms), bool), atoms))
+    return jax.lax.fori_loop(0, count, move, (moved, atoms))

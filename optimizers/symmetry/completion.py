@@ -43,7 +43,7 @@ from hopgym.optimizers.symmetry.vacant_sites import MARGIN, find_sites, get_dept
 
 CLASH = 0.4225  # square of the distance of an orbit and the atoms that are there
 SURPLUS = 64  # atoms above their number before the weakest leave
-SITE_NOISE = 0.7  # of the score by which orbits of sites are filled,
+SITE_NOISE = 0.15  # of the score by which orbits of sites are filled,
 ATOM_NOISE = 0.5  # single sites,
 DEPTH_NOISE = 0.1  # and of the depth by which orbits of atoms come first
 BEST = 1e9  # higher than any score
