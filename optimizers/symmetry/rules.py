@@ -16,10 +16,6 @@ NUMBERS = (
 )
 
 
-def _array(default: float | tuple[float, ...]):
-    return eqx.field(converter=to_float, default=default)
-
-
 class Rules(eqx.Module):
     """Constants of the search, in units of the system's length and energy.
 
@@ -47,26 +43,30 @@ class Rules(eqx.Module):
     - `walk_adaptation`: see [`hopgym.optimizers.BasinHopping`][].
     """
 
-    temperature: Float[Array, ""] = _array(2.0)
-    hops: Float[Array, "3"] = _array((0.85, 0.075, 0.075))
-    reach: Float[Array, ""] = _array(0.17)
-    exchanges: Float[Array, ""] = _array(0.3)
-    patience: Float[Array, ""] = _array(5.0)
-    loose: Float[Array, ""] = _array(3.0)
-    compressed: Float[Array, ""] = _array(0.66)
-    give_up: Float[Array, ""] = _array(10.0)
-    exploration: Float[Array, ""] = _array(0.62)
-    spread: Float[Array, ""] = _array(3.0)
+    temperature: Float[Array, ""] = eqx.field(converter=to_float, default=2.0)
+    hops: Float[Array, "3"] = eqx.field(
+        converter=to_float, default=(0.85, 0.075, 0.075)
+    )
+    reach: Float[Array, ""] = eqx.field(converter=to_float, default=0.17)
+    exchanges: Float[Array, ""] = eqx.field(converter=to_float, default=0.3)
+    patience: Float[Array, ""] = eqx.field(converter=to_float, default=5.0)
+    loose: Float[Array, ""] = eqx.field(converter=to_float, default=3.0)
+    compressed: Float[Array, ""] = eqx.field(converter=to_float, default=0.66)
+    give_up: Float[Array, ""] = eqx.field(converter=to_float, default=10.0)
+    exploration: Float[Array, ""] = eqx.field(converter=to_float, default=0.62)
+    spread: Float[Array, ""] = eqx.field(converter=to_float, default=3.0)
     rounds: Int[Array, ""] = eqx.field(converter=to_int, default=8)
-    promising: Float[Array, ""] = _array(0.27)
-    free_temperature: Float[Array, ""] = _array(3.25)
-    free_hops: Float[Array, "4"] = _array((0.5, 0.23, 0.21, 0.06))
-    free_reach: Float[Array, ""] = _array(0.06)
+    promising: Float[Array, ""] = eqx.field(converter=to_float, default=0.27)
+    free_temperature: Float[Array, ""] = eqx.field(converter=to_float, default=3.25)
+    free_hops: Float[Array, "4"] = eqx.field(
+        converter=to_float, default=(0.5, 0.23, 0.21, 0.06)
+    )
+    free_reach: Float[Array, ""] = eqx.field(converter=to_float, default=0.06)
     free_patience: Int[Array, ""] = eqx.field(converter=to_int, default=5)
-    walk_share: Float[Array, ""] = _array(0.12)
-    walk_lag: Float[Array, ""] = _array(200.0)
-    walk_temperature: Float[Array, ""] = _array(0.3)
-    walk_adaptation: Float[Array, ""] = _array(0.02)
+    walk_share: Float[Array, ""] = eqx.field(converter=to_float, default=0.12)
+    walk_lag: Float[Array, ""] = eqx.field(converter=to_float, default=200.0)
+    walk_temperature: Float[Array, ""] = eqx.field(converter=to_float, default=0.3)
+    walk_adaptation: Float[Array, ""] = eqx.field(converter=to_float, default=0.02)
 
     def __check_init__(self):
         check_fields(
