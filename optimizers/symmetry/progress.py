@@ -76,7 +76,7 @@ class Progress(eqx.Module):
     **Attributes:**
 
     - `key`: random key of what follows.
-    - `phase`: a [`Phase`][hopgym.optimizers.symmetric_basin_hopping.Phase].
+    - `phase`: a `Phase`.
     - `epoch`, `walk`: state of the two searches.
     - `lowest`, `lowest_positions`: the lowest minimum of all epochs.
     - `lowest_of_groups`: the lowest energy of the epochs of each group.
