@@ -183,6 +183,11 @@ def batched_while_loop(
     return looped(*arrays)
 
 
+def choose_tree(condition: Bool[Array, ""], new: Any, old: Any) -> Any:
+    """The tree `new` where the condition holds, else `old`."""
+    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), new, old)
+
+
 def _replace_row(rows: Any, place: Int[Array, ""], row: Any) -> Any:
     return jax.tree.map(lambda x, y: x.at[place].set(y), rows, row)
 

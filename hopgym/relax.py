@@ -12,7 +12,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from hopgym import _sharding
-from hopgym._batching import batched_while_loop
+from hopgym._batching import batched_while_loop, choose_tree
 from hopgym._checks import check_integer, describe, is_known
 from hopgym._converters import to_float
 from hopgym.connectivity import has_overlap, is_connected
@@ -133,8 +133,7 @@ def descend(
         after, opt_state = take_step(environment, optimizer, *carry)
         # The last update only detects convergence: its evaluation is not counted.
         done = optimizer.finished(opt_state)
-        state = jax.tree.map(lambda old, new: jnp.where(done, old, new), state, after)
-        return state, opt_state
+        return choose_tree(done, state, after), opt_state
 
     def finish(carry, start, limit, environment, optimizer):
         state, opt_state = carry

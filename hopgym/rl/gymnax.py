@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Key, PRNGKeyArray
 
-from hopgym._batching import batched_cond
+from hopgym._batching import batched_cond, choose_tree
 from hopgym._checks import check_integer
 from hopgym._fork import refuse_fork
 from hopgym.environment import Environment, State
@@ -150,7 +150,7 @@ class GymnaxEnvironment:
             first = _restart(mdp, key, done, after)
         else:
             first = _draw_start(key, params.starts)
-        now = jax.tree.map(lambda new, old: jnp.where(done, new, old), first, after)
+        now = choose_tree(done, first, after)
         info = mdp.info(after) | {
             "terminated": terminated,
             "truncated": truncated,

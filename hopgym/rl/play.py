@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32, PRNGKeyArray
 
+from hopgym._batching import choose_tree
 from hopgym.environment import State
 from hopgym.rl.gymnax import Parameters
 
@@ -43,7 +43,7 @@ def play(
     def move(state, key):
         after = mdp.step(state, act(mdp.observe_vector(state), key))
         ended = mdp.is_terminated(state) | mdp.is_truncated(state)
-        return jax.tree.map(lambda old, new: jnp.where(ended, old, new), state, after)
+        return choose_tree(ended, state, after)
 
     def move_all(number, states):
         keys = jax.random.split(jax.random.fold_in(key, number), states.energy.shape[0])

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
+from hopgym._batching import choose_tree
 from hopgym.optimizers.symmetry.orbits import (
     CROWDED,
     Orbit,
@@ -99,16 +100,12 @@ def complete(
     # An empty pool makes all loops end at once.
     pool = eqx.tree_at(lambda p: p.count, pool, jnp.where(enough, pool.count, 0))
     exchanged = exchange_orbits(pool, seed)
-    pool = _choose(exchange, exchanged, pool)
+    pool = choose_tree(exchange, exchanged, pool)
     pool = _drop(pool, drop, seed)
     gaps = count_gaps(pool, subspace.species, subspace.kinds)
     pool, gaps = _remove_surplus(pool, gaps, enough, seed)
     pool, filled = _fill_gaps(pool, gaps, count, enough, normals, subspace, seed)
     return filled & (pool.size == count), _restore(pool, subspace)
-
-
-def _choose(condition: Bool[Array, ""], one: Pool, other: Pool) -> Pool:
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
 
 
 def _collect(atoms, subspace, normals, seed, round) -> Pool:
@@ -130,7 +127,7 @@ def _collect(atoms, subspace, normals, seed, round) -> Pool:
         clash = jnp.any(near & (jnp.arange(most) < orbit.size))
         good = ~clash & (pool.size <= count + SURPLUS)
         added = add_orbit(pool, orbit, species[k])
-        return _choose(good, added, pool)
+        return choose_tree(good, added, pool)
 
     pool = make_pool(count + SURPLUS + most, round + 1, atoms.dtype)
     return jax.lax.fori_loop(0, jnp.sum(inside), add, pool)
@@ -164,10 +161,12 @@ def _remove_surplus(pool, gaps, enough, seed) -> tuple[Pool, Int[Array, " kinds"
         size = jnp.where(o < 0, 0, pool.sizes[o])
         room = gaps >= size
         other = jnp.argmax(room)
-        pool = _choose(
+        pool = choose_tree(
             o < 0,
             split_orbits(pool),
-            _choose(jnp.any(room), set_species(pool, o, other), remove_orbit(pool, o)),
+            choose_tree(
+                jnp.any(room), set_species(pool, o, other), remove_orbit(pool, o)
+            ),
         )
         gaps = gaps.at[s].add(size)
         return pool, gaps.at[other].add(jnp.where(jnp.any(room), -size, 0))
@@ -191,7 +190,7 @@ def _fill_gaps(
         species = _choose_species(gaps, orbit.size, seed, pool)
         added = skip_round(add_orbit(pool, orbit, species))
         gaps = gaps.at[species].add(-orbit.size)
-        return _choose(found, added, pool), gaps, ~found, found | ~single
+        return choose_tree(found, added, pool), gaps, ~found, found | ~single
 
     no = jnp.zeros((), bool)
     pool, *_, filled = jax.lax.while_loop(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt32
 
+from hopgym._batching import choose_tree
 from hopgym.optimizers.symmetry.orbits import Orbit
 from hopgym.optimizers.symmetry.random_numbers import draw
 from hopgym.optimizers.symmetry.scores import FAR, keep_first, score_points
@@ -158,4 +158,4 @@ def exchange_orbits(pool: Pool, seed: UInt32[Array, "2"]) -> Pool:
     exchanged = set_species(
         set_species(pool, first, species[second]), second, species[first]
     )
-    return jax.tree.map(lambda a, b: jnp.where(jnp.any(fits), a, b), exchanged, pool)
+    return choose_tree(jnp.any(fits), exchanged, pool)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
+from hopgym._batching import choose_tree
 from hopgym.optimizers.symmetry.random_numbers import draw
 from hopgym.optimizers.symmetry.scores import (
     FAR,
@@ -92,15 +93,11 @@ def search_surface(
         )
         tried = _descend(tried, exists, pairs)
         better = tried.sum_scores() < best.sum_scores() - GAIN
-        return _choose(better | (k == 0), tried, best)
+        return choose_tree(better | (k == 0), tried, best)
 
     # The first descent is from where the search starts.
     best = jax.lax.fori_loop(0, kicks + 1, kick, start)
     return best.occupied, best.sum_scores() - start.sum_scores()
-
-
-def _choose(condition, one: Occupation, other: Occupation) -> Occupation:
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
 
 
 def _fill(now: Occupation, pairs, to) -> Occupation:
@@ -145,7 +142,7 @@ def _descend(now: Occupation, exists, pairs) -> Occupation:
         now, swaps, _ = carry
         place, to, better = find_best(now)
         swapped = _fill(_empty(now, pairs, place), pairs, to)
-        return _choose(better, swapped, now), swaps + 1, better
+        return choose_tree(better, swapped, now), swaps + 1, better
 
     first = (now, jnp.zeros((), jnp.int32), jnp.ones((), bool))
     return jax.lax.while_loop(
@@ -164,4 +161,4 @@ def _move_one(now: Occupation, exists, pairs, seed, round) -> Occupation:
     worst = atoms[jnp.argmax(now.scores[atoms])]
     best = places[jnp.argmin(now.scores[places])]
     moved = _fill(_empty(now, pairs, worst), pairs, best)
-    return _choose(room > 0, moved, now)
+    return choose_tree(room > 0, moved, now)
