@@ -11,20 +11,6 @@ namespace {
 using hopgym::Lbfgs;
 using hopgym::LbfgsLimit;
 
-// Combines all lanes with a commutative operation: halves, quarters, and so on.
-template <class T, class Combine>
-HOPGYM_INLINE T fold_lanes(Vec<T> x, Combine combine) {
-  constexpr auto every = std::make_index_sequence<lanes<T>>();
-  for (int round = 1; round < lanes<T>; round *= 2)
-    x = combine(interleave<T, 0>(x, x, every), interleave<T, 1>(x, x, every));
-  return x[0];
-}
-
-template <class T>
-HOPGYM_INLINE T sum_lanes(Vec<T> x) {
-  return fold_lanes<T>(x, [](Vec<T> a, Vec<T> b) { return a + b; });
-}
-
 // Sums the lanes of each of `count` vectors, which are stored one after the other and padded
 // to a multiple of the number of lanes. As `transpose`, but two vectors become one.
 template <class T>

@@ -1,4 +1,4 @@
-// Rows that end within a vector, and the exchange of lanes between vectors.
+// Rows that end within a vector, and the exchange and combination of lanes.
 
 #include "kernels.h"
 
@@ -96,6 +96,20 @@ template <class T, int half, std::size_t... k>
 HOPGYM_INLINE Vec<T> interleave(Vec<T> a, Vec<T> b, std::index_sequence<k...>) {
   constexpr int L = lanes<T>;
   return shuffle<T, (half * L / 2 + int(k) / 2 + int(k) % 2 * L)...>(a, b);
+}
+
+// Combines all lanes with a commutative operation: halves, quarters, and so on.
+template <class T, class Combine>
+HOPGYM_INLINE T fold_lanes(Vec<T> x, Combine combine) {
+  constexpr auto every = std::make_index_sequence<lanes<T>>();
+  for (int round = 1; round < lanes<T>; round *= 2)
+    x = combine(interleave<T, 0>(x, x, every), interleave<T, 1>(x, x, every));
+  return x[0];
+}
+
+template <class T>
+HOPGYM_INLINE T sum_lanes(Vec<T> x) {
+  return fold_lanes<T>(x, [](Vec<T> a, Vec<T> b) { return a + b; });
 }
 
 // Transposes vectors and lanes: every round moves the first bit of a lane's number into the

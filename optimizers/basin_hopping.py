@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from hopgym._batching import batched_cond
 from hopgym._checks import (
@@ -169,11 +169,23 @@ def _hop(last, rules, positions, value, context):
     allowance = jnp.where(temperature > 0, allowance, 0).astype(value.dtype)
     accepted = value < energy + allowance
     minimum = jnp.where(accepted, positions, minimum)
-    factor = jnp.exp(adaptation_rate * (accepted - target_acceptance))
-    scale = jnp.clip(scale * factor, 0.25, 4.0)
+    scale = adapt_scale(scale, accepted, adaptation_rate, target_acceptance)
     proposal = move.propose(move_key, minimum, scale, context)
     energy = jnp.where(accepted, value, energy)
     return proposal - positions, (key, minimum, energy, scale)
+
+
+def adapt_scale(
+    scale: Float[Array, ""],
+    accepted: Bool[Array, ""],
+    rate: Float[Array, ""],
+    target: Float[Array, ""] | float,
+) -> Float[Array, ""]:
+    """Adapt the size of moves to the acceptance, within a factor of 4 of 1.
+
+    **Arguments:** see [`hopgym.optimizers.BasinHopping`][].
+    """
+    return jnp.clip(scale * jnp.exp(rate * (accepted - target)), 0.25, 4.0)
 
 
 def cluster_moves(

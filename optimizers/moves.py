@@ -120,8 +120,7 @@ class Redraw(AbstractMove):
         return _keep_fixed(drawn, positions, context)
 
     def _draw(self, key, positions, context) -> Array:
-        # Close packing: sqrt(2) atoms in a cube of the nearest-neighbour distance.
-        volume = self.looseness * positions.shape[0] / 2**0.5
+        volume = get_packed_volume(positions.shape[0], self.looseness)
         if isinstance(context.box, Cell):
             return _draw_in_cell(
                 key, positions, context.box, volume * context.length**3
@@ -130,7 +129,7 @@ class Redraw(AbstractMove):
             return context.box * jax.random.uniform(
                 key, positions.shape, positions.dtype
             )
-        radius = context.length * (3 * volume / (4 * jnp.pi)) ** (1 / 3)
+        radius = context.length * get_radius(volume)
         radius_key, direction_key = jax.random.split(key)
         fraction = jax.random.uniform(
             radius_key, (positions.shape[0], 1), positions.dtype
@@ -264,6 +263,19 @@ class Mixture(AbstractMove):
             for move in self.moves
         ]
         return jax.lax.switch(which, branches)
+
+
+def get_packed_volume(
+    atoms: int, looseness: Float[Array, ""] | float
+) -> Float[Array, ""] | float:
+    """Volume of close-packed atoms times their looseness, in units of length^3."""
+    # Close packing: sqrt(2) atoms in a cube of the nearest-neighbour distance.
+    return looseness * atoms / 2**0.5
+
+
+def get_radius(volume: Float[Array, ""] | float) -> Float[Array, ""] | float:
+    """Radius of a sphere."""
+    return (3 * volume / (4 * jnp.pi)) ** (1 / 3)
 
 
 def _keep_fixed(

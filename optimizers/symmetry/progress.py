@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym.context import Context
+from hopgym.optimizers.basin_hopping import adapt_scale
 from hopgym.optimizers.symmetry.rules import Rules
 
 GAIN = 1e-3  # smallest improvement that counts, in units of energy
@@ -176,13 +177,13 @@ def judge(
         rounds=epoch.rounds + (phase == Phase.SURFACE),
     )
     rise = jnp.minimum(jnp.abs(value - walk.energy), MOST_RISE * unit)
-    factor = jnp.exp(rules.walk_adaptation * (accepted - 0.5))
+    scale = adapt_scale(walk.scale, accepted, rules.walk_adaptation, 0.5)
     measured = is_walk & jnp.isfinite(walk.energy)
     walk = Walk(
         positions=choose(is_walk & accepted, positions, walk.positions),
         energy=choose(is_walk & accepted, value, walk.energy),
         lowest=choose(is_walk, jnp.minimum(walk.lowest, value), walk.lowest),
-        scale=choose(is_walk, jnp.clip(walk.scale * factor, 0.25, 4), walk.scale),
+        scale=choose(is_walk, scale, walk.scale),
         rise=choose(measured, 0.95 * walk.rise + 0.05 * rise, walk.rise),
         evaluations=walk.evaluations + jnp.where(is_walk, evaluations, 0),
     )

@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from hopgym._converters import to_float
 from hopgym.cell import Cell
 from hopgym.context import Context, SystemInfo
+from hopgym.optimizers.moves import get_packed_volume, get_radius
 from hopgym.optimizers.symmetry import cluster_move
 from hopgym.optimizers.symmetry.cluster_move import MoveKind
 from hopgym.optimizers.symmetry.point_groups import PointGroup, list_point_groups
@@ -135,8 +136,7 @@ class ClusterSubspaces(AbstractSubspaces):
         frame: Float[Array, "3 3"],
         context: Context,
     ) -> Float[Array, "atoms 3"]:
-        volume = LOOSENESS * positions.shape[0] / math.sqrt(2)
-        radius = (3 * volume / (4 * math.pi)) ** (1 / 3)
+        radius = get_radius(get_packed_volume(positions.shape[0], LOOSENESS))
         return cluster_move.propose(
             positions,
             context.species,
