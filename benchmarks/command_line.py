@@ -9,13 +9,13 @@ from pathlib import Path
 from benchmarks import plugins
 from benchmarks.columns import Cell
 from benchmarks.lookup import check_sizes, get_systems
+from benchmarks.options import add_run_options
 from benchmarks.presets import PRESETS, Preset
 from benchmarks.run_cell import CellSpec
 from hopgym._cli.arguments import (
     Parser,
     parse_count,
     parse_names,
-    parse_positive,
     parse_seed,
     parse_starts,
 )
@@ -59,13 +59,7 @@ def make_parser() -> Parser:
     add("--seed", type=parse_seed, help="seed of starts and optimizers, default 0")
     add("--out", type=Path, metavar="DIR", help="default: results/<preset>")
     add("--float64", action="store_true", help="double precision")
-    add("--fresh", action="store_true", help="run finished cells again")
-    add(
-        "--time-limit",
-        type=parse_positive,
-        metavar="S",
-        help="stop after S seconds; repeat the command to resume",
-    )
+    add_run_options(options)
     add("--list", action="store_true", help="list presets, systems and optimizers")
     add(
         "--report",

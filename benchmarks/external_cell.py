@@ -19,11 +19,10 @@ import numpy as np
 
 from benchmarks import run_cell
 from benchmarks.columns import Cell
-from benchmarks.first_hits import INTERVAL, FirstHits
+from benchmarks.first_hits import FirstHits, list_checkpoints
 from benchmarks.run_cell import CellSpec
 from benchmarks.summarise import choose_curve_steps, summarise_point
 from hopgym import Environment, Rollout, get_system
-from hopgym.environment import ENCOUNTER_MARGIN
 from hopgym.optimizers import GradientDescent
 
 Potential = Callable[[np.ndarray], tuple[float, np.ndarray]]
@@ -147,12 +146,12 @@ def run(
     system, steps = spec.system, spec.steps
     announce("starting")
     key = jax.random.key(spec.seed)
-    initial = Rollout(Environment(system), GradientDescent(), key, spec.starts).state
+    environment = Environment(system)
+    initial = Rollout(environment, GradientDescent(), key, spec.starts).state
     starts = np.asarray(initial.positions, float)
     curve_stops = choose_curve_steps(steps, run_cell.choose_chunk(steps))
-    checkpoints = {*range(INTERVAL, steps + 1, INTERVAL), steps}
-    margin = max(float(system.tolerance), ENCOUNTER_MARGIN * float(system.energy_unit))
-    goal = float(system.reference) + margin  # not a number, if there is none
+    checkpoints = list_checkpoints(steps)
+    goal = float(environment.encounter_level)
     compute = compile_potential(system.name)
     records: list[Recorder] = []
     timer = time.perf_counter()
@@ -164,7 +163,7 @@ def run(
                 (number * steps + done) // len(starts), np.array([*energies, best])
             )
 
-        record = Recorder(compute, goal, steps, curve_stops | checkpoints, watch)
+        record = Recorder(compute, goal, steps, curve_stops.union(checkpoints), watch)
         records.append(record)
         seed = np.random.SeedSequence([spec.seed, number]).generate_state(1)[0]
         try:
@@ -188,7 +187,7 @@ def run(
         )
 
     hits = FirstHits(system, spec.starts)
-    for done in sorted(checkpoints):
+    for done in checkpoints:
         hits.record(done, get_state(done))
     state = dataclasses.replace(
         get_state(steps),

@@ -18,21 +18,17 @@ if __name__ == "__main__":
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from benchmarks import external_cell
 from benchmarks.external_programs import PROGRAMS
 from benchmarks.lookup import check_names, check_sizes, get_systems
+from benchmarks.options import add_budget_options, add_run_options
 from benchmarks.plugins import Entry
 from benchmarks.run_cell import CellSpec
 from benchmarks.runner import publish_table, run_cells
 from hopgym._cli.arguments import (
     Parser,
-    parse_count,
     parse_names,
-    parse_positive,
-    parse_seed,
-    parse_starts,
 )
 from hopgym._cli.process import run as run_command
 
@@ -60,28 +56,8 @@ def make_parser() -> Parser:
         default="LJ-38,LJ-75",
         help="Lennard-Jones clusters, default: %(default)s",
     )
-    add("--starts", type=parse_starts, default=8, help="per system, default 8")
-    add(
-        "--steps",
-        type=parse_count,
-        default=50_000,
-        help="search evaluations per start, default 50,000",
-    )
-    add("--seed", type=parse_seed, default=0, help="of starts and programs, default 0")
-    add(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        default=Path("results/external"),
-        help="default: %(default)s",
-    )
-    add("--fresh", action="store_true", help="run finished cells again")
-    add(
-        "--time-limit",
-        type=parse_positive,
-        metavar="S",
-        help="stop after S seconds; repeat the command to resume",
-    )
+    add_budget_options(parser, starts=8, folder="results/external")
+    add_run_options(parser)
     add("--markdown", action="store_true", help="print the table as Markdown")
     parser.set_defaults(float64=False)
     return parser

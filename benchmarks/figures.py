@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from benchmarks.columns import Cell
-from benchmarks.figure_file import save_figure
+from benchmarks.figure_file import choose_colours, save_figure
 from benchmarks.report import SETTINGS, TARGET, Group, group_cells
 from benchmarks.store import format_file_name
 
@@ -56,11 +55,6 @@ def _format_title(shared: dict[str, Any]) -> str:
     return f"{shared['system']}, {shared['starts']} starts x {shared['steps']:,} steps"
 
 
-def _choose_colours(count: int) -> list:
-    palette = matplotlib.colormaps["tab10" if count <= 10 else "tab20"]
-    return [palette(k % palette.N) for k in range(count)]
-
-
 def _plot_minima(group: Group) -> Figure:
     """Plot one histogram per optimizer, stacked with a common axis."""
     shared, members = group
@@ -75,7 +69,7 @@ def _plot_minima(group: Group) -> Figure:
     figure = Figure(figsize=(7, 1.2 + 0.55 * len(members)), layout="constrained")
     axes = figure.subplots(len(members), 1, sharex=True, squeeze=False)[:, 0]
     for axis, cell, values, colour in zip(
-        axes, members, energies, _choose_colours(len(members)), strict=True
+        axes, members, energies, choose_colours(len(members)), strict=True
     ):
         axis.hist(np.minimum(values, high), bins=edges, color=colour)
         if reference is not None:
@@ -116,7 +110,7 @@ def _plot_curves(group: Group) -> Figure:
     # With the initial descent in view, differences would not be visible.
     span = max(2.5 * (np.nanmedian(ends) - floor), 0.02 * abs(floor))
     axis.set_ylim(floor - 0.05 * span, floor + span)
-    colours = _choose_colours(len(members))
+    colours = choose_colours(len(members))
     for cell, curve, colour in zip(members, curves, colours, strict=True):
         above = "" if curve[-1, 1] <= floor + span else " (above)"
         axis.plot(*curve.T, color=colour, label=f"{cell['optimizer']}{above}")

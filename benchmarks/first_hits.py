@@ -17,12 +17,17 @@ MEMORY = 2**28  # bytes of structures that wait for their quench
 Waiting = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
+def list_checkpoints(steps: int) -> list[int]:
+    """The steps of the checkpoints: multiples of `INTERVAL`, and the last one."""
+    return [*range(INTERVAL, steps, INTERVAL), steps]
+
+
 class FirstHits:
     """Quenches the best structures of a search at its checkpoints.
 
-    Checkpoints are the multiples of `INTERVAL` steps, and the end. The best structure
-    of a start is quenched where it has changed since the checkpoint before. A start
-    hits at the first checkpoint whose quench ends in the reference minimum:
+    There the best structure of a start is quenched where it has changed since the
+    checkpoint before. A start hits at the first checkpoint whose quench ends in the
+    reference minimum:
 
     - after as many evaluations as the search did until it met the minimum
       (`State.first_hit`), if this happened after the checkpoint before, which did not

@@ -77,11 +77,15 @@ def render(
         ]
         gap = [""] if markdown and notes else []
         parts.append("\n".join([title, "", table, *gap, *notes]))
-    failed = [f"FAILED {f['system']} {f['optimizer']}: {f['error']}" for f in failures]
-    if failed:
-        parts.append("\n".join(failed))
+    if failures:
+        parts.append("\n".join(map(describe_failure, failures)))
     legend = LEGEND if markdown else textwrap.fill(LEGEND, 100)
     return "\n\n".join([*parts, legend])
+
+
+def describe_failure(failure: dict[str, str]) -> str:
+    """Describe a cell that failed in one line."""
+    return f"FAILED {failure['system']} {failure['optimizer']}: {failure['error']}"
 
 
 def summarise_cell(cell: Cell) -> str:

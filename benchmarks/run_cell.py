@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.describe import describe, digest
-from benchmarks.first_hits import INTERVAL, FirstHits
+from benchmarks.first_hits import INTERVAL, FirstHits, list_checkpoints
 from benchmarks.plugins import Entry
 from benchmarks.summarise import (
     choose_curve_steps,
@@ -95,6 +95,7 @@ def run(
     system = spec.system
     chunk = choose_chunk(spec.steps)
     stops = choose_curve_steps(spec.steps, chunk)
+    checkpoints = frozenset(list_checkpoints(spec.steps))
     curve = []
     hits = FirstHits(system, spec.starts)
 
@@ -102,7 +103,7 @@ def run(
         best = np.asarray(state.best_energy)
         if done in stops:
             curve.append(summarise_point(done + 1, best))
-        if done % INTERVAL == 0 or done == spec.steps:
+        if done in checkpoints:
             hits.record(done, state)
         progress(done, best)
 

@@ -107,7 +107,7 @@ class Run:
         self.publish = publish
         self.compute = compute
         self.finished: list[Cell] = []
-        self.failures: list[dict[str, str]] = []
+        self.failures: list[Failure] = []
         self.started = time.perf_counter()
         self.out_of_time = StopRequest(args.time_limit)
 

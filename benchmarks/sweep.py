@@ -17,23 +17,19 @@ if __name__ == "__main__":
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from benchmarks import plugins, sweep_figure
+from benchmarks import plugins, report, sweep_figure
 from benchmarks.columns import Cell
 from benchmarks.figure_file import save_figure
 from benchmarks.lookup import check_sizes, get_systems
+from benchmarks.options import add_budget_options, add_run_options
 from benchmarks.run_cell import CellSpec
 from benchmarks.runner import Failure, run_cells, say
 from benchmarks.store import Store
 from hopgym._cli.arguments import (
     Parser,
-    parse_count,
     parse_integer,
     parse_names,
-    parse_positive,
-    parse_seed,
-    parse_starts,
 )
 from hopgym._cli.process import run as run_command
 
@@ -90,29 +86,9 @@ def make_parser() -> Parser:
         default=f"{SMALLEST}-{LARGEST}",
         help="numbers of atoms, default: %(default)s",
     )
-    add("--starts", type=parse_starts, default=10, help="per size, default 10")
-    add(
-        "--steps",
-        type=parse_count,
-        default=50_000,
-        help="search evaluations per start, default 50,000",
-    )
-    add("--seed", type=parse_seed, default=0, help="of starts and optimizers")
-    add(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        default=Path("results/sweep"),
-        help="default: %(default)s",
-    )
+    add_budget_options(parser, starts=10, folder="results/sweep")
     add("--float64", action="store_true", help="double precision")
-    add("--fresh", action="store_true", help="run finished cells again")
-    add(
-        "--time-limit",
-        type=parse_positive,
-        metavar="S",
-        help="stop after S seconds; repeat the command to resume",
-    )
+    add_run_options(parser)
     return parser
 
 
@@ -142,8 +118,7 @@ def format_summary(cells: Sequence[Cell], failures: Sequence[Failure] = ()) -> s
             f"{name}: {len(own) - len(missed)} of {len(own)} sizes found, in {hits:,} "
             f"of {starts:,} starts; missed: {', '.join(map(str, missed)) or 'none'}"
         )
-    lines += [f"FAILED {f['system']} {f['optimizer']}: {f['error']}" for f in failures]
-    return "\n".join(lines)
+    return "\n".join([*lines, *map(report.describe_failure, failures)])
 
 
 def publish(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from benchmarks.columns import Cell
+from benchmarks.figure_file import Colour, choose_colours
 
 FAINTEST = 0.25  # share of its colour that a size with a single hit gets
 MISS = "0.35"
@@ -30,8 +29,7 @@ def draw(cells: Sequence[Cell]) -> Figure:
     size that no start found. The lower panel has a dot for each size that was found.
     """
     names = list(dict.fromkeys(cell["optimizer"] for cell in cells))
-    palette = matplotlib.colormaps["tab10" if len(names) <= 10 else "tab20"]
-    colours = {name: to_rgb(palette(k % palette.N)) for k, name in enumerate(names)}
+    colours = dict(zip(names, choose_colours(len(names)), strict=True))
     strip = 0.28 * len(names) + 0.1
     figure = Figure(figsize=(10, 4.2 + strip), layout="constrained")
     rows, dots = figure.subplots(2, 1, sharex=True, height_ratios=(strip, 3.4))
@@ -67,9 +65,7 @@ def draw(cells: Sequence[Cell]) -> Figure:
     return figure
 
 
-def _plot_rates(
-    axes: Axes, cells: Sequence[Cell], colours: dict[str, tuple[float, float, float]]
-) -> None:
+def _plot_rates(axes: Axes, cells: Sequence[Cell], colours: dict[str, Colour]) -> None:
     """Plot a row of bars per optimizer, the first one at the top."""
     names = list(colours)
     for row, name in enumerate(names):

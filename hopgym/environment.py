@@ -107,7 +107,7 @@ class Environment(eqx.Module):
             gradient=gradient,
             best_positions=positions,
             best_energy=energy,
-            first_hit=jnp.where(energy < self._encounter_level, one, -one),
+            first_hit=jnp.where(energy < self.encounter_level, one, -one),
             step=jnp.zeros_like(one),
             evaluations=one,
             faults=faults,
@@ -155,7 +155,7 @@ class Environment(eqx.Module):
             {name: getattr(state, name) for name in RECORDS},
             positions,
             energy,
-            self._encounter_level,
+            self.encounter_level,
         )
         return State(
             positions=positions,
@@ -166,8 +166,11 @@ class Environment(eqx.Module):
         )
 
     @property
-    def _encounter_level(self) -> Float[Array, ""]:
-        """Energy below which a structure counts as the reference minimum."""
+    def encounter_level(self) -> Float[Array, ""]:
+        """Energy below which a search has met the reference minimum.
+
+        Not a number if there is no reference.
+        """
         margin = jnp.maximum(
             self.system.tolerance, ENCOUNTER_MARGIN * self.system.energy_unit
         )
