@@ -178,8 +178,8 @@ def _hop(last, rules, positions, value, context):
 def adapt_scale(
     scale: Float[Array, ""],
     accepted: Bool[Array, ""],
-    rate: Float[Array, ""],
-    target: Float[Array, ""] | float,
+    rate: ArrayLike,
+    target: ArrayLike,
 ) -> Float[Array, ""]:
     """Adapt the size of moves to the acceptance, within a factor of 4 of 1.
 

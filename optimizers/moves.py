@@ -8,6 +8,7 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hopgym._checks import NOT_NEGATIVE, POSITIVE, check_fields
@@ -265,15 +266,13 @@ class Mixture(AbstractMove):
         return jax.lax.switch(which, branches)
 
 
-def get_packed_volume(
-    atoms: int, looseness: Float[Array, ""] | float
-) -> Float[Array, ""] | float:
+def get_packed_volume(atoms: int, looseness: ArrayLike) -> ArrayLike:
     """Volume of close-packed atoms times their looseness, in units of length^3."""
     # Close packing: sqrt(2) atoms in a cube of the nearest-neighbour distance.
     return looseness * atoms / 2**0.5
 
 
-def get_radius(volume: Float[Array, ""] | float) -> Float[Array, ""] | float:
+def get_radius(volume: ArrayLike) -> ArrayLike:
     """Radius of a sphere."""
     return (3 * volume / (4 * jnp.pi)) ** (1 / 3)
 
