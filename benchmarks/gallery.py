@@ -1,4 +1,4 @@
-"""Draw the picture of the README: low structures of four landscapes.
+"""Draw low structures as bh-symmetric finds them, seen along axes of symmetry.
 
 python benchmarks/gallery.py docs/gallery.png
 """
@@ -18,62 +18,98 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 import hopgym
-from hopgym import structures
-from hopgym._cli.arguments import Parser
+from benchmarks.lookup import get_systems
+from hopgym._cli.arguments import (
+    Parser,
+    parse_count,
+    parse_names,
+    parse_seed,
+    parse_starts,
+)
 from hopgym._cli.process import run as run_command
 from hopgym.optimizers import make_optimizer
 from hopgym.rendering import draw, save_png
-from hopgym.systems.silicon import CELL_EDGE
+from hopgym.search.point_group import find_operations
 
-SIZE = 400
+SYSTEMS = ["LJ-38", "LJ-75", "LJ-98", "Gupta-Ag19Au19", "SW-Si64"]
+SIZE = 400  # of a picture, in pixels
+TOLERANCE = 0.1  # of operations of symmetry, in lengths
+TILT = 0.12  # of the view from the axis, in radians
 
 
-def find_lowest(name: str, starts: int, steps: int) -> tuple[hopgym.System, np.ndarray]:
-    """Find a low structure of a system by basin hopping."""
-    system = hopgym.get_system(name)
-    optimizer = make_optimizer("bh-lbfgs", system=system, steps=steps)
-    environment = hopgym.Environment(system)
-    result = hopgym.rollout(environment, optimizer, jax.random.key(0), starts, steps)
+def find_lowest(
+    system: hopgym.System, seed: int, starts: int, steps: int
+) -> Float[np.ndarray, "atoms 3"]:
+    """Find a low structure of a system from random starts."""
+    result = hopgym.rollout(
+        hopgym.Environment(system),
+        make_optimizer("bh-symmetric", system=system, steps=steps),
+        jax.random.key(seed),
+        starts,
+        steps,
+    )
     found = hopgym.quench(system, result.state.best_positions)
     best = int(found.energy.argmin())
-    print(f"{name}: {float(found.energy[best]):.4f}")
-    return system, np.asarray(found.positions[best])
+    print(f"{system.name}: {float(found.energy[best]):.4f}")
+    return np.asarray(found.positions[best])
 
 
-def relax(name: str, positions: jax.Array) -> tuple[hopgym.System, np.ndarray]:
-    """Relax an ideal structure of a system."""
-    system = hopgym.get_system(name)
-    found = hopgym.quench(system, positions * system.length)
-    print(f"{name}: {float(found.energy):.4f}")
-    return system, np.asarray(found.positions)
+def choose_view(
+    positions: Float[np.ndarray, "atoms 3"], system: hopgym.System
+) -> Float[np.ndarray, "3 3"]:
+    """View along a rotation axis of the highest order, or along a row of a crystal."""
+    row = np.array([1, 0, 1]) / np.sqrt(2)
+    axis = find_axis(positions, system) if system.box is None else row
+    right = np.cross([0.0, 1, 0] if abs(axis[1]) < 0.9 else [1.0, 0, 0], axis)
+    right /= np.linalg.norm(right)
+    up = np.cross(axis, right)
+    cosine, sine = np.cos(TILT), np.sin(TILT)
+    return np.stack([right, cosine * up - sine * axis, cosine * axis + sine * up])
+
+
+def find_axis(
+    positions: Float[np.ndarray, "atoms 3"], system: hopgym.System
+) -> Float[np.ndarray, "3"]:
+    """Find a rotation axis of the highest order of a cluster."""
+    points = np.asarray(positions - positions.mean(axis=0), float)
+    operations = find_operations(
+        points, np.asarray(system.species), TOLERANCE * float(system.length)
+    )
+    rotations = [one for one in operations if one.sign > 0]
+    images = list(max(rotations, key=lambda one: one.order).images)
+    left, _, right = np.linalg.svd(points.T @ points[images])
+    # The axis is what the rotation leaves where it is.
+    return np.linalg.svd(left @ right - np.eye(3))[2][-1]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the picture, and return the exit code."""
     parser = Parser(prog="gallery.py", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("path", type=Path, metavar="FILE.png")
-    path = parser.parse_args(arguments).path
-    silicon = hopgym.get_system("SW-Si64")
-    shown = [
-        relax("LJ-75", structures.decahedron()),
-        find_lowest("Gupta-Ag19Au19", 16, 20_000),
-        find_lowest("Gupta-Au55", 16, 20_000),
-        (silicon, np.asarray(structures.diamond(2, CELL_EDGE))),
-    ]
-    pictures = [
-        draw(
-            positions,
-            system.symbols,
-            None if system.box is None else np.asarray(system.box),
-            size=SIZE,
-            caption=system.name,
+    add = parser.add_argument
+    add("path", type=Path, metavar="FILE.png")
+    add("--systems", metavar="A,B", type=parse_names, default=SYSTEMS)
+    add("--starts", metavar="N", type=parse_starts, default=32)
+    add("--steps", metavar="N", type=parse_count, default=20_000)
+    add("--seed", metavar="N", type=parse_seed, default=0)
+    args = parser.parse_args(arguments)
+    pictures = []
+    for system in get_systems(args.systems):
+        positions = find_lowest(system, args.seed, args.starts, args.steps)
+        pictures.append(
+            draw(
+                positions,
+                system.symbols,
+                None if system.box is None else np.asarray(system.box),
+                size=SIZE,
+                caption=system.name,
+                view=choose_view(positions, system),
+            )
         )
-        for system, positions in shown
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_png(path, np.concatenate(pictures, axis=1))
+    args.path.parent.mkdir(parents=True, exist_ok=True)
+    save_png(args.path, np.concatenate(pictures, axis=1))
     return 0
 
 

@@ -82,6 +82,7 @@ def draw(
     length: float | None = None,
     caption: str = "",
     samples: int = 2,
+    view: Float[np.ndarray, "3 3"] | None = None,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Draw atoms as shaded spheres that touch their neighbours.
 
@@ -96,6 +97,8 @@ def draw(
       nearest-neighbour distance.
     - `caption`: a line of text at the bottom.
     - `samples`: number of samples per pixel along each axis, for antialiasing.
+    - `view`: orthonormal vectors to the right, up and towards the viewer, as rows; by
+      default from above on the right.
 
     **Returns:** `UInt8[ndarray, "size size 3"]`.
 
@@ -119,7 +122,8 @@ def draw(
         signs = np.stack(np.meshgrid(*[(-0.5, 0.5)] * 3, indexing="ij"), axis=-1)
         corners = signs.reshape(8, 3) * edges
     radii = _choose_radii(points, symbols, length)
-    scene = _Scene(points, radii, corners, size, samples, bool(caption))
+    camera = _get_oblique_view() if view is None else np.asarray(view, float)
+    scene = _Scene(points, radii, corners, camera, size, samples, bool(caption))
 
     canvas = _draw_background(size * samples)
     if corners is not None:
@@ -177,8 +181,7 @@ def _draw_background(size: int) -> Float32[np.ndarray, "size size 3"]:
     return np.repeat(_background_column(size), size, axis=1)
 
 
-def _camera_axes() -> Float[np.ndarray, "3 3"]:
-    """Unit vectors to the right, up and towards the viewer, as rows."""
+def _get_oblique_view() -> Float[np.ndarray, "3 3"]:
     turn = np.array(
         [
             [np.cos(CAMERA_TURN), 0, np.sin(CAMERA_TURN)],
@@ -199,8 +202,7 @@ def _camera_axes() -> Float[np.ndarray, "3 3"]:
 class _Scene:
     """Spheres and box in canvas coordinates, with their depth buffer."""
 
-    def __init__(self, points, radii, corners, size, samples, captioned):
-        camera = _camera_axes()
+    def __init__(self, points, radii, corners, camera, size, samples, captioned):
         seen = points @ camera.T
         frame = seen if corners is None else np.vstack([seen, corners @ camera.T])
         reach = np.append(radii, np.zeros(len(frame) - len(radii)))
@@ -216,6 +218,7 @@ class _Scene:
         bottom = 2.2 * FONT_SIZE / REFERENCE_SIZE if captioned else 0.0
         self.scale = 0.47 * (1 - bottom) * self.size / extent
         self.middle = self.size * np.array([0.5, 0.5 * (1 - bottom)])
+        self.camera = camera
         self.seen, self.radii, self.depth = seen, radii, depth
         self.width = samples
         self.front = np.full((self.size, self.size), -np.inf, np.float32)
@@ -314,7 +317,7 @@ class _Scene:
                     starts.append(corner)
                     ends.append(corner | axis)
         along = np.linspace(0, 1, 2 * self.size)[:, None, None]
-        turned = corners @ _camera_axes().T
+        turned = corners @ self.camera.T
         points = (1 - along) * turned[starts] + along * turned[ends]
         columns, rows, depths = self._project(points.reshape(-1, 3))
         fog = self._compute_fog(depths)[:, None].astype(np.float32)

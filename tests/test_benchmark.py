@@ -12,7 +12,7 @@ from benchmarks.presets import PRESETS
 
 COMMANDS = (
     *("run", "sweep", "external_search", "tune", "validate", "figure3", "gallery"),
-    *("speed", "speed_quench", "speed_search", "speed_figure"),
+    *("epoch_figure", "speed", "speed_quench", "speed_search", "speed_figure"),
 )
 
 

@@ -58,6 +58,17 @@ def test_the_nearer_atom_hides_the_other():
     assert coloured(swapped, COLOURS["Au"]) > 2 * coloured(picture, COLOURS["Au"])
 
 
+def test_views():
+    """Seen along the line of two atoms, one hides the other, in any orientation."""
+    towards_viewer = np.array([[0, 0, 1.0], [1, 0, 0], [0, 1, 0]])
+    for order in range(3):
+        view = np.roll(towards_viewer, order, axis=0)
+        line = np.array([-2.0, 2.0])[:, None] * view[2]
+        picture = draw(line, ["Au", "Cu"], size=200, view=view)
+        assert coloured(picture, COLOURS["Cu"]) > 0.1
+        assert coloured(picture, COLOURS["Au"]) == 0
+
+
 def test_box():
     box = np.full(3, 4.0)
     inside = draw(PAIR + 1, ["Si", "Si"], box, size=200)

@@ -45,6 +45,11 @@ class AbstractSubspaces(eqx.Module):
     has_surface: eqx.AbstractVar[bool]
     is_alloy: eqx.AbstractVar[bool]
 
+    @property
+    @abc.abstractmethod
+    def names(self) -> list[str]:
+        """Names of the groups."""
+
     @abc.abstractmethod
     def draw_frame(self, key: PRNGKeyArray) -> Float[Array, "3 3"]:
         """The orientation of a group: rows are its axes."""
@@ -96,7 +101,7 @@ class ClusterSubspaces(AbstractSubspaces):
 
     def __init__(self, species: Int[np.ndarray, " atoms"]):
         most = min(LARGEST_ORDER, len(species))
-        groups = [group for group in list_point_groups() if group.order <= most]
+        groups = _list_small_groups(most)
         padding = [np.zeros((most - group.order, 3, 3)) for group in groups]
         self.operations = to_float(
             np.stack(
@@ -111,6 +116,11 @@ class ClusterSubspaces(AbstractSubspaces):
         self.kinds = int(species.max()) + 1
         self.has_surface = True
         self.is_alloy = self.kinds > 1
+
+    @property
+    def names(self) -> list[str]:
+        """Their Schoenflies symbols."""
+        return [group.name for group in _list_small_groups(self.operations.shape[1])]
 
     def draw_frame(self, key: PRNGKeyArray) -> Float[Array, "3 3"]:
         # A normal quaternion has a uniform direction.
@@ -192,6 +202,11 @@ class BoxSubspaces(AbstractSubspaces):
         self.logits = to_float(5 * np.log(orders))
         self.has_surface = self.is_alloy = False
 
+    @property
+    def names(self) -> list[str]:
+        """The numbers of parts along the edges, such as 2x2x1."""
+        return ["x".join(map(str, parts)) for parts in np.asarray(self.parts)]
+
     def draw_frame(self, key: PRNGKeyArray) -> Float[Array, "3 3"]:
         return jnp.eye(3, dtype=self.logits.dtype)
 
@@ -240,6 +255,10 @@ def make_subspaces(system: SystemInfo) -> AbstractSubspaces | None:
     if not list_translation_groups(box, length, species):
         return None
     return BoxSubspaces(box, length, species)
+
+
+def _list_small_groups(most: int) -> list[PointGroup]:
+    return [group for group in list_point_groups() if group.order <= most]
 
 
 def _get_logit(group: PointGroup) -> float:
