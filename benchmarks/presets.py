@@ -15,9 +15,8 @@ CLASSICAL = (
     "bh-paper",
     "bh-lbfgs",
     "bh-two-phase",
+    "bh-symmetric",
 )
-
-
 LEARNED = ("learn2hop-lj13-esmc", "learn2hop-lj13-ga", "learn2hop-lj-set")
 # Classical optimizers with learned hyper-parameters (Learn2Hop, appendix C).
 REPARAMETRISED = ("adam4p-lj13", "fire6p-lj13", "bh-step-lj13")
@@ -77,7 +76,9 @@ PRESETS = {
     ),
     "yardstick-long": Preset(
         about="the hardest clusters of the yardstick, with four times its steps",
-        systems={name: Budget(starts=100, steps=200_000) for name in HARDEST},
+        systems={
+            name: Budget(starts=100, steps=200_000) for name in ("LJ-75", *HARDEST)
+        },
         optimizers=SEARCHES,
         budget=Budget(starts=100, steps=200_000),
     ),

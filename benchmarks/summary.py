@@ -21,6 +21,7 @@ from benchmarks.paper import METHODS, TABLE_2
 from benchmarks.report import group_cells
 from benchmarks.store import read_record
 from hopgym._cli.process import run as run_command
+from hopgym.optimizers import ZOO
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -33,12 +34,47 @@ def format_cell(cell: Cell | None) -> str:
     return text + (f" ({cell['hits']}/{cell['starts']})" if cell["hits"] else "")
 
 
+def format_hits(cell: Cell | None) -> str:
+    """Format hits and evaluations per hit, or the mean where no minimum is known."""
+    if cell is None:
+        return ""
+    if cell["hits"] is None:
+        return format_cell(cell)
+    if not cell["hits"]:
+        return "0"
+    return f"{cell['hits']}, {cell['evaluations_to_hit']:,.0f}"
+
+
+def read_cells(study: str) -> dict[tuple[str, str], Cell]:
+    """Cells of a study by optimizer and system, without those of older protocols."""
+    cells, _ = read_record(RESULTS / study)
+    protocol = max(map(get_protocol, cells))
+    return {
+        (cell["optimizer"], cell["system"]): cell
+        for cell in cells
+        if get_protocol(cell) == protocol
+    }
+
+
+def format_searches(study: str) -> str:
+    """Format a table of systems by optimizers with the hits of each, in Markdown."""
+    found = read_cells(study)
+    optimizers = sorted({one for one, _ in found}, key=list(ZOO).index)
+    systems = list(dict.fromkeys(system for _, system in found))
+    lines = [
+        f"| system | {' | '.join(f'`{one}`' for one in optimizers)} |",
+        "|---" * (len(optimizers) + 1) + "|",
+    ]
+    for system in systems:
+        entries = [format_hits(found.get((one, system))) for one in optimizers]
+        lines.append(f"| {system} | {' | '.join(entries)} |")
+    return "\n".join(lines)
+
+
 def format_table(
     study: str, optimizers: Sequence[str] = (), methods: Sequence[str] = ()
 ) -> str:
     """Format a table of optimizers by systems, in Markdown.
-
-    Cells of older protocols than that of the newest ones are left out.
 
     **Arguments:**
 
@@ -48,13 +84,7 @@ def format_table(
 
     **Raises:** `ValueError` if cells of a system differ in budget or reference minimum.
     """
-    cells, _ = read_record(RESULTS / study)
-    protocol = max(map(get_protocol, cells))
-    found = {
-        (cell["optimizer"], cell["system"]): cell
-        for cell in cells
-        if get_protocol(cell) == protocol
-    }
+    found = read_cells(study)
     systems = list(dict.fromkeys(system for _, system in found))
     optimizers = optimizers or list(dict.fromkeys(optimizer for optimizer, _ in found))
     shown = [cell for (optimizer, _), cell in found.items() if optimizer in optimizers]
@@ -82,12 +112,13 @@ def format_table(
 # Optimizers in the table of the README.
 SELECTED = (
     *("adam", "fire", "random-restart", "annealing", "bh-paper", "bh-lbfgs"),
-    *("bh-two-phase", "learn2hop-lj13-esmc", "learn2hop-lj-set"),
+    *("bh-two-phase", "bh-symmetric", "learn2hop-lj13-esmc", "learn2hop-lj-set"),
 )
 TABLES = (
     lambda: format_table("paper", SELECTED, ("BH", "ESMC", "GA")),
     lambda: format_table("paper", methods=METHODS),
-    lambda: format_table("yardstick"),
+    lambda: format_searches("yardstick"),
+    lambda: format_searches("yardstick-long"),
 )
 
 

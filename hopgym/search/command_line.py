@@ -24,7 +24,7 @@ from hopgym.systems.registry import potential_names
 EXAMPLES = """\
 examples:
   python -m hopgym.search Au55 --out au55/
-  python -m hopgym.search Ag19Au19 --potential gupta --optimizer bh-lbfgs --starts 100
+  python -m hopgym.search Ag19Au19 --potential gupta --starts 100
   python -m hopgym.search LJ38 --optimizer bh-two-phase --steps 20000
   python -m hopgym.search Si64 --time-limit 600
   python -m hopgym.search --out au55/ --resume
@@ -55,7 +55,7 @@ def make_parser() -> Parser:
     add(
         "--optimizer",
         metavar="NAME",
-        help=f"{', '.join(ZOO)}, or a file of trained weights; default: bh-lbfgs",
+        help=f"{', '.join(ZOO)}, or a file of trained weights; default: bh-symmetric",
     )
     add(
         "--starts",
@@ -101,7 +101,7 @@ def make_plan(given: dict[str, Any]) -> Plan:
     if "target" not in given:
         raise ValueError("what to search is missing: give a formula such as Au55")
     steps = given.get("steps", 50_000)
-    optimizer = given.get("optimizer", "bh-lbfgs")
+    optimizer = given.get("optimizer", "bh-symmetric")
     if optimizer not in ZOO and not optimizer.endswith(".eqx"):
         raise ValueError(describe_unknown_name("optimizer", optimizer, list(ZOO)))
     return Plan(
