@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from kernel_cases import compile_quickly
 
 from hopgym.optimizers.symmetry import cluster_move
 from hopgym.optimizers.symmetry.cluster_move import MoveKind
@@ -34,9 +35,7 @@ def make_propose():
             **request,
         )
 
-    # To compile takes longer than to run.
-    quickly = {"xla_backend_optimization_level": 0}
-    return jax.jit(jax.vmap(one), compiler_options=quickly)
+    return compile_quickly(jax.vmap(one))
 
 
 def make_cluster(rng, atoms):

@@ -4,7 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kernel_cases import by_both, by_instruction_sets, needs_kernels, starts
+from kernel_cases import (
+    by_both,
+    by_instruction_sets,
+    compile_quickly,
+    needs_kernels,
+    starts,
+)
 
 from hopgym import Environment, get_system
 from hopgym.context import Context
@@ -29,7 +35,7 @@ def walk(system, **options):
         history = (opt_state.pairs, opt_state.sy, opt_state.yy, opt_state.inverse)
         return state.positions, history
 
-    return jax.jit(jax.vmap(one, (0, None)))
+    return compile_quickly(jax.vmap(one, (0, None)))
 
 
 @needs_kernels
@@ -79,7 +85,7 @@ def test_hyper_parameters_may_differ_between_replicas(backend):
     environment = Environment(system)
     energy, gradient = system.energy_and_gradient(where)
 
-    @jax.jit
+    @compile_quickly
     def moved(first):
         optimizer = LBFGS(first=first, max_step=10.0)
         opt_state = optimizer.init(
@@ -123,7 +129,7 @@ def descend(atoms, optimizer):
         return jax.lax.scan(step, (positions, state), shifts)[1]
 
     keys = jax.random.split(jax.random.key(atoms), REPLICAS)
-    return jax.jit(lambda shifts: jax.vmap(run, (0, 1))(keys, shifts))
+    return compile_quickly(lambda shifts: jax.vmap(run, (0, 1))(keys, shifts))
 
 
 @needs_kernels
@@ -162,14 +168,13 @@ def test_derivatives(backend):
     energy, gradient = system.energy_and_gradient(where)
     state = optimizer.init(where, key=jax.random.key(0), context=context)
 
-    def moved(gradient):
-        return optimizer.update(gradient, state, where, value=energy, context=context)[
-            0
-        ]
+    def move(gradient):
+        more = {"value": energy, "context": context}
+        return optimizer.update(gradient, state, where, **more)[0]
 
-    def compute():
-        return jax.jvp(moved, (gradient,), (jnp.ones_like(gradient),))[1]
-
+    compute = compile_quickly(
+        lambda: jax.jvp(move, (gradient,), (jnp.ones_like(gradient),))[1]
+    )
     mine, expected = by_both(backend, compute)
     for found in mine.values():
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
