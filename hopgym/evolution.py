@@ -25,7 +25,7 @@ from evosax.problems.problem import Problem
 from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from hopgym.meta.unroll import LOSS_KINDS, meta_loss
+from hopgym.meta.unroll import check_loss, meta_loss
 from hopgym.systems import System, get_system
 
 
@@ -124,8 +124,6 @@ class OptimizerProblem(_AbstractProblem):
         loss: str = "best",
         spread: float = 0.1,
     ):
-        if loss not in LOSS_KINDS:
-            raise ValueError(f"loss must be one of {LOSS_KINDS}, got {loss!r}")
         if min(starts, unroll, len(systems)) < 1:
             raise ValueError(
                 "at least one system, one start and one update are needed, got "
@@ -133,6 +131,7 @@ class OptimizerProblem(_AbstractProblem):
             )
         self.weights, self._frozen = eqx.partition(optimizer, eqx.is_inexact_array)
         self.systems = tuple(_resolve_system(system) for system in systems)
+        check_loss(loss, *self.systems)
         self.starts, self.unroll, self.loss, self.spread = starts, unroll, loss, spread
 
     def optimizer(self, solution: PyTree[Array]) -> Any:

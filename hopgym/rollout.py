@@ -18,6 +18,7 @@ from hopgym._checks import check_integer
 from hopgym._converters import to_float
 from hopgym._keys import as_key
 from hopgym.environment import Environment, State, take_step
+from hopgym.optimizers.base import adapt
 
 MAX_STARTS = 1_000_000
 START_STREAM, POLICY_STREAM = 0, 1  # of random numbers, folded into a rollout's key
@@ -102,6 +103,7 @@ class Rollout:
             )
         key = as_key(key)
         positions, self.starts = _check_starts(environment, starts)
+        optimizer = adapt(optimizer, environment.system)
         check_optimizer(environment, optimizer)
         self._mesh = _sharding.make_mesh(self.starts)
         self._model, static = eqx.partition((environment, optimizer), eqx.is_array)

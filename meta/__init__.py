@@ -9,6 +9,7 @@ from hopgym.meta.strategies import ESMCSettings as ESMCSettings
 from hopgym.meta.strategies import ESSettings as ESSettings
 from hopgym.meta.strategies import GASettings as GASettings
 from hopgym.meta.strategies import PESSettings as PESSettings
+from hopgym.meta.strategies import SepCMASettings as SepCMASettings
 from hopgym.meta.trainer import Trainer as Trainer
 from hopgym.meta.unroll import meta_loss as meta_loss
 from hopgym.meta.unroll import scaled_loss as scaled_loss

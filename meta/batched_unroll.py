@@ -23,6 +23,7 @@ from hopgym.meta.unroll import (
     evaluate_runs,
     init_run,
 )
+from hopgym.optimizers.base import adapt
 from hopgym.systems import System
 
 START_STREAM, POLICY_STREAM = 0, 1  # of random numbers, folded into a key
@@ -65,7 +66,7 @@ class BatchedUnroll:
 
         def init(words, weights, index, positions):
             def one(weights, i, positions):
-                optimizer = eqx.combine(weights, frozen)
+                optimizer = adapt(eqx.combine(weights, frozen), system)
                 return init_run(
                     environment,
                     optimizer,
@@ -77,7 +78,7 @@ class BatchedUnroll:
 
         def advance(weights, runs, steps):
             def one(weights, run):
-                optimizer = eqx.combine(weights, frozen)
+                optimizer = adapt(eqx.combine(weights, frozen), system)
                 return advance_run(environment, optimizer, run, bounded=bounded)
 
             def advance_group(group):

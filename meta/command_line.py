@@ -36,6 +36,9 @@ examples:
   python -m hopgym.meta.train --out runs/lj13 --resume
   python -m hopgym.meta.train --systems LJ-13,LJ-38@200 --unroll 2000,10000@300 \\
       --loss best --updates 500 --out runs/curriculum
+  python -m hopgym.meta.train --optimizer bh-symmetric --strategy sep-cma \
+      --systems LJ-19,LJ-31,LJ-38 --evaluation-systems LJ-26,LJ-55 --unroll 10000 \
+      --loss first-hit --out runs/search
   python -m hopgym.meta.train ... --coordinator HOST:PORT --processes 2 --process 0
 
 Values can change during training: VALUE@UPDATE holds from that update on; systems are
@@ -89,6 +92,8 @@ def make_parser() -> Parser:
     add("--evaluate-every", **count, help="evaluate every N updates, default 10")
     add("--evaluation-starts", **starts, help="number of starts, default 40")
     add("--evaluation-steps", **count, help="steps per start, default: first unroll")
+    own = "held-out systems, default: those of the training"
+    add("--evaluation-systems", metavar="A,B", type=parse_names, help=own)
 
     add = parser.add_argument_group("several processes or hosts").add_argument
     add("--coordinator", metavar="HOST:PORT", help="address of process 0")
@@ -125,6 +130,7 @@ def make_plan(given: dict[str, Any]) -> TrainingPlan:
     found = [get_system(name) for _, name in systems]
     strategy = given.get("strategy", "esmc")
     options = ("loss", "polish", "seed", "evaluate_every", "evaluation_starts")
+    options += ("evaluation_systems",)
     return TrainingPlan(
         systems=systems,
         unroll=unroll,

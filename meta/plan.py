@@ -48,6 +48,7 @@ SCHEMA: Schema = {  # of stored plans
     "evaluate_every": optional(COUNT),
     "evaluation_starts": optional(integer(1, MAX_RUNS)),
     "evaluation_steps": optional(COUNT),
+    "evaluation_systems": optional(list_of(TEXT)),
 }
 
 
@@ -70,6 +71,7 @@ class TrainingPlan:
       determine the best weights.
     - `evaluation_starts`, `evaluation_steps`: number of held-out starts, and of steps
       from each.
+    - `evaluation_systems`: names of held-out systems; by default those of the training.
 
     **Raises:** `KeyError` for an unknown strategy; `ValueError` for settings of another
     strategy, an unknown loss, numbers out of range, or no system or number of steps for
@@ -89,6 +91,7 @@ class TrainingPlan:
     evaluate_every: int = 10
     evaluation_starts: int = 40
     evaluation_steps: int = 2000
+    evaluation_systems: list[str] = field(default_factory=list)
 
     def __post_init__(self):
         if not self.systems or not self.unroll:

@@ -23,7 +23,7 @@ from hopgym.meta.plan import DURATIONS, TrainingPlan
 from hopgym.meta.run_folder import RunFolder
 from hopgym.meta.strategies import get_strategy
 from hopgym.meta.strategies.base import repeat
-from hopgym.meta.unroll import Outcome, Run, scaled_loss
+from hopgym.meta.unroll import Outcome, Run, check_loss, scaled_loss
 from hopgym.optimizers import learned
 from hopgym.systems import System, get_system
 
@@ -60,6 +60,8 @@ class Trainer:
         self.folder = folder
         self.provenance = provenance
         self.systems: list[System] = [get_system(name) for _, name in plan.systems]
+        held_out = [get_system(name) for name in plan.evaluation_systems]
+        check_loss(plan.loss, *self.systems, *held_out)
         architecture = dict(plan.architecture)
         key = jax.random.key(plan.seed)
         if plan.start_from is not None:
@@ -70,7 +72,8 @@ class Trainer:
             )
         weights, self.frozen = eqx.partition(initial, eqx.is_inexact_array)
         check_memory(
-            _estimate_memory(plan, self.systems, weights), "the runs of an update"
+            _estimate_memory(plan, [*self.systems, *held_out], weights),
+            "the runs of an update",
         )
         self.strategy = get_strategy(plan.strategy)(
             weights, plan.strategy_settings, len(self.systems)
@@ -81,12 +84,16 @@ class Trainer:
                 f"{plan.strategy} continues runs across updates: systems and unroll "
                 "cannot change"
             )
-        self.unrolls = [
-            BatchedUnroll(
+
+        def unroll(system: System) -> BatchedUnroll:
+            return BatchedUnroll(
                 system, initial, bounded=plan.bounded, polish_steps=plan.polish
             )
-            for system in self.systems
-        ]
+
+        self.unrolls = [unroll(system) for system in self.systems]
+        self.held_out = [(system, unroll(system)) for system in held_out] or list(
+            zip(self.systems, self.unrolls, strict=True)
+        )
         self.update = 0
         self.state = self.strategy.init(jax.random.fold_in(key, 0))
         self.runs: dict[int, Run] | None = None  # by system
@@ -223,6 +230,9 @@ class Trainer:
 
         Arguments and errors are those of `step`.
 
+        The best ones have the lowest mean loss: that of first hits if it is trained,
+        else that of the lowest structures.
+
         **Returns:** losses, energies and hits by system.
         """
         timer = time.perf_counter()
@@ -230,13 +240,19 @@ class Trainer:
         found: dict[str, Any] = {}
         instances = np.arange(plan.evaluation_starts)
         weights = repeat(self.strategy.get_weights(self.state), len(instances))
-        for system, batched in zip(self.systems, self.unrolls, strict=True):
+        for system, batched in self.held_out:
             key = jax.random.key(EVALUATION_SEED)
             runs = batched.begin(key, weights, instances)
             runs = self._advance(batched, weights, runs, plan.evaluation_steps, stop)
             outcome = batched.judge(runs, len(instances))
-            found[system.name] = _summarise(outcome, system, plan.bounded)
-        score = float(np.mean([cell["best_loss"] for cell in found.values()]))
+            cell = found[system.name] = _summarise(outcome, system, plan.bounded)
+            if plan.loss == "first-hit":
+                losses = batched.losses(
+                    runs, len(instances), plan.evaluation_steps, plan.loss
+                )
+                cell["first_hit_loss"] = _round(losses.mean())
+        judged = "first_hit_loss" if plan.loss == "first-hit" else "best_loss"
+        score = float(np.mean([cell[judged] for cell in found.values()]))
         if score < self.best:
             self.best = score
             if self.folder is not None and is_leader():

@@ -9,13 +9,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from hopgym._checks import is_known
 from hopgym.environment import Environment, State, take_step
+from hopgym.optimizers.base import adapt
 from hopgym.relax import polish
 from hopgym.systems import System
 
-LOSS_KINDS = ("final", "best", "average")
+LOSS_KINDS = ("final", "best", "average", "first-hit")
 # Losses below this are unphysical: the energy is more than twice the lowest known one.
 MIN_LOSS = -2.0
+# A run that misses the minimum counts more than any hit, the more the farther it is.
+MISS_LOSS, MISS_RANGE, MISS_GAP = 0.7, 0.3, 5.0  # the last one in units of energy
 
 
 class Run(eqx.Module):
@@ -103,6 +107,12 @@ def compute_losses(
     if kind == "average":
         return runs.total / steps
     state = runs.state
+    if kind == "first-hit":
+        gap = (state.best_energy - system.reference) / system.energy_unit
+        missed = MISS_LOSS - MISS_RANGE * jnp.expm1(-jnp.maximum(gap, 0) / MISS_GAP)
+        missed = jnp.where(jnp.isfinite(missed), missed, MISS_LOSS + MISS_RANGE)
+        share = jnp.maximum(state.first_hit, 1) / (steps + 1)
+        return jnp.where(state.first_hit > 0, jnp.log(share), missed)
     positions = state.positions if kind == "final" else state.best_positions
     polished = polish(system, positions, steps=polish_steps)
     return scaled_loss(polished.energy, system, bounded=bounded)
@@ -118,6 +128,18 @@ def evaluate_runs(
         for positions in (runs.state.best_positions, runs.state.positions)
     )
     return Outcome(best, last, system.is_hit(best))
+
+
+def check_loss(kind: str, *systems: System) -> None:
+    """Raise `ValueError` for an unknown loss, or one that a system does not have."""
+    if kind not in LOSS_KINDS:
+        raise ValueError(f"loss must be one of {LOSS_KINDS}, got {kind!r}")
+    for system in systems:
+        known = is_known(system.reference)
+        if kind == "first-hit" and known and not system.has_reference:
+            raise ValueError(
+                f"{system.name} has no reference energy, so there are no first hits"
+            )
 
 
 def meta_loss(
@@ -140,17 +162,19 @@ def meta_loss(
     - `unroll`: number of updates.
     - `kind`: `"final"`: loss of the last structure after the polish, as in the paper.
       `"best"`: loss of the lowest structure after the polish. `"average"`: mean loss
-      over all updates.
+      over all updates. `"first-hit"`: logarithm of the evaluations until the reference
+      minimum was met, as a fraction of all; between 0.7 and 1 if it was not, depending
+      on how far above it the lowest structure is.
     - `bounded`: see [`hopgym.meta.scaled_loss`][].
     - `polish_steps`: number of steps of the polish, see [`hopgym.polish`][].
 
-    **Raises:** `ValueError` for an unknown kind, or an unroll below 1.
+    **Raises:** `ValueError` for an unknown kind, an unroll below 1, or first hits of a
+    system without a reference energy.
     """
-    if kind not in LOSS_KINDS:
-        raise ValueError(f"kind must be one of {LOSS_KINDS}, got {kind!r}")
+    check_loss(kind, system)
     if unroll < 1:
         raise ValueError(f"an unroll needs at least one update, got {unroll}")
-    environment = Environment(system)
+    environment, optimizer = Environment(system), adapt(optimizer, system)
     start_key, policy_key = jax.random.split(key)
     run = init_run(environment, optimizer, policy_key, system.sample(start_key))
     run = jax.lax.fori_loop(

@@ -19,6 +19,7 @@ from hopgym.optimizers.gradient_descent import GradientDescent as GradientDescen
 from hopgym.optimizers.lbfgs import LBFGS as LBFGS
 from hopgym.optimizers.learned import FEATURES as FEATURES
 from hopgym.optimizers.learned import Learn2Hop as Learn2Hop
+from hopgym.optimizers.learned import LearnedSearch as LearnedSearch
 from hopgym.optimizers.learned import MLPOpt as MLPOpt
 from hopgym.optimizers.learned import Reparametrised as Reparametrised
 from hopgym.optimizers.learned import adam4p as adam4p

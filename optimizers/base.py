@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 import equinox as eqx
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from hopgym.context import Context
+from hopgym.context import Context, SystemInfo
 
 OptState = TypeVar("OptState")
 
@@ -22,6 +22,10 @@ class AbstractOptimizer(eqx.Module, Generic[OptState]):
     replica is at its own stage. Hyper-parameters are array leaves, so that they can be
     batched and learned; those that determine shapes are static.
     """
+
+    def for_system(self, system: SystemInfo) -> AbstractOptimizer[Any]:
+        """The optimizer of a system: this one, unless it depends on the system."""
+        return self
 
     @abc.abstractmethod
     def init(
@@ -91,3 +95,9 @@ class HasForceTolerance(Protocol):
     def force_tolerance(self) -> Any:
         """`Float[Array, ""]`, largest force on an atom, in units of energy / length."""
         ...
+
+
+def adapt(optimizer: Any, system: SystemInfo) -> Any:
+    """What `for_system` returns; an optimizer without that method as it is."""
+    for_system = getattr(optimizer, "for_system", None)
+    return optimizer if for_system is None else for_system(system)

@@ -22,6 +22,7 @@ from hopgym._checks import (
     POSITIVE,
     check_fields,
     check_number,
+    is_known,
 )
 from hopgym._converters import to_float, to_int
 from hopgym._keys import as_key
@@ -189,7 +190,7 @@ def adapt_scale(
 
 
 def cluster_moves(
-    system: SystemInfo, step_size: float, surface: float, exchange: float
+    system: SystemInfo, step_size: ArrayLike, surface: ArrayLike, exchange: ArrayLike
 ) -> Mixture:
     """Mixture of shakes, surface moves (in free space) and exchanges (in alloys).
 
@@ -211,17 +212,22 @@ def cluster_moves(
         species = species[np.asarray(system.freedom) == 3]
     surface = surface if system.box is None and species.size else 0.0
     exchange = exchange if len(set(species.tolist())) > 1 else 0.0
-    if surface + exchange > 1:
+    shake: ArrayLike = 1 - surface - exchange
+    if is_known(shake) and np.any(np.asarray(shake) < 0):
         raise ValueError(
             "the fractions of the moves must not add up to more than 1, got "
             f"surface={surface} and exchange={exchange}"
         )
-    kinds: list[tuple[AbstractMove, float]] = [
-        (Shake(step_size), 1 - surface - exchange),
+    kinds: list[tuple[AbstractMove, ArrayLike]] = [
+        (Shake(step_size), shake),
         (SurfaceMove(), surface),
         (Exchange(), exchange),
     ]
-    moves, weights = zip(*(kind for kind in kinds if kind[1] > 0), strict=True)
+    # Those that are known not to occur are left out.
+    moves, weights = zip(
+        *(kind for kind in kinds if not is_known(kind[1]) or np.any(kind[1])),
+        strict=True,
+    )
     return Mixture(moves, weights)
 
 
@@ -256,11 +262,11 @@ def bh_paper(std: ArrayLike = 0.4, learning_rate: ArrayLike = 1e-2) -> BasinHopp
 
 def bh_lbfgs(
     system: SystemInfo,
-    step_size: float = 0.36,
-    temperature: float = 0.8,
-    surface: float = 0.4,
-    exchange: float = 0.5,
-    adaptation_rate: float = 0.02,
+    step_size: ArrayLike = 0.36,
+    temperature: ArrayLike = 0.8,
+    surface: ArrayLike = 0.4,
+    exchange: ArrayLike = 0.5,
+    adaptation_rate: ArrayLike = 0.02,
 ) -> BasinHopping:
     """Basin hopping with L-BFGS quenches, Metropolis acceptance and adaptive steps.
 
@@ -275,11 +281,11 @@ def bh_lbfgs(
 
 def bh_two_phase(
     system: SystemInfo,
-    step_size: float = 0.36,
-    temperature: float = 1.0,
-    pressure: float = 10.0,
-    exchange: float = 0.5,
-    adaptation_rate: float = 0.02,
+    step_size: ArrayLike = 0.36,
+    temperature: ArrayLike = 1.0,
+    pressure: ArrayLike = 10.0,
+    exchange: ArrayLike = 0.5,
+    adaptation_rate: ArrayLike = 0.02,
 ) -> BasinHopping:
     """Basin hopping with quenches that start under compression.
 

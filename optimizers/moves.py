@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import abc
-import math
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hopgym._checks import NOT_NEGATIVE, POSITIVE, check_fields
+from hopgym._checks import NOT_NEGATIVE, POSITIVE, check_fields, is_known
 from hopgym._converters import to_float
 from hopgym.cell import Cell
 from hopgym.context import Context
@@ -238,17 +238,18 @@ class Mixture(AbstractMove):
     moves: tuple[AbstractMove, ...]
     weights: Float[Array, " moves"]
 
-    def __init__(self, moves: tuple[AbstractMove, ...], weights: tuple[float, ...]):
-        weighed = len(moves) == len(weights) and all(
-            0 <= weight < math.inf for weight in weights
-        )
-        if not weighed or sum(weights) == 0:
+    def __init__(self, moves: tuple[AbstractMove, ...], weights: tuple[ArrayLike, ...]):
+        weighed = len(moves) == len(weights) > 0
+        if weighed and is_known(weights):
+            numbers = np.asarray(weights, float)
+            weighed = bool(np.all((numbers >= 0) & (numbers < np.inf)) and any(numbers))
+        if not weighed:
             raise ValueError(
                 f"a mixture needs one weight >= 0 for each of its {len(moves)} moves, "
                 f"and not all of them 0, got {weights}"
             )
         self.moves = moves
-        self.weights = to_float(weights)
+        self.weights = jnp.stack([to_float(weight) for weight in weights])
 
     def propose(
         self,

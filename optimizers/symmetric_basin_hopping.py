@@ -13,7 +13,7 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray
 
 from hopgym._batching import batched_cond
 from hopgym._checks import POSITIVE, check_fields
@@ -31,6 +31,7 @@ from hopgym.optimizers.basin_hopping import (
 from hopgym.optimizers.lbfgs import LBFGS
 from hopgym.optimizers.moves import AbstractMove
 from hopgym.optimizers.symmetry.cluster_move import MoveKind
+from hopgym.optimizers.symmetry.prior import Prior
 from hopgym.optimizers.symmetry.progress import (
     GAIN,
     Phase,
@@ -283,6 +284,11 @@ def bh_symmetric(
     system: SystemInfo,
     *,
     rules: Rules | None = None,
+    prior: Prior | None = None,
+    pressure: ArrayLike = 10.0,
+    step_size: ArrayLike = 0.36,
+    surface: ArrayLike = 0.4,
+    exchange: ArrayLike = 0.5,
 ) -> SymmetricBasinHopping | BasinHopping:
     """Basin hopping in symmetric subspaces and outside, one configuration for all.
 
@@ -294,13 +300,17 @@ def bh_symmetric(
 
     - `system`: determines the groups and the moves.
     - `rules`: constants of the search.
+    - `prior`: of the groups.
+    - `pressure`: see [`hopgym.optimizers.TwoPhase`][].
+    - `step_size`, `surface`, `exchange`: of the ordinary basin hopping, see
+      [`hopgym.optimizers.basin_hopping.cluster_moves`][].
     """
-    subspaces = make_subspaces(system)
+    subspaces = make_subspaces(system, prior)
     if subspaces is None:
-        return bh_lbfgs(system)
+        return bh_lbfgs(system, step_size, surface=surface, exchange=exchange)
     return SymmetricBasinHopping(
         subspaces,
-        TwoPhase(make_hop_quench(), pressure=10.0),
-        cluster_moves(system, 0.36, surface=0.4, exchange=0.5),
+        TwoPhase(make_hop_quench(), pressure),
+        cluster_moves(system, step_size, surface, exchange),
         Rules() if rules is None else rules,
     )

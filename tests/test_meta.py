@@ -26,9 +26,9 @@ from hopgym.meta import (
     schedule,
 )
 from hopgym.meta.plan import get_names
-from hopgym.meta.strategies import ES, ESMC, GA, PES
+from hopgym.meta.strategies import ES, ESMC, GA, PES, SepCMA, SepCMASettings
 from hopgym.meta.unroll import LOSS_KINDS
-from hopgym.optimizers import GradientDescent, Learn2Hop, adam
+from hopgym.optimizers import LBFGS, GradientDescent, Learn2Hop, adam
 from hopgym.systems import HarmonicStart
 
 KEY = jax.random.key(11)
@@ -156,6 +156,22 @@ def test_ga_takes_the_best_on_the_same_starts_and_keeps_theta_otherwise():
     np.testing.assert_allclose(flat(strategy.get_weights(state)), candidates[best, 0])
 
 
+def test_sep_cma_takes_the_weighted_mean_of_the_better_half():
+    """N. Hansen, arXiv:1604.00772, Eqs. 6 and 49."""
+    settings = SepCMASettings(cma_population=10, cma_starts=3, cma_sigma=0.2)
+    strategy = SepCMA(WEIGHTS, settings, 1)
+    asked, losses, state = first_update(
+        strategy, lambda asked: bowl(asked, strategy.start_indices)
+    )
+    candidates = rows(asked).reshape(10, 3, -1)
+    np.testing.assert_array_equal(candidates[:, :1], candidates[:, 1:2])
+    order = np.argsort(losses.reshape(10, 3).mean(axis=1))
+    share = np.log(5.5) - np.log(np.arange(1, 6))
+    expected = share @ candidates[order[:5], 0] / share.sum()
+    np.testing.assert_allclose(flat(strategy.get_weights(state)), expected, rtol=1e-5)
+    assert 0.1 < candidates[:, 0].std(axis=0).mean() < 0.3
+
+
 @pytest.mark.parametrize(("unroll", "pieces"), [(100, 2), (120, 3)])
 def test_pes_sums_the_perturbations_of_a_run(unroll, pieces):
     settings = PESSettings(instances=4, unroll=unroll, truncation=50)
@@ -272,6 +288,7 @@ def test_kinds_of_meta_loss_are_what_they_say():
     for _ in range(40):
         state = step(state)
         energies.append(float(state.energy))
+    assert int(state.first_hit) < 0
     final = hopgym.polish(system, state.positions).energy
     best = hopgym.polish(system, state.best_positions).energy
     scale = float(system.energy_scale)
@@ -279,6 +296,7 @@ def test_kinds_of_meta_loss_are_what_they_say():
         "final": min(float(final), 0) / scale,
         "best": min(float(best), 0) / scale,
         "average": np.mean(np.minimum(energies, 0)) / scale,
+        "first-hit": 1 - 0.3 * np.exp(float(system.reference - state.best_energy) / 5),
     }
     found = eqx.filter_jit(
         lambda: {
@@ -288,6 +306,20 @@ def test_kinds_of_meta_loss_are_what_they_say():
     assert len(set(expected.values())) > 1
     for kind in LOSS_KINDS:
         assert float(found[kind]) == pytest.approx(expected[kind], abs=2e-5)
+
+
+def test_a_first_hit_counts_by_its_share_of_the_evaluations():
+    system, steps, key = hopgym.get_system("LJ-4"), 200, jax.random.key(3)
+    optimizer = LBFGS(max_step=0.2)
+    start_key, _ = jax.random.split(key)
+    begin = eqx.filter_jit(system.sample)(start_key)
+    result = hopgym.rollout(
+        hopgym.Environment(system), optimizer, key, begin[None], steps
+    )
+    hit = int(result.state.first_hit[0])
+    assert 1 < hit < steps
+    found = eqx.filter_jit(meta_loss)(optimizer, system, key, steps, "first-hit")
+    assert float(found) == pytest.approx(np.log(hit / (steps + 1)), rel=1e-5)
 
 
 def test_senseless_meta_losses_are_refused():

@@ -15,10 +15,12 @@ import jax
 import numpy as np
 import pytest
 
+from hopgym import Environment, get_system, rollout
 from hopgym.meta import STRATEGIES, Trainer, TrainingPlan, train
 from hopgym.meta.command_line import load_plan
 from hopgym.meta.plan import get_names
 from hopgym.meta.run_folder import RunFolder
+from hopgym.meta.strategies import SepCMASettings
 from hopgym.optimizers import Learn2Hop, load
 
 TINY = ["--systems", "LJ-4", "--unroll", 20, "--instances", 4, "--hidden", 4]
@@ -179,7 +181,9 @@ def test_systems_join_and_unrolls_grow_in_the_course_of_a_training():
     assert trainer.step()["unroll"] == 20
 
 
-@pytest.mark.parametrize("optimizer", ["learn2hop", "mlp-opt", "fire6p", "bh-step"])
+@pytest.mark.parametrize(
+    "optimizer", ["learn2hop", "mlp-opt", "fire6p", "bh-step", "bh-two-phase"]
+)
 def test_every_architecture_can_be_trained_and_loaded(optimizer, tmp_path):
     trainer = Trainer(
         plan("es", architecture={"name": optimizer}), RunFolder(tmp_path), {}
@@ -190,6 +194,32 @@ def test_every_architecture_can_be_trained_and_loaded(optimizer, tmp_path):
     found = load(tmp_path / "weights.eqx")
     assert eqx.tree_equal(found, trainer.optimizer)
     assert jax.tree.structure(found) == jax.tree.structure(before)
+
+
+def test_searches_are_trained_on_first_hits_and_judged_on_other_systems(tmp_path):
+    settings = SepCMASettings(cma_population=4, cma_starts=2)
+    trainer = Trainer(
+        plan(
+            "sep-cma",
+            systems=[(0, "LJ-4")],
+            evaluation_systems=["LJ-5"],
+            settings=settings,
+            unroll=[(0, 60)],
+            loss="first-hit",
+            architecture={"name": "bh-lbfgs"},
+            evaluation_steps=300,
+        ),
+        RunFolder(tmp_path),
+        {},
+    )
+    entry = trainer.step()
+    assert np.log(1 / 61) <= entry["loss_min"] <= entry["loss"] <= 1
+    found = trainer.evaluate()
+    assert list(found) == ["LJ-5"] and found["LJ-5"]["hits"] == 2
+    assert trainer.best == found["LJ-5"]["first_hit_loss"] < 0
+    trained = load(tmp_path / "best.eqx")
+    result = rollout(Environment(get_system("LJ-6")), trained, jax.random.key(0), 2, 9)
+    assert np.isfinite(result.state.best_energy).all()
 
 
 WRONG = [
@@ -213,6 +243,12 @@ WRONG = [
     (["--process", "0"], "go together"),
     (["--coordinator", "x:1", "--processes", "2", "--process", "2"], "below"),
     (["--resume"], "holds no run"),
+    (["--evaluation-systems", "Lj13"], "unknown system"),
+    (
+        ["--loss", "first-hit", "--systems", "Gupta-Au55-table4"],
+        "Gupta-Au55-table4 has no reference energy",
+    ),
+    (["--strategy", "sep-cma", "--cma-population", "3"], "must be at least 4"),
     (["--loss", "last"], "invalid choice"),
     (
         ["--strategy", "ga", "--instances", "4"],
@@ -281,7 +317,8 @@ def test_committed_checkpoints_can_be_gone_on_from(tmp_path):
         stored = header["plan"]
         settings = plan.to_json()["settings"]
         assert settings == {name: stored["settings"][name] for name in settings}
-        assert plan.to_json() == {**stored, "settings": settings}
+        added = {"settings": settings, "evaluation_systems": []}
+        assert plan.to_json() == {**stored, **added}
         shutil.copy(path, tmp_path)
         copied = RunFolder(tmp_path)
         copied.write_checkpoint({**header, "plan": plan.to_json()}, ())

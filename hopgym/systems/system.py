@@ -117,7 +117,7 @@ class System(eqx.Module):
     @property
     def has_reference(self) -> bool:
         """Whether a lowest energy is known."""
-        return not bool(jnp.isnan(self.reference))
+        return not bool(np.isnan(np.asarray(self.reference)))
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "atoms 3"]:
         """Draw initial positions (by default harmonic initialisation, paper D.2).

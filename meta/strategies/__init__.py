@@ -11,12 +11,15 @@ from hopgym.meta.strategies.ga import GA as GA
 from hopgym.meta.strategies.ga import GASettings as GASettings
 from hopgym.meta.strategies.pes import PES as PES
 from hopgym.meta.strategies.pes import PESSettings as PESSettings
+from hopgym.meta.strategies.sep_cma import SepCMA as SepCMA
+from hopgym.meta.strategies.sep_cma import SepCMASettings as SepCMASettings
 
 STRATEGIES: dict[str, type[AbstractStrategy]] = {
     "es": ES,
     "esmc": ESMC,
     "ga": GA,
     "pes": PES,
+    "sep-cma": SepCMA,
 }
 
 

@@ -30,6 +30,11 @@ from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.learned.learn2hop import Learn2Hop
 from hopgym.optimizers.learned.mlp_opt import MLPOpt
 from hopgym.optimizers.learned.reparametrised import adam4p, bh_step, fire6p
+from hopgym.optimizers.learned.search import (
+    learned_bh_lbfgs,
+    learned_bh_symmetric,
+    learned_bh_two_phase,
+)
 
 ARCHITECTURES: dict[str, Callable[..., AbstractOptimizer]] = {
     "learn2hop": Learn2Hop,
@@ -37,6 +42,9 @@ ARCHITECTURES: dict[str, Callable[..., AbstractOptimizer]] = {
     "adam4p": adam4p,
     "fire6p": fire6p,
     "bh-step": bh_step,
+    "bh-lbfgs": learned_bh_lbfgs,
+    "bh-two-phase": learned_bh_two_phase,
+    "bh-symmetric": learned_bh_symmetric,
 }
 SUFFIX = ".eqx"
 LICENCE = "Apache-2.0"

@@ -7,7 +7,6 @@ subspace stays in it.
 from __future__ import annotations
 
 import abc
-import math
 
 import equinox as eqx
 import jax
@@ -22,6 +21,7 @@ from hopgym.optimizers.moves import get_packed_volume, get_radius
 from hopgym.optimizers.symmetry import cluster_move
 from hopgym.optimizers.symmetry.cluster_move import MoveKind
 from hopgym.optimizers.symmetry.point_groups import PointGroup, list_point_groups
+from hopgym.optimizers.symmetry.prior import Prior
 from hopgym.optimizers.symmetry.translation_groups import list_translation_groups
 
 LARGEST_ORDER = 24  # of the point groups
@@ -90,6 +90,7 @@ class ClusterSubspaces(AbstractSubspaces):
     **Arguments:**
 
     - `species`: species of each atom, counted from 0.
+    - `prior`: of the groups.
     """
 
     operations: Float[Array, "groups most 3 3"]
@@ -99,7 +100,7 @@ class ClusterSubspaces(AbstractSubspaces):
     has_surface: bool = eqx.field(static=True)
     is_alloy: bool = eqx.field(static=True)
 
-    def __init__(self, species: Int[np.ndarray, " atoms"]):
+    def __init__(self, species: Int[np.ndarray, " atoms"], prior: Prior | None = None):
         most = min(LARGEST_ORDER, len(species))
         groups = _list_small_groups(most)
         padding = [np.zeros((most - group.order, 3, 3)) for group in groups]
@@ -112,7 +113,7 @@ class ClusterSubspaces(AbstractSubspaces):
             )
         )
         self.orders = jnp.asarray([group.order for group in groups], jnp.int32)
-        self.logits = to_float([_get_logit(group) for group in groups])
+        self.logits = (prior or Prior()).weigh_point_groups(groups)
         self.kinds = int(species.max()) + 1
         self.has_surface = True
         self.is_alloy = self.kinds > 1
@@ -172,6 +173,7 @@ class BoxSubspaces(AbstractSubspaces):
 
     - `box`, `length`, `species`: see
       [`hopgym.optimizers.symmetry.translation_groups.list_translation_groups`][].
+    - `prior`: of the groups.
 
     **Raises:** `ValueError` if there is no such group.
     """
@@ -189,6 +191,7 @@ class BoxSubspaces(AbstractSubspaces):
         box: Float[np.ndarray, "3"],
         length: float,
         species: Int[np.ndarray, " atoms"],
+        prior: Prior | None = None,
     ):
         groups = list_translation_groups(box, length, species)
         if not groups:
@@ -198,8 +201,7 @@ class BoxSubspaces(AbstractSubspaces):
         self.source = jnp.asarray([group.source for group in groups], jnp.int32)
         self.shift = to_float(np.stack([group.shift for group in groups]))
         self.orders = jnp.asarray(orders, jnp.int32)
-        # Mostly the smallest parts: the fewer atoms, the fewer minima.
-        self.logits = to_float(5 * np.log(orders))
+        self.logits = (prior or Prior()).weigh_translations(orders)
         self.has_surface = self.is_alloy = False
 
     @property
@@ -240,8 +242,15 @@ class BoxSubspaces(AbstractSubspaces):
         return jnp.where(moves, repeated, positions)
 
 
-def make_subspaces(system: SystemInfo) -> AbstractSubspaces | None:
+def make_subspaces(
+    system: SystemInfo, prior: Prior | None = None
+) -> AbstractSubspaces | None:
     """The subspaces of a system: point groups in free space, translations in boxes.
+
+    **Arguments:**
+
+    - `system`: determines the groups.
+    - `prior`: of the groups.
 
     **Returns:** `None` if there are none: for a single atom, constrained atoms, and
     cells that are not rectangular, not periodic along all axes, or not divisible.
@@ -250,27 +259,12 @@ def make_subspaces(system: SystemInfo) -> AbstractSubspaces | None:
     if system.freedom is not None or isinstance(system.box, Cell) or len(species) < 2:
         return None
     if system.box is None:
-        return ClusterSubspaces(species)
+        return ClusterSubspaces(species, prior)
     box, length = np.asarray(system.box), float(system.length)
     if not list_translation_groups(box, length, species):
         return None
-    return BoxSubspaces(box, length, species)
+    return BoxSubspaces(box, length, species, prior)
 
 
 def _list_small_groups(most: int) -> list[PointGroup]:
     return [group for group in list_point_groups() if group.order <= most]
-
-
-def _get_logit(group: PointGroup) -> float:
-    """Prior of a point group: groups with fivefold or several axes are searched most.
-
-    Chosen by searches of LJ-19 to LJ-55, and balanced between these two kinds on LJ-38,
-    75, 98 and 102.
-    """
-    return (
-        -0.709 * math.log(group.order)
-        + 5.76 * group.is_pentagonal
-        - 4.16 * group.is_trigonal
-        + 7.2 * group.is_polyhedral
-        - 1.92 * group.is_improper
-    )

@@ -1,0 +1,167 @@
+"""Searches with learned constants.
+
+Learned are the departures from the constants of the zoo: 0 is the search of the zoo.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hopgym._converters import to_float
+from hopgym.context import Context, SystemInfo
+from hopgym.optimizers.base import AbstractOptimizer
+from hopgym.optimizers.basin_hopping import bh_lbfgs, bh_two_phase
+from hopgym.optimizers.symmetric_basin_hopping import bh_symmetric
+from hopgym.optimizers.symmetry.prior import Prior
+from hopgym.optimizers.symmetry.rules import FRACTIONS, Rules
+
+Departures = dict[str, Float[Array, "..."]]
+
+
+class LearnedSearch(AbstractOptimizer[Any]):
+    """A search as a function of unconstrained numbers, for any system.
+
+    What it is for a system, `for_system` tells; rollouts and trainings ask by
+    themselves.
+
+    **Arguments:**
+
+    - `make`: returns the search for a system and a dictionary of unconstrained numbers.
+    - `departures`: the numbers.
+    """
+
+    make: Callable[[SystemInfo, Departures], AbstractOptimizer] = eqx.field(static=True)
+    departures: Departures
+
+    def for_system(self, system: SystemInfo) -> AbstractOptimizer:
+        return self.make(system, self.departures)
+
+    def init(
+        self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context
+    ) -> Any:
+        raise ValueError(UNBOUND)
+
+    def update(
+        self,
+        gradient: Float[Array, "atoms 3"],
+        state: Any,
+        positions: Float[Array, "atoms 3"],
+        *,
+        value: Float[Array, ""],
+        context: Context,
+    ) -> tuple[Float[Array, "atoms 3"], Any]:
+        raise ValueError(UNBOUND)
+
+
+UNBOUND = "a learned search depends on the system: use its for_system(system)"
+
+
+def depart(value: Any, departure: Float[Array, "..."]) -> Float[Array, "..."]:
+    """A positive number times the exponential of its departure."""
+    return to_float(value) * jnp.exp(departure)
+
+
+def depart_fraction(value: Any, departure: Float[Array, "..."]) -> Float[Array, "..."]:
+    """A fraction whose log-odds are shifted by its departure."""
+    value = to_float(value)
+    return jax.nn.sigmoid(jnp.log(value) - jnp.log1p(-value) + departure)
+
+
+def learned_bh_lbfgs(key: PRNGKeyArray | None = None) -> LearnedSearch:
+    """`bh-lbfgs` with learned step size, temperature, moves and adaptation.
+
+    **Arguments:**
+
+    - `key`: unused; present in all architectures.
+    """
+    names = ("step_size", "temperature", "surface", "exchange", "adaptation_rate")
+    return LearnedSearch(_make_bh_lbfgs, {name: to_float(0) for name in names})
+
+
+def _make_bh_lbfgs(system: SystemInfo, departures: Departures) -> AbstractOptimizer:
+    return bh_lbfgs(
+        system,
+        depart(0.36, departures["step_size"]),
+        depart(0.8, departures["temperature"]),
+        adaptation_rate=depart(0.02, departures["adaptation_rate"]),
+        **_share_moves(departures),
+    )
+
+
+def learned_bh_two_phase(key: PRNGKeyArray | None = None) -> LearnedSearch:
+    """`bh-two-phase` with learned step size, temperature, pressure and moves.
+
+    **Arguments:**
+
+    - `key`: unused; present in all architectures.
+    """
+    names = ("step_size", "temperature", "pressure", "exchange", "adaptation_rate")
+    return LearnedSearch(_make_bh_two_phase, {name: to_float(0) for name in names})
+
+
+def _make_bh_two_phase(system: SystemInfo, departures: Departures) -> AbstractOptimizer:
+    return bh_two_phase(
+        system,
+        depart(0.36, departures["step_size"]),
+        depart(1.0, departures["temperature"]),
+        depart(10.0, departures["pressure"]),
+        depart_fraction(0.5, departures["exchange"]),
+        depart(0.02, departures["adaptation_rate"]),
+    )
+
+
+def learned_bh_symmetric(key: PRNGKeyArray | None = None) -> LearnedSearch:
+    """`bh-symmetric` with all of its constants learned, and the prior of its groups.
+
+    **Arguments:**
+
+    - `key`: unused; present in all architectures.
+    """
+    departures = {
+        **{name: jnp.zeros(np.shape(value)) for name, value in _list_rules().items()},
+        **{f"prior_{name}": to_float(0) for name in dataclasses.asdict(Prior())},
+        **{name: to_float(0) for name in ("pressure", "step_size")},
+        **{name: to_float(0) for name in ("surface", "exchange")},
+    }
+    return LearnedSearch(_make_bh_symmetric, departures)
+
+
+def _make_bh_symmetric(system: SystemInfo, departures: Departures) -> AbstractOptimizer:
+    values = {}
+    for name, value in _list_rules().items():
+        shift = depart_fraction if name in FRACTIONS else depart
+        values[name] = shift(value, departures[name])
+    for name in ("rounds", "free_patience"):
+        values[name] = jnp.round(values[name]).astype(jnp.int32)
+    prior = {
+        name: value + departures[f"prior_{name}"]
+        for name, value in dataclasses.asdict(Prior()).items()
+    }
+    return bh_symmetric(
+        system,
+        rules=Rules(**values),
+        prior=Prior(**prior),
+        pressure=depart(10.0, departures["pressure"]),
+        step_size=depart(0.36, departures["step_size"]),
+        **_share_moves(departures),
+    )
+
+
+def _list_rules() -> dict[str, Any]:
+    """Constants of `bh-symmetric` by hand."""
+    return {entry.name: entry.default for entry in dataclasses.fields(Rules)}
+
+
+def _share_moves(departures: Departures) -> dict[str, Float[Array, ""]]:
+    """Fractions of surface moves and, of alloys, of exchanges."""
+    surface = depart_fraction(0.4, departures["surface"])
+    exchange = depart_fraction(0.5 / 0.6, departures["exchange"])
+    return {"surface": surface, "exchange": (1 - surface) * exchange}

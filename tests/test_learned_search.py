@@ -1,0 +1,112 @@
+"""Searches with learned constants: what the numbers mean, and files of them."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import hopgym
+from hopgym.optimizers import ZOO, LearnedSearch, load, save
+from hopgym.optimizers.learned import make_untrained
+from hopgym.optimizers.learned.search import depart, depart_fraction
+from hopgym.optimizers.symmetry.prior import Prior
+from hopgym.optimizers.symmetry.rules import FRACTIONS, Rules
+from hopgym.optimizers.symmetry.subspaces import make_subspaces
+
+SEARCHES = ("bh-lbfgs", "bh-two-phase", "bh-symmetric")
+KEY = jax.random.key(0)
+
+
+def make_learned(name, **departures) -> Any:
+    search = make_untrained(name, KEY)
+    assert isinstance(search, LearnedSearch)
+    return LearnedSearch(search.make, {**search.departures, **departures})
+
+
+@pytest.mark.parametrize("system", ["LJ-13", "Gupta-Ag4Au3", "SW-Si64", "SW-Si8"])
+@pytest.mark.parametrize("name", SEARCHES)
+def test_untrained_it_is_the_search_of_the_zoo(name, system, double):
+    system = hopgym.get_system(system)
+    search = make_untrained(name, KEY).for_system(system)
+    expected = ZOO[name](system)
+    assert jax.tree.structure(search) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(search), jax.tree.leaves(expected), strict=True):
+        assert a.dtype == b.dtype
+        tolerance = 1e-12 if double else 2e-6
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def test_every_constant_is_learned():
+    names = [entry.name for entry in dataclasses.fields(Rules)]
+    system = hopgym.get_system("Gupta-Ag19Au19")
+    usual = make_learned("bh-symmetric").for_system(system)
+    for name in names:
+        shape = jnp.shape(getattr(Rules(), name))
+        search = make_learned("bh-symmetric", **{name: jnp.full(shape, 0.7)})
+        before, after = (
+            np.asarray(getattr(one.rules, name))
+            for one in (usual, search.for_system(system))
+        )
+        assert (after > before).all()
+        if name in FRACTIONS:
+            assert (after < 1).all()
+    for entry in dataclasses.fields(Prior):
+        search = make_learned("bh-symmetric", **{f"prior_{entry.name}": jnp.array(0.5)})
+        changed = search.for_system(system).subspaces.logits
+        same = np.array_equal(changed, usual.subspaces.logits)
+        assert same == (entry.name == "log_parts")
+
+
+def test_moves_share_all_hops():
+    """Whatever the numbers, fractions are none that add up to more than all."""
+    system = hopgym.get_system("Gupta-Ag4Au3")
+    for size in (-30.0, -1.0, 2.0, 30.0):
+        departures = {"surface": jnp.array(size), "exchange": jnp.array(size)}
+        move = make_learned("bh-lbfgs", **departures).for_system(system).move
+        assert (np.asarray(move.weights) >= 0).all()
+        assert float(move.weights.sum()) == pytest.approx(1)
+
+
+def test_departures():
+    np.testing.assert_allclose(depart(3.0, jnp.log(2.0)), 6, rtol=1e-6)
+    # The odds double.
+    np.testing.assert_allclose(depart_fraction(0.5, jnp.log(2.0)), 2 / 3, rtol=1e-6)
+
+
+def test_prior():
+    """Groups of a kind differ by their orders only."""
+    subspaces = make_subspaces(
+        hopgym.get_system("LJ-38"), Prior(log_order=-1.0, improper=0.0)
+    )
+    assert subspaces is not None
+    logits = dict(zip(subspaces.names, np.asarray(subspaces.logits), strict=True))
+    assert logits["C5"] - logits["D5"] == pytest.approx(np.log(2), abs=1e-5)
+    assert logits["T"] - logits["Td"] == pytest.approx(np.log(2), abs=1e-5)
+    assert logits["C2"] == pytest.approx(-np.log(2), abs=1e-5)
+
+
+def test_files_hold_searches_of_all_systems(tmp_path):
+    departures = {"step_size": jnp.array(0.3), "temperature": jnp.array(-0.2)}
+    search = make_learned("bh-lbfgs", **departures)
+    save(tmp_path / "search.eqx", search, {"name": "bh-lbfgs"}, {})
+    found = load(tmp_path / "search.eqx")
+    for name in ("LJ-5", "SW-Si8"):
+        system = hopgym.get_system(name)
+        environment = hopgym.Environment(system)
+        optimizers = found, search.for_system(system)
+        energies = [
+            hopgym.rollout(environment, one, KEY, 2, 100).state.best_energy
+            for one in optimizers
+        ]
+        np.testing.assert_array_equal(energies[0], energies[1])
+
+
+def test_without_a_system_it_is_no_optimizer():
+    search = make_untrained("bh-symmetric", KEY)
+    system = hopgym.get_system("LJ-5")
+    context = hopgym.Environment(system).context
+    with pytest.raises(ValueError, match="for_system"):
+        search.init(jnp.zeros((5, 3)), key=KEY, context=context)
