@@ -13,9 +13,9 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
-from hopgym._batching import batched_cond
+from hopgym._batching import batched_cond, choose_tree
 from hopgym._checks import POSITIVE, check_fields
 from hopgym._converters import to_int
 from hopgym._keys import as_key
@@ -30,7 +30,10 @@ from hopgym.optimizers.basin_hopping import (
 )
 from hopgym.optimizers.lbfgs import LBFGS
 from hopgym.optimizers.moves import AbstractMove
+from hopgym.optimizers.symmetry.choices.base import AbstractChoice, Situation
+from hopgym.optimizers.symmetry.choices.merit import ByMerit
 from hopgym.optimizers.symmetry.cluster_move import MoveKind
+from hopgym.optimizers.symmetry.evidence import add_epoch
 from hopgym.optimizers.symmetry.prior import Prior
 from hopgym.optimizers.symmetry.progress import (
     GAIN,
@@ -67,6 +70,7 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
     - `local`: the optimizer of quenches; compression applies to starts of epochs.
     - `move`: of the ordinary basin hopping.
     - `rules`: constants of the search.
+    - `choice`: of the groups of epochs.
     - `max_evaluations`: maximum number of evaluations per quench.
     """
 
@@ -74,6 +78,7 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
     local: TwoPhase
     move: AbstractMove
     rules: Rules = eqx.field(default_factory=Rules)
+    choice: AbstractChoice = eqx.field(default_factory=ByMerit)
     max_evaluations: Int[Array, ""] = eqx.field(converter=to_int, default=1000)
 
     def __check_init__(self):
@@ -109,7 +114,11 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
         local = eqx.tree_at(
             lambda two_phase: two_phase.local.force,
             self.local,
-            jnp.where(loose, self.rules.loose, quench.force),
+            jnp.where(
+                loose,
+                self.rules.loose * state.progress.epoch.decision.loose,
+                quench.force,
+            ),
         )
         descent, opt_state = local.update(
             gradient, state.local, positions, value=value, context=context
@@ -120,7 +129,7 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
             ended,
             _hop,
             (descent, state.progress, ended),
-            (self.subspaces, self.move, self.rules),
+            (self.subspaces, self.move, self.rules, self.choice),
             positions,
             value,
             state.evaluations + 1,
@@ -142,16 +151,18 @@ def _hop(last, model, positions, value, evaluations, context):
     **Returns:** the displacement, the new state, and whether the quench starts
     compressed.
     """
-    subspaces, move, rules = model
+    subspaces, move, rules, choice = model
     _, progress, _ = last
     value = jnp.where(jnp.isfinite(value), value, jnp.inf)
     keys = jax.random.split(unroll(progress.key), 6)
     progress = judge(rules, progress, keys[1], positions, value, evaluations, context)
-    progress = _plan(subspaces, rules, progress, keys[2], context)
+    progress = _plan(subspaces, rules, choice, progress, keys[2], context)
     kind, count, reach = _choose_move(subspaces, rules, progress, keys[3])
     has_begun = progress.phase == Phase.START
-    compress = has_begun & (jax.random.uniform(keys[0]) < rules.compressed)
     epoch, walk = progress.epoch, progress.walk
+    odds = rules.compressed * epoch.decision.compressed
+    compressed = odds / (odds + (1 - rules.compressed))
+    compress = has_begun & (jax.random.uniform(keys[0]) < compressed)
     hop_key, walk_key = jax.random.split(keys[4])
     inside = subspaces.propose(
         hop_key,
@@ -170,7 +181,7 @@ def _hop(last, model, positions, value, evaluations, context):
     return proposal - positions, progress, compress & subspaces.has_surface
 
 
-def _plan(subspaces, rules, progress, key, context) -> Progress:
+def _plan(subspaces, rules, choice, progress, key, context) -> Progress:
     """Decide what the next quench is for, and begin a new epoch when one has ended."""
     phase, epoch, walk = progress.phase, progress.epoch, progress.walk
     unit = context.energy_unit
@@ -178,12 +189,14 @@ def _plan(subspaces, rules, progress, key, context) -> Progress:
     atoms = epoch.positions.shape[0]
     # Hops in the subspace come to an end: polish their best structure, or give it up.
     inside = (phase == Phase.START) | (phase == Phase.HOP)
-    patience = rules.patience * atoms / subspaces.orders[epoch.group] / 15
+    patience = rules.patience * epoch.decision.patience
+    patience = patience * atoms / subspaces.orders[epoch.group] / 15
     done = inside & (epoch.stalled >= jnp.maximum(patience, 1))
-    lowest_of_groups = progress.lowest_of_groups.at[epoch.group].min(
-        jnp.where(done, epoch.best_energy, jnp.inf)
+    evidence = add_epoch(
+        progress.evidence, epoch.group, epoch.best_energy, epoch.evaluations, done
     )
-    polish = done & (epoch.best_energy <= progress.lowest + rules.give_up * unit)
+    give_up = rules.give_up * epoch.decision.give_up * unit
+    polish = done & (epoch.best_energy <= progress.lowest + give_up)
     # Surface searches go on while they improve; then free hops, if it is promising.
     improved = is_surface & (epoch.stalled == 0) & (epoch.rounds < rules.rounds)
     refine = (is_polish | improved) & subspaces.has_surface
@@ -199,7 +212,10 @@ def _plan(subspaces, rules, progress, key, context) -> Progress:
     begin = over & ~set_out
 
     group_key, frame_key = jax.random.split(key)
-    group = _draw_group(subspaces, rules, lowest_of_groups, group_key, unit)
+    situation = Situation(
+        subspaces.logits, evidence, unit, progress.evaluations, progress.epochs
+    )
+    decision = choice.choose(group_key, rules, situation)
     frame = subspaces.draw_frame(frame_key)
     adopt = set_out & (progress.lowest < walk.lowest - GAIN * unit)
     next_phase = phase
@@ -209,15 +225,19 @@ def _plan(subspaces, rules, progress, key, context) -> Progress:
     ):
         next_phase = jnp.where(condition, new, next_phase)
     epoch = eqx.tree_at(
-        lambda e: (e.group, e.frame, e.positions, e.energy, e.stalled, e.rounds),
+        lambda e: (
+            *(e.decision, e.frame, e.positions, e.energy, e.stalled, e.rounds),
+            e.evaluations,
+        ),
         epoch,
         (
-            jnp.where(begin, group, epoch.group).astype(jnp.int32),
+            choose_tree(begin, decision, epoch.decision),
             jnp.where(begin, frame, epoch.frame),
             jnp.where(polish, epoch.best_positions, epoch.positions),
             jnp.where(polish, epoch.best_energy, epoch.energy),
             jnp.where(begin | polish | refined, 0, epoch.stalled),
             jnp.where(begin | polish, 0, epoch.rounds),
+            jnp.where(begin, 0, epoch.evaluations),
         ),
     )
     walk = eqx.tree_at(
@@ -230,27 +250,16 @@ def _plan(subspaces, rules, progress, key, context) -> Progress:
         ),
     )
     return eqx.tree_at(
-        lambda p: (p.phase, p.epoch, p.walk, p.lowest_of_groups, p.epochs),
+        lambda p: (p.phase, p.epoch, p.walk, p.evidence, p.epochs),
         progress,
         (
             next_phase.astype(jnp.int32),
             epoch,
             walk,
-            lowest_of_groups,
+            evidence,
             progress.epochs + begin,
         ),
     )
-
-
-def _draw_group(subspaces, rules, lowest_of_groups, key, unit) -> Int[Array, ""]:
-    """Draw the group of an epoch, from the prior or also from what was found so far."""
-    explore_key, key = jax.random.split(key)
-    tried: Bool[Array, " groups"] = jnp.isfinite(lowest_of_groups)
-    above = jnp.where(tried, lowest_of_groups - jnp.min(lowest_of_groups), 0)
-    merit = jnp.where(tried, -above / (rules.spread * unit), -1)
-    guided = jax.random.uniform(explore_key) >= rules.exploration
-    merit = jnp.where(guided & jnp.any(tried), merit, 0)
-    return jax.random.categorical(key, subspaces.logits + merit)
 
 
 def _choose_move(subspaces, rules, progress, key):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import speed_summary, summary
+from benchmarks import speed_summary, summary, sweep
+from benchmarks.store import read_record
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -47,10 +48,13 @@ def test_own_optimizer_runs(tmp_path):
 
 
 def test_tables_are_the_committed_results():
-    selected, paper, yardstick = (table() for table in summary.TABLES)
+    selected, paper, *searches = (table() for table in summary.TABLES)
     assert selected in README
-    results = (ROOT / "docs" / "results.md").read_text()
-    assert paper in results and yardstick in results
+    assert paper in (ROOT / "docs" / "results.md").read_text()
+    page = (ROOT / "docs" / "hard_minima.md").read_text()
+    assert len(searches) == 2 and all(table in page for table in searches)
+    cells, _ = read_record(ROOT / "benchmarks" / "results" / "sweep")
+    assert sweep.format_summary(cells) in page
 
 
 def test_tables_of_speed_are_the_committed_results():

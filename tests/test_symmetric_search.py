@@ -61,7 +61,7 @@ def test_without_exploration_the_best_group_is_searched_again():
     for exploration in (0.0, 1.0):
         rules = Rules(exploration=exploration, spread=1e-6, walk_share=0.0)
         _, progress = search(3000, rules)
-        best = np.argmin(progress.lowest_of_groups, axis=1)
+        best = np.argmin(progress.evidence.lowest, axis=1)
         again.append(np.mean(best == progress.epoch.group))
     # The other groups that were tried are drawn no more, and untried ones rarely.
     assert again[0] > 0.8 and again[1] < 0.4, again

@@ -19,11 +19,20 @@ from hopgym._converters import to_float
 from hopgym.context import Context, SystemInfo
 from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.basin_hopping import bh_lbfgs, bh_two_phase
-from hopgym.optimizers.symmetric_basin_hopping import bh_symmetric
+from hopgym.optimizers.symmetric_basin_hopping import (
+    SymmetricBasinHopping,
+    bh_symmetric,
+)
+from hopgym.optimizers.symmetry.choices.network import (
+    FINDINGS,
+    ByNetwork,
+    ChoiceNetwork,
+)
+from hopgym.optimizers.symmetry.choices.traits import TRAITS, describe_groups
 from hopgym.optimizers.symmetry.prior import Prior
 from hopgym.optimizers.symmetry.rules import FRACTIONS, Rules
 
-Departures = dict[str, Float[Array, "..."]]
+Departures = dict[str, Any]  # arrays, and a network
 
 
 class LearnedSearch(AbstractOptimizer[Any]):
@@ -35,7 +44,7 @@ class LearnedSearch(AbstractOptimizer[Any]):
     **Arguments:**
 
     - `make`: returns the search for a system and a dictionary of unconstrained numbers.
-    - `departures`: the numbers.
+    - `departures`: the numbers, and the network if there is one.
     """
 
     make: Callable[[SystemInfo, Departures], AbstractOptimizer] = eqx.field(static=True)
@@ -132,6 +141,33 @@ def learned_bh_symmetric(key: PRNGKeyArray | None = None) -> LearnedSearch:
         **{name: to_float(0) for name in ("surface", "exchange")},
     }
     return LearnedSearch(_make_bh_symmetric, departures)
+
+
+def learned_bh_network(
+    key: PRNGKeyArray | None = None, hidden: int = 8
+) -> LearnedSearch:
+    """`bh-symmetric` with learned constants and a learned choice of its epochs.
+
+    **Arguments:**
+
+    - `key`: random key of the network's weights.
+    - `hidden`: width of its hidden layer.
+    """
+    network_key = jax.random.key(0) if key is None else key
+    inputs = len(TRAITS) + len(FINDINGS)
+    departures = {
+        **learned_bh_symmetric().departures,
+        "network": ChoiceNetwork(network_key, inputs, hidden),
+    }
+    return LearnedSearch(_make_bh_network, departures)
+
+
+def _make_bh_network(system: SystemInfo, departures: Departures) -> AbstractOptimizer:
+    search = _make_bh_symmetric(system, departures)
+    if not isinstance(search, SymmetricBasinHopping):
+        return search
+    traits = describe_groups(search.subspaces, len(system.species))
+    return dataclasses.replace(search, choice=ByNetwork(departures["network"], traits))
 
 
 def _make_bh_symmetric(system: SystemInfo, departures: Departures) -> AbstractOptimizer:

@@ -32,6 +32,7 @@ from hopgym.optimizers.learned.mlp_opt import MLPOpt
 from hopgym.optimizers.learned.reparametrised import adam4p, bh_step, fire6p
 from hopgym.optimizers.learned.search import (
     learned_bh_lbfgs,
+    learned_bh_network,
     learned_bh_symmetric,
     learned_bh_two_phase,
 )
@@ -45,6 +46,7 @@ ARCHITECTURES: dict[str, Callable[..., AbstractOptimizer]] = {
     "bh-lbfgs": learned_bh_lbfgs,
     "bh-two-phase": learned_bh_two_phase,
     "bh-symmetric": learned_bh_symmetric,
+    "bh-network": learned_bh_network,
 }
 SUFFIX = ".eqx"
 LICENCE = "Apache-2.0"

@@ -11,6 +11,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from hopgym.context import Context
 from hopgym.optimizers.basin_hopping import adapt_scale
+from hopgym.optimizers.symmetry.choices.base import Decision, decide
+from hopgym.optimizers.symmetry.evidence import Evidence, make_evidence
 from hopgym.optimizers.symmetry.rules import Rules
 
 GAIN = 1e-3  # smallest improvement that counts, in units of energy
@@ -34,14 +36,15 @@ class Epoch(eqx.Module):
 
     **Attributes:**
 
-    - `group`, `frame`: index and orientation of the group.
+    - `decision`, `frame`: the group and how it is searched, and its orientation.
     - `positions`, `energy`: the current minimum.
     - `best_positions`, `best_energy`: the lowest minimum of the epoch.
     - `stalled`: hops since it was found.
     - `rounds`: surface searches so far.
+    - `evaluations`: spent on it so far.
     """
 
-    group: Int[Array, ""]
+    decision: Decision
     frame: Float[Array, "3 3"]
     positions: Float[Array, "atoms 3"]
     energy: Float[Array, ""]
@@ -49,6 +52,12 @@ class Epoch(eqx.Module):
     best_energy: Float[Array, ""]
     stalled: Int[Array, ""]
     rounds: Int[Array, ""]
+    evaluations: Int[Array, ""]
+
+    @property
+    def group(self) -> Int[Array, "*batch"]:
+        """Index of its group."""
+        return self.decision.group
 
 
 class Walk(eqx.Module):
@@ -80,7 +89,7 @@ class Progress(eqx.Module):
     - `phase`: a `Phase`.
     - `epoch`, `walk`: state of the two searches.
     - `lowest`, `lowest_positions`: the lowest minimum of all epochs.
-    - `lowest_of_groups`: the lowest energy of the epochs of each group.
+    - `evidence`: what the epochs of each group have found.
     - `hops`, `epochs`, `evaluations`: numbers so far.
     """
 
@@ -90,7 +99,7 @@ class Progress(eqx.Module):
     walk: Walk
     lowest: Float[Array, ""]
     lowest_positions: Float[Array, "atoms 3"]
-    lowest_of_groups: Float[Array, " groups"]
+    evidence: Evidence
     hops: Int[Array, ""]
     epochs: Int[Array, ""]
     evaluations: Int[Array, ""]
@@ -107,7 +116,8 @@ def make_progress(
         key=key,
         phase=zero,
         epoch=Epoch(
-            *(zero, frame, positions, infinite, positions, infinite, zero, zero)
+            decide(zero, positions.dtype),
+            *(frame, positions, infinite, positions, infinite, zero, zero, zero),
         ),
         walk=Walk(
             positions,
@@ -119,7 +129,7 @@ def make_progress(
         ),
         lowest=infinite,
         lowest_positions=positions,
-        lowest_of_groups=jnp.full(groups, infinite),
+        evidence=make_evidence(groups, positions.dtype),
         hops=zero,
         epochs=zero,
         evaluations=zero,
@@ -165,7 +175,7 @@ def judge(
         return jnp.where(condition, new, old).astype(old.dtype)
 
     epoch = Epoch(
-        group=epoch.group,
+        decision=epoch.decision,
         frame=epoch.frame,
         positions=choose(in_epoch & accepted, positions, epoch.positions),
         energy=choose(in_epoch & accepted, value, epoch.energy),
@@ -175,6 +185,7 @@ def judge(
             in_epoch, jnp.where(improved, 0, epoch.stalled + 1), epoch.stalled
         ),
         rounds=epoch.rounds + (phase == Phase.SURFACE),
+        evaluations=epoch.evaluations + jnp.where(in_epoch, evaluations, 0),
     )
     rise = jnp.minimum(jnp.abs(value - walk.energy), MOST_RISE * unit)
     scale = adapt_scale(walk.scale, accepted, rules.walk_adaptation, 0.5)
@@ -195,7 +206,7 @@ def judge(
         walk=walk,
         lowest=choose(lowest, value, progress.lowest),
         lowest_positions=choose(lowest, positions, progress.lowest_positions),
-        lowest_of_groups=progress.lowest_of_groups,
+        evidence=progress.evidence,
         hops=progress.hops + ~is_initial,
         epochs=progress.epochs,
         evaluations=progress.evaluations + evaluations,

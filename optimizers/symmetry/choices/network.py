@@ -1,0 +1,106 @@
+"""A learned choice: one small network scores every group from what is known."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hopgym._converters import to_float
+from hopgym.optimizers.symmetry.choices.base import (
+    AbstractChoice,
+    Decision,
+    Situation,
+)
+from hopgym.optimizers.symmetry.choices.merit import weigh
+from hopgym.optimizers.symmetry.rules import Rules
+
+# Inputs of the network that depend on what was found, after the traits of the group.
+FINDINGS = (
+    *("is_tried", "visits", "lowest", "mean", "spread", "evaluations"),
+    *("share_of_groups_tried", "all_evaluations", "all_epochs"),
+)
+OUTPUTS = ("logit", "patience", "loose", "give_up", "compressed")
+NEAR, FAR = 2.0, 20.0  # units of energy over which differences are told apart
+
+
+class ChoiceNetwork(eqx.Module):
+    """A perceptron with one hidden layer, applied to each group.
+
+    The weights of the outputs are zero at first: then the choice is that of
+    [`hopgym.optimizers.symmetry.choices.merit.ByMerit`][].
+
+    **Arguments:**
+
+    - `key`: random key of the weights.
+    - `inputs`: number of inputs.
+    - `hidden`: width of the hidden layer.
+    """
+
+    first: Float[Array, "inputs hidden"]
+    bias: Float[Array, " hidden"]
+    last: Float[Array, "hidden outputs"]
+
+    def __init__(self, key: PRNGKeyArray, inputs: int, hidden: int):
+        drawn = jax.random.normal(key, (inputs, hidden))
+        self.first = to_float(drawn / jnp.sqrt(inputs))
+        self.bias = to_float(jnp.zeros(hidden))
+        self.last = to_float(jnp.zeros((hidden, len(OUTPUTS))))
+
+    def __call__(
+        self, inputs: Float[Array, "groups inputs"]
+    ) -> Float[Array, "groups outputs"]:
+        return jnp.tanh(inputs @ self.first + self.bias) @ self.last
+
+
+class ByNetwork(AbstractChoice):
+    """Add the outputs of a network to the logits, and scale the rules of the epoch.
+
+    **Arguments:**
+
+    - `network`: the network.
+    - `traits`: what does not change of each group.
+    """
+
+    network: ChoiceNetwork
+    traits: Float[Array, "groups traits"]
+
+    def choose(self, key: PRNGKeyArray, rules: Rules, situation: Situation) -> Decision:
+        explore_key, key = jax.random.split(key)
+        findings = describe_findings(situation)
+        outputs = self.network(jnp.concatenate([self.traits, findings], axis=1))
+        logits = situation.logits + weigh(explore_key, rules, situation)
+        group = jax.random.categorical(key, logits + outputs[:, 0])
+        # Factors between a tenth and ten.
+        patience, loose, give_up, compressed = 10 ** jnp.tanh(outputs[group, 1:])
+        return Decision(group.astype(jnp.int32), patience, loose, give_up, compressed)
+
+
+def describe_findings(situation: Situation) -> Float[Array, "groups findings"]:
+    """Inputs of the network that depend on what was found, all of the order of 1."""
+    evidence, unit = situation.evidence, situation.energy_unit
+    tried = evidence.is_tried
+    best = jnp.min(evidence.lowest)
+    best = jnp.where(jnp.isfinite(best), best, 0)
+
+    def compare(energies, scale):
+        above = jnp.where(tried, energies - best, 0)
+        return jnp.where(tried, jnp.tanh(above / (scale * unit)), 0)
+
+    shared = (
+        jnp.mean(tried),
+        jnp.log1p(situation.evaluations) / 10,
+        jnp.log1p(situation.epochs) / 5,
+    )
+    spent = evidence.evaluations / jnp.maximum(jnp.sum(evidence.evaluations), 1)
+    columns = (
+        tried,
+        jnp.log1p(evidence.visits) / 3,
+        compare(evidence.lowest, NEAR),
+        compare(evidence.mean, FAR),
+        jnp.tanh(evidence.spread / (FAR * unit)),
+        spent,
+        *(jnp.broadcast_to(value, tried.shape) for value in shared),
+    )
+    return jnp.stack([to_float(column) for column in columns], axis=1)

@@ -1,0 +1,29 @@
+"""A control that knows more than a search may know: always the same group."""
+
+from __future__ import annotations
+
+import equinox as eqx
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from hopgym._converters import to_int
+from hopgym.optimizers.symmetry.choices.base import (
+    AbstractChoice,
+    Decision,
+    Situation,
+    decide,
+)
+from hopgym.optimizers.symmetry.rules import Rules
+
+
+class Single(AbstractChoice):
+    """Always choose one group.
+
+    **Arguments:**
+
+    - `group`: its index; `names` of the subspaces has the names.
+    """
+
+    group: Int[Array, ""] = eqx.field(converter=to_int)
+
+    def choose(self, key: PRNGKeyArray, rules: Rules, situation: Situation) -> Decision:
+        return decide(self.group, situation.logits.dtype)

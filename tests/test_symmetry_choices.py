@@ -1,0 +1,167 @@
+"""Choices of the next epoch, and the evidence on which they are based."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import hopgym
+from hopgym.optimizers import SymmetricBasinHopping, bh_symmetric
+from hopgym.optimizers.symmetry.choices.base import Situation
+from hopgym.optimizers.symmetry.choices.merit import ByMerit
+from hopgym.optimizers.symmetry.choices.network import (
+    FINDINGS,
+    ByNetwork,
+    ChoiceNetwork,
+    describe_findings,
+)
+from hopgym.optimizers.symmetry.choices.single import Single
+from hopgym.optimizers.symmetry.choices.traits import TRAITS, describe_groups
+from hopgym.optimizers.symmetry.choices.uniform import Uniform
+from hopgym.optimizers.symmetry.evidence import add_epoch, make_evidence
+from hopgym.optimizers.symmetry.rules import Rules
+from hopgym.optimizers.symmetry.subspaces import make_subspaces
+
+KEYS = jax.random.split(jax.random.key(0), 4000)
+
+
+def get_subspaces(name="LJ-38"):
+    subspaces = make_subspaces(hopgym.get_system(name))
+    assert subspaces is not None
+    return subspaces
+
+
+def record(groups, epochs):
+    """Evidence of a list of groups, energies and evaluations."""
+    evidence, add = make_evidence(groups, jnp.zeros(()).dtype), jax.jit(add_epoch)
+    for group, energy, evaluations in epochs:
+        evidence = add(
+            evidence,
+            jnp.int32(group),
+            jnp.asarray(energy, float),
+            jnp.int32(evaluations),
+            jnp.asarray(True),
+        )
+    return evidence
+
+
+def make_situation(subspaces, epochs=()):
+    evidence = record(len(subspaces.orders), epochs)
+    spent = sum(evaluations for _, _, evaluations in epochs)
+    unit = jnp.asarray(2.0)
+    return Situation(
+        subspaces.logits, evidence, unit, jnp.int32(spent), jnp.int32(len(epochs))
+    )
+
+
+EPOCHS = [(3, -170.0, 500), (3, -172.0, 700), (0, -150.0, 90), (5, -172.5, 800)]
+
+
+def make_network(weights=0.0):
+    inputs = len(TRAITS) + len(FINDINGS)
+    network = ChoiceNetwork(jax.random.key(1), inputs, 6)
+    last = weights * jax.random.normal(jax.random.key(2), network.last.shape)
+    return eqx.tree_at(lambda n: n.last, network, last)
+
+
+def choose(choice, situation):
+    return jax.jit(jax.vmap(lambda key: choice.choose(key, Rules(), situation)))(KEYS)
+
+
+def test_evidence(double):
+    rng = np.random.default_rng(0)
+    epochs = [(int(rng.integers(4)), rng.normal(-400, 3), 10) for _ in range(60)]
+    epochs += [(1, np.inf, 10), (2, np.nan, 10)]
+    evidence = record(5, epochs)
+    tolerance = 1e-9 if double else 1e-3
+    for group in range(4):
+        own = [e for g, e, _ in epochs if g == group and np.isfinite(e)]
+        assert int(evidence.visits[group]) == len(own)
+        assert int(evidence.evaluations[group]) == 10 * len(own)
+        for found, expected in (
+            (evidence.lowest, min(own)),
+            (evidence.mean, np.mean(own)),
+            (evidence.spread, np.std(own, ddof=1)),
+        ):
+            assert float(found[group]) == pytest.approx(expected, abs=tolerance)
+    assert evidence.is_tried.tolist() == [True] * 4 + [False]
+    assert np.isfinite(evidence.spread).all()
+
+
+def test_traits():
+    subspaces = get_subspaces()
+    traits = np.asarray(describe_groups(subspaces, 38))
+    assert traits.shape == (37, len(TRAITS)) and np.abs(traits).max() < 2
+    row = dict(zip(TRAITS, traits[subspaces.names.index("C5")], strict=True))
+    assert row["is_pentagonal"] == 1 and row["is_improper"] == 0
+    assert row["left_over"] == pytest.approx(3 / 5)
+    assert row["left_over_beside_centre"] == pytest.approx(2 / 5)
+    box = np.asarray(describe_groups(get_subspaces("SW-Si64"), 64))
+    assert (box[:, TRAITS.index("is_box")] == 1).all()
+
+
+@pytest.mark.parametrize("epochs", [(), EPOCHS, [(7, np.inf, 5)], EPOCHS * 200])
+def test_findings_are_of_the_order_of_one(epochs):
+    findings = np.asarray(describe_findings(make_situation(get_subspaces(), epochs)))
+    assert findings.shape == (37, len(FINDINGS))
+    assert np.isfinite(findings).all() and np.abs(findings).max() < 3
+
+
+def test_an_untrained_network_decides_as_the_search_of_the_zoo():
+    subspaces = get_subspaces()
+    situation = make_situation(subspaces, EPOCHS)
+    network = ByNetwork(make_network(), describe_groups(subspaces, 38))
+    expected, found = (choose(one, situation) for one in (ByMerit(), network))
+    assert eqx.tree_equal(expected, found)
+
+
+def test_a_network_changes_groups_and_rules():
+    subspaces = get_subspaces()
+    situation = make_situation(subspaces, EPOCHS)
+    network = ByNetwork(make_network(3.0), describe_groups(subspaces, 38))
+    usual, found = (choose(one, situation) for one in (ByMerit(), network))
+    assert (usual.group != found.group).mean() > 0.1
+    for factor in (found.patience, found.loose, found.give_up, found.compressed):
+        assert (factor >= 0.1).all() and (factor <= 10).all() and (factor != 1).any()
+
+
+def test_merit():
+    """Guided, the best group and untried ones; exploring, as by the prior."""
+    subspaces = get_subspaces()
+    situation = make_situation(subspaces, EPOCHS)
+    groups = choose(ByMerit(), situation).group
+    share = np.bincount(groups, minlength=37) / len(KEYS)
+    prior = np.asarray(jax.nn.softmax(subspaces.logits))
+    merit = np.full(37, -1.0)
+    for group, lowest in ((3, -172.0), (0, -150.0), (5, -172.5)):
+        merit[group] = (-172.5 - lowest) / (3.0 * 2.0)
+    guided = np.asarray(jax.nn.softmax(subspaces.logits + merit))
+    expected = 0.62 * prior + 0.38 * guided
+    np.testing.assert_allclose(share, expected, atol=5 * np.sqrt(0.25 / len(KEYS)))
+
+
+def test_controls():
+    situation = make_situation(get_subspaces(), EPOCHS)
+    share = np.bincount(choose(Uniform(), situation).group, minlength=37) / len(KEYS)
+    np.testing.assert_allclose(share, 1 / 37, atol=0.015)
+    assert (choose(Single(9), situation).group == 9).all()
+
+
+def test_a_search_of_a_single_group():
+    system = hopgym.get_system("LJ-13")
+    search = bh_symmetric(system)
+    assert isinstance(search, SymmetricBasinHopping)
+    group = search.subspaces.names.index("C3v")
+    search = dataclasses.replace(search, choice=Single(group))
+    rollout = hopgym.Rollout(hopgym.Environment(system), search, jax.random.key(0), 4)
+    rollout.advance(600)
+    progress = rollout.arrays()[1].progress
+    tried = np.asarray(progress.evidence.is_tried)
+    assert tried[:, group].all() and tried.sum() == 4
+    visits = np.asarray(progress.evidence.visits[:, group])
+    # The current epoch may not have ended.
+    assert (visits <= progress.epochs).all() and (visits + 1 >= progress.epochs).all()
+    assert (progress.evidence.evaluations[:, group] <= progress.evaluations).all()
