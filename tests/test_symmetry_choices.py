@@ -11,6 +11,8 @@ import pytest
 import hopgym
 from hopgym.optimizers import SymmetricBasinHopping, bh_symmetric
 from hopgym.optimizers.symmetry.choices.base import Situation
+from hopgym.optimizers.symmetry.choices.beliefs import Beliefs
+from hopgym.optimizers.symmetry.choices.halving import SuccessiveHalving
 from hopgym.optimizers.symmetry.choices.merit import ByMerit
 from hopgym.optimizers.symmetry.choices.network import (
     FINDINGS,
@@ -19,7 +21,9 @@ from hopgym.optimizers.symmetry.choices.network import (
     describe_findings,
 )
 from hopgym.optimizers.symmetry.choices.single import Single
+from hopgym.optimizers.symmetry.choices.thompson import Thompson
 from hopgym.optimizers.symmetry.choices.traits import TRAITS, describe_groups
+from hopgym.optimizers.symmetry.choices.ucb import UCB
 from hopgym.optimizers.symmetry.choices.uniform import Uniform
 from hopgym.optimizers.symmetry.evidence import add_epoch, make_evidence
 from hopgym.optimizers.symmetry.rules import Rules
@@ -165,3 +169,81 @@ def test_a_search_of_a_single_group():
     # The current epoch may not have ended.
     assert (visits <= progress.epochs).all() and (visits + 1 >= progress.epochs).all()
     assert (progress.evidence.evaluations[:, group] <= progress.evaluations).all()
+
+
+def play(choice, energies, rounds, subspaces):
+    """How often each group is chosen if its epochs have these normal energies."""
+    groups = len(subspaces.orders)
+
+    def step(carry, key):
+        evidence, epochs = carry
+        situation = Situation(
+            subspaces.logits, evidence, jnp.asarray(1.0), 100 * epochs, epochs
+        )
+        choice_key, energy_key = jax.random.split(key)
+        group = choice.choose(choice_key, Rules(), situation).group
+        mean, spread = (jnp.asarray(x, float)[group] for x in energies)
+        energy = mean + spread * jax.random.normal(energy_key)
+        evidence = add_epoch(evidence, group, energy, jnp.int32(100), jnp.asarray(True))
+        return (evidence, epochs + 1), group
+
+    first = make_evidence(groups, jnp.zeros(()).dtype), jnp.int32(0)
+    keys = jax.random.split(jax.random.key(3), rounds)
+    _, chosen = jax.jit(lambda: jax.lax.scan(step, first, keys))()
+    return np.bincount(chosen, minlength=groups)
+
+
+OPEN = Beliefs(trust=jnp.array(0.0))
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [UCB(OPEN), Thompson(OPEN), SuccessiveHalving()],
+    ids=["ucb", "thompson", "halving"],
+)
+def test_bandits_find_the_better_group(choice):
+    subspaces = get_subspaces("LJ-13")
+    groups = len(subspaces.orders)
+    means, spreads = np.full(groups, -100.0), np.full(groups, 2.0)
+    means[11] = -110.0
+    visits = play(choice, (means, spreads), 400, subspaces)
+    assert visits.argmax() == 11 and visits[11] > 400 / 6
+    # Others are not given up for ever.
+    assert (visits > 0).sum() > groups / 2
+
+
+def test_the_prior_is_trusted():
+    """The first epoch is in the group of the highest probability."""
+    situation = make_situation(get_subspaces())
+    for choice in (UCB(), SuccessiveHalving()):
+        group = choose(choice, situation).group
+        assert (group == jnp.argmax(situation.logits)).all()
+
+
+def test_the_tail_counts():
+    """Of groups with the same mean the one that sometimes gets lower is searched."""
+    subspaces = get_subspaces("LJ-13")
+    groups = len(subspaces.orders)
+    means, spreads = np.full(groups, -100.0), np.full(groups, 1.0)
+    spreads[5] = 6.0
+    visits = play(Thompson(OPEN, tail=jnp.array(2.0)), (means, spreads), 400, subspaces)
+    assert visits.argmax() == 5
+
+
+def test_halving_tries_all_first():
+    subspaces = get_subspaces("LJ-13")
+    groups = len(subspaces.orders)
+    energies = -np.arange(groups, dtype=float), np.zeros(groups)
+    assert (play(SuccessiveHalving(), energies, groups, subspaces) == 1).all()
+    visits = play(SuccessiveHalving(), energies, 40 * groups, subspaces)
+    best = visits[-1]
+    np.testing.assert_allclose(visits[-3:-1], best / 2, rtol=0.1)
+    np.testing.assert_allclose(visits[-7:-3], best / 4, rtol=0.15)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: UCB(width=-1.0), lambda: Beliefs(worth=0.0)], ids=["ucb", "worth"]
+)
+def test_arguments(make):
+    with pytest.raises(ValueError, match="must be"):
+        make()
