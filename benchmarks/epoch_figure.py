@@ -15,22 +15,21 @@ if __name__ == "__main__":
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
 import hopgym
-from benchmarks.gallery import SIZE, choose_view
+from benchmarks.gallery import choose_view, draw_structure, parse_png, save_row
 from benchmarks.lookup import get_systems
 from hopgym._cli.arguments import Parser, parse_count, parse_seed, parse_starts
 from hopgym._cli.process import run as run_command
 from hopgym.optimizers import SymmetricBasinHopping, bh_symmetric
 from hopgym.optimizers.symmetry.progress import Phase
-from hopgym.rendering import draw, save_png
 
 LABELS = {
+    Phase.INITIAL: "start",
     Phase.START: "quench",
     Phase.HOP: "hop",
     Phase.POLISH: "tight quench",
@@ -118,28 +117,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(prog="epoch_figure.py", description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
     add("system", metavar="SYSTEM")
-    add("path", type=Path, metavar="FILE.png")
+    add("path", type=parse_png, metavar="FILE.png")
     add("--starts", metavar="N", type=parse_starts, default=16)
     add("--steps", metavar="N", type=parse_count, default=20_000)
     add("--seed", metavar="N", type=parse_seed, default=0)
     args = parser.parse_args(arguments)
-    [system] = get_systems([args.system])
-    structures = choose_structures(follow(system, args.seed, args.starts, args.steps))
+    try:
+        [system] = get_systems([args.system])
+        quenches = follow(system, args.seed, args.starts, args.steps)
+    except ValueError as error:
+        parser.fail(error)
+    structures = choose_structures(quenches)
     view = choose_view(structures[-1][1], system)
-    pictures = [
-        draw(
-            positions,
-            system.symbols,
-            None if system.box is None else np.asarray(system.box),
-            size=SIZE,
-            length=float(system.length),
-            caption=caption,
-            view=view,
-        )
-        for caption, positions in structures
-    ]
-    args.path.parent.mkdir(parents=True, exist_ok=True)
-    save_png(args.path, np.concatenate(pictures, axis=1))
+    save_row(
+        args.path,
+        [
+            draw_structure(positions, system, caption, view)
+            for caption, positions in structures
+        ],
+    )
     return 0
 
 

@@ -13,12 +13,13 @@ if not __package__:  # run as a file
 if __name__ == "__main__":
     from benchmarks import start as start
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 import hopgym
 from benchmarks.lookup import get_systems
@@ -85,31 +86,60 @@ def find_axis(
     return np.linalg.svd(left @ right - np.eye(3))[2][-1]
 
 
+def parse_png(text: str) -> Path:
+    """Parse the path of a PNG file.
+
+    **Raises:** `argparse.ArgumentTypeError` for another suffix.
+    """
+    if not text.endswith(".png"):
+        raise argparse.ArgumentTypeError(f"{text!r} does not end with .png")
+    return Path(text)
+
+
+def draw_structure(
+    positions: Float[np.ndarray, "atoms 3"],
+    system: hopgym.System,
+    caption: str,
+    view: Float[np.ndarray, "3 3"],
+) -> UInt8[np.ndarray, "size size 3"]:
+    """Draw a structure of a system, whose atoms have the diameter of its length."""
+    return draw(
+        positions,
+        system.symbols,
+        None if system.box is None else np.asarray(system.box),
+        size=SIZE,
+        length=float(system.length),
+        caption=caption,
+        view=view,
+    )
+
+
+def save_row(path: Path, pictures: Sequence[UInt8[np.ndarray, "size size 3"]]) -> None:
+    """Write pictures side by side."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_png(path, np.concatenate(pictures, axis=1))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the picture, and return the exit code."""
     parser = Parser(prog="gallery.py", description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
-    add("path", type=Path, metavar="FILE.png")
+    add("path", type=parse_png, metavar="FILE.png")
     add("--systems", metavar="A,B", type=parse_names, default=SYSTEMS)
     add("--starts", metavar="N", type=parse_starts, default=32)
     add("--steps", metavar="N", type=parse_count, default=20_000)
     add("--seed", metavar="N", type=parse_seed, default=0)
     args = parser.parse_args(arguments)
+    try:
+        systems = get_systems(args.systems)
+    except ValueError as error:
+        parser.fail(error)
     pictures = []
-    for system in get_systems(args.systems):
+    for system in systems:
         positions = find_lowest(system, args.seed, args.starts, args.steps)
-        pictures.append(
-            draw(
-                positions,
-                system.symbols,
-                None if system.box is None else np.asarray(system.box),
-                size=SIZE,
-                caption=system.name,
-                view=choose_view(positions, system),
-            )
-        )
-    args.path.parent.mkdir(parents=True, exist_ok=True)
-    save_png(args.path, np.concatenate(pictures, axis=1))
+        view = choose_view(positions, system)
+        pictures.append(draw_structure(positions, system, system.name, view))
+    save_row(args.path, pictures)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Optimizers by name: of the zoo, or as `FILE.py:NAME` or `MODULE:NAME`."""
+"""Optimizers by name: of the zoo, `FILE.py:NAME`, `MODULE:NAME`, or `WEIGHTS.eqx`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from types import ModuleType
 from typing import Any
 
 from hopgym._suggest import describe_unknown_name
-from hopgym.optimizers import zoo
+from hopgym.optimizers import load, zoo
+from hopgym.optimizers.learned.weights import SUFFIX
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Entry:
 
     - `name`: name in tables.
     - `make`: makes the optimizer from a system and the number of steps.
-    - `source`: hash of the source file of a plug-in; `None` for the zoo.
+    - `source`: hash of the file of a plug-in or of weights; `None` for the zoo.
     """
 
     name: str
@@ -36,8 +37,10 @@ def find_optimizer(spec: str) -> Entry:
     """Find an optimizer by name.
 
     **Raises:** `ValueError` with a one-line message for an unknown name, or a file that
-    is missing, cannot be imported or does not define the name.
+    is missing, cannot be imported, does not define the name or holds no weights.
     """
+    if spec.endswith(SUFFIX):
+        return _find_weights(spec)
     if ":" in spec:
         return _find_plugin(spec)
     if spec not in zoo.ZOO:
@@ -68,6 +71,15 @@ def describe_factory(factory: Callable[..., Any]) -> str:
     """Get the first line of a factory's docstring."""
     target = getattr(factory, "func", factory)
     return (target.__doc__ or "").strip().partition("\n")[0]
+
+
+def _find_weights(spec: str) -> Entry:
+    try:
+        optimizer = load(spec)
+        source = _hash(Path(spec).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"optimizer {spec!r}: {error}") from error
+    return Entry(Path(spec).stem, lambda system, steps: optimizer, source)
 
 
 def _find_plugin(spec: str) -> Entry:
@@ -133,4 +145,8 @@ def _append_to_path(folder: Path) -> None:
 def _hash_source(module: ModuleType) -> str:
     source = Path(module.__file__ or "")
     content = source.read_bytes() if source.is_file() else module.__name__.encode()
+    return _hash(content)
+
+
+def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]

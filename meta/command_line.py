@@ -36,8 +36,8 @@ examples:
   python -m hopgym.meta.train --out runs/lj13 --resume
   python -m hopgym.meta.train --systems LJ-13,LJ-38@200 --unroll 2000,10000@300 \\
       --loss best --updates 500 --out runs/curriculum
-  python -m hopgym.meta.train --optimizer bh-symmetric --strategy sep-cma \
-      --systems LJ-19,LJ-31,LJ-38 --evaluation-systems LJ-26,LJ-55 --unroll 10000 \
+  python -m hopgym.meta.train --optimizer bh-symmetric --strategy sep-cma \\
+      --systems LJ-19,LJ-31,LJ-38 --evaluation-systems LJ-26,LJ-55 --unroll 10000 \\
       --loss first-hit --out runs/search
   python -m hopgym.meta.train ... --coordinator HOST:PORT --processes 2 --process 0
 
@@ -72,14 +72,14 @@ def make_parser() -> Parser:
     add = parser.add_argument_group("optimizer, systems and loss").add_argument
     add("--systems", metavar="A,B@U", help="systems to train on, default LJ-13")
     add("--unroll", metavar="N,N@U", help="steps per run, default 50000")
-    add("--loss", choices=LOSS_KINDS, help="structures that count, default final")
+    add("--loss", choices=LOSS_KINDS, help="what counts, default final")
     add("--unbounded", action="store_true", help="do not bound losses at zero")
     add("--polish", type=_parse_steps, metavar="N", help="polish steps, default 1000")
     add("--optimizer", metavar="NAME", help=f"one of {', '.join(ARCHITECTURES)}")
     features = f"inputs of learn2hop, default {','.join(FEATURES)}"
     add("--features", metavar="A,B", help=features)
     add("--kinds", type=int, choices=(1, 2), help="species learn2hop distinguishes")
-    add("--hidden", **count, help="width of hidden layers, default 32")
+    add("--hidden", **count, help="width of hidden layers, default 32, of bh-network 8")
     add("--depth", **count, help="number of dense layers, default 2")
     add("--start-from", metavar="NAME", help="trained optimizer, by name or file")
 
@@ -128,6 +128,8 @@ def make_plan(given: dict[str, Any]) -> TrainingPlan:
     first_unroll = schedule.get_value(unroll, 0)
     systems = schedule.parse(given.get("systems", "LJ-13"), lambda name: name)
     found = [get_system(name) for _, name in systems]
+    if not given.get("evaluation_systems", [""]):
+        raise ValueError("--evaluation-systems needs at least one name")
     strategy = given.get("strategy", "esmc")
     options = ("loss", "polish", "seed", "evaluate_every", "evaluation_starts")
     options += ("evaluation_systems",)

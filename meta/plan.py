@@ -113,6 +113,9 @@ class TrainingPlan:
         for name in ("evaluate_every", "evaluation_starts", "evaluation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
+        for name in self.evaluation_systems:
+            if self.evaluation_systems.count(name) > 1:
+                raise ValueError(f"evaluation_systems has {name} twice")
         if self.polish < 0:
             raise ValueError(f"polish must not be negative, got {self.polish}")
 

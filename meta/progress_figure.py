@@ -10,6 +10,12 @@ from matplotlib.figure import Figure
 
 from hopgym._atomic_write import atomic_save
 
+LABELS = {
+    "final": "final structure",
+    "best": "best structure",
+    "first_hit": "first hit",
+}
+
 
 def draw(path: Path, metrics: Sequence[dict[str, Any]], title: str) -> None:
     """Plot evaluations on held-out starts against meta-updates.
@@ -27,10 +33,15 @@ def draw(path: Path, metrics: Sequence[dict[str, Any]], title: str) -> None:
         own = [(p["update"], p["evaluation"][name]) for p in points]
         own = [(update, values) for update, values in own if values is not None]
         updates = [update for update, _ in own]
-        for kind, style in (("final", "-"), ("best", "--")):
+        kinds = ("final", "best")
+        if all("first_hit_loss" in cell for _, cell in own):
+            kinds = ("first_hit",)
+        for kind, style in zip(kinds, ("-", "--"), strict=False):
             values = [cell[f"{kind}_loss"] for _, cell in own]
-            losses.plot(updates, values, style, label=f"{name}, {kind} structure")
-        rates.plot(updates, [cell["hit_rate"] for _, cell in own], label=name)
+            label = f"{name}, {LABELS[kind]}"
+            losses.plot(updates, values, style, marker=".", label=label)
+        shares = [cell["hit_rate"] for _, cell in own]
+        rates.plot(updates, shares, marker=".", label=name)
     losses.set_ylabel("mean meta-loss")
     rates.set_ylabel("hit rate")
     rates.set_ylim(-0.02, 1.02)

@@ -27,6 +27,7 @@ from hopgym.meta.command_line import (
 )
 from hopgym.meta.run_folder import RunFolder
 from hopgym.meta.trainer import Stopped, Trainer
+from hopgym.optimizers import read_header
 
 UPDATES = 1000  # the paper's
 DRAW_SECONDS = 20.0
@@ -169,10 +170,13 @@ class Loop:
             sys.stderr.flush()
             os._exit(1)
         self._finish()
-        self._report(
-            f"{trainer.update} updates done in {format_duration(trainer.elapsed)}: "
-            f"{self.folder.path}/weights.eqx, best.eqx, progress.png"
-        )
+        path = self.folder.path
+        if self.is_leader:
+            best = read_header(path / "best.eqx")["updates"]
+            self._report(
+                f"{trainer.update} updates done in {format_duration(trainer.elapsed)}: "
+                f"{path}/weights.eqx, best.eqx (of update {best}), progress.png"
+            )
         return 0
 
     def _evaluate(self) -> None:
@@ -206,10 +210,10 @@ class Loop:
             hits = (
                 "" if cell["hits"] is None else f" hits {cell['hits']}/{cell['starts']}"
             )
-            parts.append(
-                f"{name}: final {cell['final_loss']:.4f} best "
-                f"{cell['best_loss']:.4f}{hits}"
-            )
+            losses = f"final {cell['final_loss']:.4f} best {cell['best_loss']:.4f}"
+            if "first_hit_loss" in cell:
+                losses = f"first hits {cell['first_hit_loss']:.4f}"
+            parts.append(f"{name}: {losses}{hits}")
         self._report("  ".join([*parts, f"{left} left"]))
 
     def _save_if_due(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from hopgym._cli.pace import Pace
 from hopgym.meta import schedule
 from hopgym.meta.batched_unroll import BatchedUnroll
 from hopgym.meta.distributed import broadcast, is_leader
-from hopgym.meta.plan import DURATIONS, TrainingPlan
+from hopgym.meta.plan import TrainingPlan
 from hopgym.meta.run_folder import RunFolder
 from hopgym.meta.strategies import get_strategy
 from hopgym.meta.strategies.base import repeat
@@ -71,13 +70,19 @@ class Trainer:
                 architecture.pop("name"), key, **architecture
             )
         weights, self.frozen = eqx.partition(initial, eqx.is_inexact_array)
-        check_memory(
-            _estimate_memory(plan, [*self.systems, *held_out], weights),
-            "the runs of an update",
-        )
         self.strategy = get_strategy(plan.strategy)(
             weights, plan.strategy_settings, len(self.systems)
         )
+        runs = max(len(self.strategy.start_indices), plan.evaluation_starts)
+        check_memory(
+            _estimate_memory(runs, [*self.systems, *held_out], weights),
+            "the runs of an update",
+        )
+        if self.strategy.truncation is not None and plan.loss == "first-hit":
+            raise ValueError(
+                f"{plan.strategy} judges parts of runs, which have no first hits: "
+                "choose another loss or strategy"
+            )
         changes = {update for update, _ in (*plan.systems, *plan.unroll)}
         if self.strategy.truncation is not None and changes != {0}:
             raise ValueError(
@@ -309,17 +314,8 @@ class Trainer:
         return runs
 
 
-def _estimate_memory(
-    plan: TrainingPlan, systems: Sequence[System], weights: PyTree
-) -> float:
+def _estimate_memory(runs: int, systems: Sequence[System], weights: PyTree) -> float:
     """Estimate the bytes that the runs of an update and their weights need."""
-    settings = dataclasses.asdict(plan.strategy_settings)
-    runs = 2 * math.prod(
-        value
-        for name, value in settings.items()
-        if isinstance(value, int) and name not in DURATIONS
-    )
-    runs = max(runs, plan.evaluation_starts)
     size = sum(x.nbytes for x in jax.tree.leaves(weights))
     return estimate_memory(runs, max(s.atoms for s in systems)) + 3.0 * runs * size
 

@@ -110,9 +110,11 @@ def compute_losses(
     if kind == "first-hit":
         gap = (state.best_energy - system.reference) / system.energy_unit
         missed = MISS_LOSS - MISS_RANGE * jnp.expm1(-jnp.maximum(gap, 0) / MISS_GAP)
-        missed = jnp.where(jnp.isfinite(missed), missed, MISS_LOSS + MISS_RANGE)
+        lowest = state.best_energy / system.energy_scale
+        is_physical = jnp.isfinite(missed) & (lowest >= MIN_LOSS)
+        missed = jnp.where(is_physical, missed, MISS_LOSS + MISS_RANGE)
         share = jnp.maximum(state.first_hit, 1) / (steps + 1)
-        return jnp.where(state.first_hit > 0, jnp.log(share), missed)
+        return jnp.where((state.first_hit > 0) & is_physical, jnp.log(share), missed)
     positions = state.positions if kind == "final" else state.best_positions
     polished = polish(system, positions, steps=polish_steps)
     return scaled_loss(polished.energy, system, bounded=bounded)

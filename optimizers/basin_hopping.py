@@ -38,6 +38,7 @@ from hopgym.optimizers.moves import (
     Mixture,
     Shake,
     SurfaceMove,
+    check_species,
 )
 from hopgym.optimizers.optax_wrapper import adam
 from hopgym.optimizers.two_phase import TwoPhase
@@ -203,10 +204,12 @@ def cluster_moves(
     - `surface`, `exchange`: fractions of surface moves and exchanges, where these
       apply.
 
-    **Raises:** `ValueError` for fractions that are negative or add up to more than 1.
+    **Raises:** `ValueError` for fractions that are negative or add up to more than 1,
+    and for a system whose species are not known, in a traced function.
     """
     for what, fraction in (("surface", surface), ("exchange", exchange)):
         check_number(f"{what}, a fraction of the moves,", fraction, FRACTION)
+    check_species(system)
     species = np.asarray(system.species)
     if system.freedom is not None:
         species = species[np.asarray(system.freedom) == 3]

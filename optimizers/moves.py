@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from hopgym._checks import NOT_NEGATIVE, POSITIVE, check_fields, is_known
 from hopgym._converters import to_float
 from hopgym.cell import Cell
-from hopgym.context import Context
+from hopgym.context import Context, SystemInfo
 
 
 class AbstractMove(eqx.Module):
@@ -265,6 +265,16 @@ class Mixture(AbstractMove):
             for move in self.moves
         ]
         return jax.lax.switch(which, branches)
+
+
+def check_species(system: SystemInfo) -> None:
+    """Raise `ValueError` if the species of a system are not known."""
+    if not is_known(system.species):
+        raise ValueError(
+            "the moves of a search depend on the species of its system, which are not "
+            "known here: make it outside of functions under jit or vmap that have the "
+            "system as an argument"
+        )
 
 
 def get_packed_volume(atoms: int, looseness: ArrayLike) -> ArrayLike:

@@ -83,6 +83,7 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
 
     def __check_init__(self):
         check_fields(self, max_evaluations=POSITIVE)
+        self.choice.check(len(self.subspaces.names))
         if not isinstance(self.local.local, LBFGS):
             raise ValueError(
                 "a search in symmetric subspaces needs quenches by LBFGS, whose "
@@ -294,6 +295,7 @@ def bh_symmetric(
     *,
     rules: Rules | None = None,
     prior: Prior | None = None,
+    choice: AbstractChoice | None = None,
     pressure: ArrayLike = 10.0,
     step_size: ArrayLike = 0.36,
     surface: ArrayLike = 0.4,
@@ -310,6 +312,8 @@ def bh_symmetric(
     - `system`: determines the groups and the moves.
     - `rules`: constants of the search.
     - `prior`: of the groups.
+    - `choice`: of the groups of epochs, by default
+      [`hopgym.optimizers.symmetry.choices.merit.ByMerit`][].
     - `pressure`: see [`hopgym.optimizers.TwoPhase`][].
     - `step_size`, `surface`, `exchange`: of the ordinary basin hopping, see
       [`hopgym.optimizers.basin_hopping.cluster_moves`][].
@@ -322,4 +326,5 @@ def bh_symmetric(
         TwoPhase(make_hop_quench(), pressure),
         cluster_moves(system, step_size, surface, exchange),
         Rules() if rules is None else rules,
+        ByMerit() if choice is None else choice,
     )

@@ -3,6 +3,7 @@
 import os
 import sys
 
+import jax
 import pytest
 from benchmark_runs import (
     BENCHMARKS,
@@ -13,6 +14,9 @@ from benchmark_runs import (
     read_results,
     write_plugin,
 )
+
+from hopgym.optimizers import save
+from hopgym.optimizers.learned import make_untrained
 
 
 @pytest.fixture
@@ -77,3 +81,24 @@ def test_plugin_that_cannot_be_imported(tmp_path, capsys):
         main("--optimizers", f"{path}:X")
     assert stopped.value.code == 2
     assert "ModuleNotFoundError" in capsys.readouterr().err
+
+
+def test_trained_weights(tmp_path, capsys):
+    """A file of weights is an optimizer, and another one if it has changed."""
+    out, path = tmp_path / "out", tmp_path / "mine.eqx"
+    arguments = ["--systems", "LJ-4", "--starts", "3", "--steps", "20"]
+    arguments += ["--optimizer", path, "--optimizers", "gd", "--out", out]
+    search = make_untrained("bh-lbfgs", jax.random.key(0))
+    for change in (0.0, 1.0):
+        changed = jax.tree.map(lambda x, by=change: x + by, search)
+        save(path, changed, {"name": "bh-lbfgs"}, {})
+        assert main(*arguments) == 0
+        assert "[2/2] LJ-4  mine" in capsys.readouterr().err
+    cells = read_results(out)["cells"]
+    sources = [cell["key"]["source"] for cell in cells if cell["optimizer"] == "mine"]
+    assert len({*sources}) == len(sources) == 2
+    path.write_bytes(b"nothing")
+    with pytest.raises(SystemExit) as stopped:
+        main(*arguments)
+    assert stopped.value.code == 2
+    assert "mine.eqx" in capsys.readouterr().err

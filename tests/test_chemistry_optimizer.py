@@ -14,7 +14,8 @@ from ase.data import covalent_radii
 import hopgym
 from hopgym.chemistry import HopgymCalculator, ZooOptimizer, from_ase
 from hopgym.chemistry.ase_context import describe_atoms
-from hopgym.optimizers import AbstractOptimizer, load, make_optimizer
+from hopgym.optimizers import AbstractOptimizer, load, make_optimizer, save
+from hopgym.optimizers.learned import make_untrained
 
 
 class Counting(EMT):
@@ -258,3 +259,16 @@ def test_units_by_default():
 def test_nonsense_is_refused(make, error, words):
     with pytest.raises(error, match=words):
         make()
+
+
+def test_learned_searches(tmp_path):
+    """Of the same constants: the search of the zoo, by an optimizer or a file."""
+    path = tmp_path / "mine.eqx"
+    search = make_untrained("bh-two-phase", jax.random.key(0))
+    save(path, search, {"name": "bh-two-phase"}, {})
+    found = []
+    for one in ("bh-two-phase", search, str(path)):
+        run = ZooOptimizer(alloy(), one, steps=40, logfile=None)
+        run.run()
+        found.append(run.best_energy)
+    np.testing.assert_allclose(found[1:], found[0], rtol=1e-6)

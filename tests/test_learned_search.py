@@ -9,14 +9,22 @@ import numpy as np
 import pytest
 
 import hopgym
-from hopgym.optimizers import ZOO, LearnedSearch, load, save
+from hopgym.optimizers import (
+    ZOO,
+    LearnedSearch,
+    SymmetricBasinHopping,
+    load,
+    save,
+)
 from hopgym.optimizers.learned import make_untrained
 from hopgym.optimizers.learned.search import depart, depart_fraction
+from hopgym.optimizers.symmetry.choices.merit import ByMerit
+from hopgym.optimizers.symmetry.choices.network import ByNetwork
 from hopgym.optimizers.symmetry.prior import Prior
 from hopgym.optimizers.symmetry.rules import FRACTIONS, Rules
 from hopgym.optimizers.symmetry.subspaces import make_subspaces
 
-SEARCHES = ("bh-lbfgs", "bh-two-phase", "bh-symmetric")
+SEARCHES = ("bh-lbfgs", "bh-two-phase", "bh-symmetric", "bh-network")
 KEY = jax.random.key(0)
 
 
@@ -30,8 +38,11 @@ def make_learned(name, **departures) -> Any:
 @pytest.mark.parametrize("name", SEARCHES)
 def test_untrained_it_is_the_search_of_the_zoo(name, system, double):
     system = hopgym.get_system(system)
-    search = make_untrained(name, KEY).for_system(system)
-    expected = ZOO[name](system)
+    search: Any = make_untrained(name, KEY).for_system(system)
+    if name == "bh-network" and isinstance(search, SymmetricBasinHopping):
+        assert isinstance(search.choice, ByNetwork)
+        search = dataclasses.replace(search, choice=ByMerit())
+    expected = ZOO[name.replace("network", "symmetric")](system)
     assert jax.tree.structure(search) == jax.tree.structure(expected)
     for a, b in zip(jax.tree.leaves(search), jax.tree.leaves(expected), strict=True):
         assert a.dtype == b.dtype
@@ -88,6 +99,12 @@ def test_prior():
     assert logits["C2"] == pytest.approx(-np.log(2), abs=1e-5)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_prior_is_finite(value):
+    with pytest.raises(ValueError, match="pentagonal must be finite"):
+        Prior(pentagonal=value)
+
+
 def test_files_hold_searches_of_all_systems(tmp_path):
     departures = {"step_size": jnp.array(0.3), "temperature": jnp.array(-0.2)}
     search = make_learned("bh-lbfgs", **departures)
@@ -102,6 +119,20 @@ def test_files_hold_searches_of_all_systems(tmp_path):
             for one in optimizers
         ]
         np.testing.assert_array_equal(energies[0], energies[1])
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_searches_are_made_within_traced_functions(name):
+    """As trainings do, with a system that is known."""
+    search = make_untrained(name, KEY)
+    for system in ("LJ-7", "Gupta-Ag4Au3", "SW-Si64"):
+        system = hopgym.get_system(system)
+        leaves = jax.jit(lambda s, to=system: jax.tree.leaves(s.for_system(to)))(search)
+        expected = jax.tree.leaves(search.for_system(system))
+        for a, b in zip(leaves, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+        with pytest.raises(ValueError, match="species of its system"):
+            jax.jit(lambda to, s=search: jax.tree.leaves(s.for_system(to)))(system)
 
 
 def test_without_a_system_it_is_no_optimizer():

@@ -57,8 +57,19 @@ def test_quenches_of_an_epoch():
         (["LJ-75a"], "LJ-75a"),
     ],
 )
-def test_epochs_that_cannot_be_drawn(tmp_path, arguments, message):
+def test_epochs_that_cannot_be_drawn(tmp_path, capsys, arguments, message):
     path = tmp_path / "epoch.png"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(SystemExit) as done:
         epoch_figure.main([arguments[0], str(path), *arguments[1:]])
+    assert done.value.code == 2 and message in capsys.readouterr().err
     assert not path.exists()
+
+
+def test_pictures_that_cannot_be_drawn(tmp_path, capsys):
+    for arguments, message in (
+        ([tmp_path / "g.jpg"], "does not end with .png"),
+        ([tmp_path / "g.png", "--systems", "LJ-5x"], "LJ-5x"),
+    ):
+        with pytest.raises(SystemExit) as done:
+            gallery.main([str(one) for one in arguments])
+        assert done.value.code == 2 and message in capsys.readouterr().err

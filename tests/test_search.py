@@ -14,6 +14,8 @@ import pytest
 
 import hopgym
 from hopgym.chemistry import read_extxyz
+from hopgym.optimizers import save
+from hopgym.optimizers.learned import make_untrained
 from hopgym.search import command
 from hopgym.search.command import main
 from hopgym.search.fingerprint import compute_fingerprints
@@ -377,3 +379,15 @@ def test_the_module_is_a_command_also_in_an_undecodable_folder(tmp_path):
     assert "distinct minima" in found.stderr
     assert "Warning" not in found.stderr
     assert "caf\\xe9" in (out / "report.html").read_text()
+
+
+def test_weights_that_have_changed_are_another_search(tmp_path, capsys):
+    path, out = tmp_path / "mine.eqx", tmp_path / "out"
+    words = ["LJ7", "--optimizer", str(path), "--starts", "2", "--steps", "40"]
+    search = make_untrained("bh-lbfgs", jax.random.key(0))
+    save(path, search, {"name": "bh-lbfgs"}, {})
+    assert main([*words, "--out", str(out)]) == 0
+    save(path, jax.tree.map(lambda x: x + 1, search), {"name": "bh-lbfgs"}, {})
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--out", str(out)])
+    assert stop.value.code == 2 and "weights is " in capsys.readouterr().err

@@ -117,6 +117,8 @@ def test_without_subspaces_it_is_basin_hopping():
         ({"walk_share": 1.5}, "walk_share must be between 0 and 1"),
         ({"loose": 0.0}, "loose must be positive"),
         ({"hops": (1.0, -1.0, 0.0)}, "hops must be finite and not negative"),
+        ({"hops": (0.0, 0.0, 0.0)}, "hops needs 3 numbers, not all of them 0"),
+        ({"free_hops": 1.0}, "free_hops needs 4 numbers"),
     ],
 )
 def test_arguments(arguments, message):

@@ -1,7 +1,5 @@
 """Choices of the next epoch, and the evidence on which they are based."""
 
-import dataclasses
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,7 +7,7 @@ import numpy as np
 import pytest
 
 import hopgym
-from hopgym.optimizers import SymmetricBasinHopping, bh_symmetric
+from hopgym.optimizers import bh_symmetric
 from hopgym.optimizers.symmetry.choices.base import Situation
 from hopgym.optimizers.symmetry.choices.beliefs import Beliefs
 from hopgym.optimizers.symmetry.choices.halving import SuccessiveHalving
@@ -82,9 +80,11 @@ def test_evidence(double):
     evidence = record(5, epochs)
     tolerance = 1e-9 if double else 1e-3
     for group in range(4):
+        visits = sum(g == group for g, _, _ in epochs)
         own = [e for g, e, _ in epochs if g == group and np.isfinite(e)]
-        assert int(evidence.visits[group]) == len(own)
-        assert int(evidence.evaluations[group]) == 10 * len(own)
+        assert int(evidence.visits[group]) == visits
+        assert int(evidence.found[group]) == len(own)
+        assert int(evidence.evaluations[group]) == 10 * visits
         for found, expected in (
             (evidence.lowest, min(own)),
             (evidence.mean, np.mean(own)),
@@ -156,10 +156,8 @@ def test_controls():
 
 def test_a_search_of_a_single_group():
     system = hopgym.get_system("LJ-13")
-    search = bh_symmetric(system)
-    assert isinstance(search, SymmetricBasinHopping)
-    group = search.subspaces.names.index("C3v")
-    search = dataclasses.replace(search, choice=Single(group))
+    group = get_subspaces("LJ-13").names.index("C3v")
+    search = bh_symmetric(system, choice=Single(group))
     rollout = hopgym.Rollout(hopgym.Environment(system), search, jax.random.key(0), 4)
     rollout.advance(600)
     progress = rollout.arrays()[1].progress
@@ -220,6 +218,16 @@ def test_the_prior_is_trusted():
         assert (group == jnp.argmax(situation.logits)).all()
 
 
+@pytest.mark.parametrize("choice", [UCB(), SuccessiveHalving()], ids=["ucb", "halving"])
+def test_a_group_that_finds_nothing_is_left(choice):
+    subspaces = get_subspaces("LJ-13")
+    groups = len(subspaces.orders)
+    energies = np.full(groups, -100.0), np.full(groups, 1.0)
+    energies[0][subspaces.logits.argmax()] = np.inf
+    visits = play(choice, energies, 50, subspaces)
+    assert (visits > 0).sum() > 5
+
+
 def test_the_tail_counts():
     """Of groups with the same mean the one that sometimes gets lower is searched."""
     subspaces = get_subspaces("LJ-13")
@@ -242,7 +250,13 @@ def test_halving_tries_all_first():
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: UCB(width=-1.0), lambda: Beliefs(worth=0.0)], ids=["ucb", "worth"]
+    "make",
+    [
+        lambda: UCB(width=jnp.array(-1.0)),
+        lambda: Beliefs(worth=jnp.array(0.0)),
+        lambda: bh_symmetric(hopgym.get_system("LJ-5"), choice=Single(99)),
+        lambda: bh_symmetric(hopgym.get_system("LJ-5"), choice=Single(-1)),
+    ],
 )
 def test_arguments(make):
     with pytest.raises(ValueError, match="must be"):

@@ -182,7 +182,7 @@ def test_systems_join_and_unrolls_grow_in_the_course_of_a_training():
 
 
 @pytest.mark.parametrize(
-    "optimizer", ["learn2hop", "mlp-opt", "fire6p", "bh-step", "bh-two-phase"]
+    "optimizer", ["learn2hop", "mlp-opt", "fire6p", "bh-step", "bh-network"]
 )
 def test_every_architecture_can_be_trained_and_loaded(optimizer, tmp_path):
     trainer = Trainer(
@@ -248,6 +248,9 @@ WRONG = [
         ["--loss", "first-hit", "--systems", "Gupta-Au55-table4"],
         "Gupta-Au55-table4 has no reference energy",
     ),
+    (["--strategy", "pes", "--loss", "first-hit"], "have no first hits"),
+    (["--evaluation-systems", ","], "needs at least one name"),
+    (["--optimizer", "bh-lbfgs", "--hidden", "8"], "'hidden'; it has none"),
     (["--strategy", "sep-cma", "--cma-population", "3"], "must be at least 4"),
     (["--loss", "last"], "invalid choice"),
     (

@@ -32,8 +32,11 @@ from hopgym.optimizers import (
     FireAse,
     GradientDescent,
     OptaxOptimizer,
+    load,
     make_optimizer,
 )
+from hopgym.optimizers.base import adapt
+from hopgym.optimizers.learned.weights import SUFFIX
 
 # A search gives up after this many failed evaluations in a row.
 MAX_FAILURES = 10
@@ -82,7 +85,8 @@ class ZooOptimizer(Optimizer):
     - `atoms`: in free space or in a cell of any shape, periodic along any of its
       vectors; may have constraints. Those that couple atoms, such as bond lengths, are
       for local optimizers only.
-    - `optimizer`: the name of an optimizer of the zoo, or an optimizer.
+    - `optimizer`: the name of an optimizer of the zoo, a file of trained weights
+      (`.eqx`), or an optimizer.
     - `restart`: file to which the state is saved after every step. If it exists, the
       run is resumed from it, including its structure, which is evaluated again (not
       counted) to check that the calculator is the same.
@@ -105,7 +109,8 @@ class ZooOptimizer(Optimizer):
     - `failures`: number of failed evaluations in a search.
     - `faults`: non-finite components of steps, which were replaced by zero.
 
-    **Raises:** `KeyError` for an unknown name; `ValueError` for invalid atoms, units or
+    **Raises:** `KeyError` for an unknown name; `OSError` for weights that cannot be
+    read; `ValueError` for invalid atoms, units or
     steps, constraints that a search cannot satisfy, or a restart file that is damaged
     or of another run or calculator; `TypeError` if `atoms` is not `ase.Atoms`;
     `ase.calculators.calculator.CalculationFailed`, during a run, for energies or forces
@@ -137,10 +142,13 @@ class ZooOptimizer(Optimizer):
         self._total_steps = steps
         self._ase_context = describe_atoms(atoms, length, energy)
         with jax.enable_x64(True):
-            if isinstance(optimizer, str):
+            if isinstance(optimizer, str) and not optimizer.endswith(SUFFIX):
                 optimizer = make_optimizer(
                     optimizer, system=self._ase_context, steps=steps
                 )
+            elif isinstance(optimizer, str):
+                optimizer = load(optimizer)
+            optimizer = adapt(optimizer, self._ase_context)
             self._optimizer = to_float64(optimizer)
             if not isinstance(optimizer, LOCAL_OPTIMIZERS):
                 check_for_hops(atoms, type(optimizer).__name__)

@@ -18,7 +18,7 @@ from hopgym._cli.arguments import (
 from hopgym._suggest import describe_unknown_name
 from hopgym.optimizers import ZOO
 from hopgym.search.formula import resolve_system_name
-from hopgym.search.plan import Plan
+from hopgym.search.plan import Plan, hash_weights
 from hopgym.systems.registry import potential_names
 
 EXAMPLES = """\
@@ -55,7 +55,7 @@ def make_parser() -> Parser:
     add(
         "--optimizer",
         metavar="NAME",
-        help=f"{', '.join(ZOO)}, or a file of trained weights; default: bh-symmetric",
+        help=f"{', '.join(ZOO)}, or trained weights (FILE.eqx); default: bh-symmetric",
     )
     add(
         "--starts",
@@ -96,7 +96,8 @@ def make_parser() -> Parser:
 def make_plan(given: dict[str, Any]) -> Plan:
     """Make a plan from the options given on the command line.
 
-    **Raises:** `ValueError` or `KeyError` for invalid options.
+    **Raises:** `ValueError` or `KeyError` for invalid options, `OSError` for weights
+    that cannot be read.
     """
     if "target" not in given:
         raise ValueError("what to search is missing: give a formula such as Au55")
@@ -110,6 +111,7 @@ def make_plan(given: dict[str, Any]) -> Plan:
         starts=given.get("starts", 100),
         steps=steps,
         seed=given.get("seed", 0),
+        weights=hash_weights(optimizer),
         chunk=min(given.get("chunk", min(1000, -(-steps // 10))), steps),
     )
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+from pathlib import Path
 from typing import Any
 
 from hopgym._cli.arguments import MAX_COUNT, MAX_STARTS
-from hopgym._schema import TEXT, Schema, check, integer
+from hopgym._schema import TEXT, Schema, check, integer, optional
 from hopgym.optimizers import AbstractOptimizer, load, make_optimizer
+from hopgym.optimizers.learned.weights import SUFFIX
 from hopgym.systems import System
 
 SCHEMA: Schema = {
@@ -17,6 +20,7 @@ SCHEMA: Schema = {
     "steps": integer(1, MAX_COUNT),
     "seed": integer(0, MAX_COUNT),
     "chunk": integer(1, MAX_COUNT),
+    "weights": optional(TEXT),
 }
 
 
@@ -30,6 +34,7 @@ class Plan:
     - `optimizer`: name of an optimizer of the zoo, or a file of trained weights.
     - `starts`, `steps`, `seed`: number and length of walks, and their random seed.
     - `chunk`: number of steps after which structures are quenched and collected.
+    - `weights`: hash of the file of trained weights; empty for the zoo.
     """
 
     system: str
@@ -38,6 +43,7 @@ class Plan:
     steps: int
     seed: int
     chunk: int
+    weights: str = ""
 
     @classmethod
     def from_json(cls, stored: Any, source: str) -> Plan:
@@ -54,9 +60,21 @@ class Plan:
         **Raises:** `KeyError` for an unknown name; `OSError` for a file that cannot be
         read; `ValueError` for one that holds no optimizer.
         """
-        if self.optimizer.endswith(".eqx"):
+        if self.optimizer.endswith(SUFFIX):
             return load(self.optimizer)
         return make_optimizer(self.optimizer, system=system, steps=self.steps)
+
+
+def hash_weights(optimizer: str) -> str:
+    """Hash of a file of trained weights; empty for the name of an optimizer.
+
+    **Raises:** `OSError` if it cannot be read.
+    """
+    if not optimizer.endswith(SUFFIX):
+        return ""
+    if not Path(optimizer).is_file():
+        raise FileNotFoundError(f"there is no file {optimizer}")
+    return hashlib.sha256(Path(optimizer).read_bytes()).hexdigest()[:12]
 
 
 def describe_differences(stored: Plan, requested: Plan) -> str:

@@ -38,8 +38,8 @@ Departures = dict[str, Any]  # arrays, and a network
 class LearnedSearch(AbstractOptimizer[Any]):
     """A search as a function of unconstrained numbers, for any system.
 
-    What it is for a system, `for_system` tells; rollouts and trainings ask by
-    themselves.
+    `for_system` returns the search for a system; rollouts, trainings and ASE optimizers
+    call it. Its functions cannot be used before.
 
     **Arguments:**
 
@@ -96,12 +96,14 @@ def learned_bh_lbfgs(key: PRNGKeyArray | None = None) -> LearnedSearch:
 
 
 def _make_bh_lbfgs(system: SystemInfo, departures: Departures) -> AbstractOptimizer:
+    surface, exchange = _share_moves(departures)
     return bh_lbfgs(
         system,
         depart(0.36, departures["step_size"]),
         depart(0.8, departures["temperature"]),
-        adaptation_rate=depart(0.02, departures["adaptation_rate"]),
-        **_share_moves(departures),
+        surface,
+        exchange,
+        depart(0.02, departures["adaptation_rate"]),
     )
 
 
@@ -181,13 +183,15 @@ def _make_bh_symmetric(system: SystemInfo, departures: Departures) -> AbstractOp
         name: value + departures[f"prior_{name}"]
         for name, value in dataclasses.asdict(Prior()).items()
     }
+    surface, exchange = _share_moves(departures)
     return bh_symmetric(
         system,
         rules=Rules(**values),
         prior=Prior(**prior),
         pressure=depart(10.0, departures["pressure"]),
         step_size=depart(0.36, departures["step_size"]),
-        **_share_moves(departures),
+        surface=surface,
+        exchange=exchange,
     )
 
 
@@ -196,8 +200,10 @@ def _list_rules() -> dict[str, Any]:
     return {entry.name: entry.default for entry in dataclasses.fields(Rules)}
 
 
-def _share_moves(departures: Departures) -> dict[str, Float[Array, ""]]:
+def _share_moves(
+    departures: Departures,
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Fractions of surface moves and, of alloys, of exchanges."""
     surface = depart_fraction(0.4, departures["surface"])
     exchange = depart_fraction(0.5 / 0.6, departures["exchange"])
-    return {"surface": surface, "exchange": (1 - surface) * exchange}
+    return surface, (1 - surface) * exchange

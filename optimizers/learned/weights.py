@@ -85,10 +85,8 @@ def make_untrained(name: str, key: PRNGKeyArray, **options: Any) -> AbstractOpti
     known = inspect.signature(ARCHITECTURES[name]).parameters
     for option in options:
         if option not in known:
-            raise ValueError(
-                f"{name} has no option {option!r}; it has "
-                + ", ".join(entry for entry in known if entry != "key")
-            )
+            own = ", ".join(entry for entry in known if entry != "key")
+            raise ValueError(f"{name} has no option {option!r}; it has {own or 'none'}")
     return ARCHITECTURES[name](key, **options)
 
 

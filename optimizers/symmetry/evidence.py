@@ -10,15 +10,19 @@ from jaxtyping import Array, Bool, Float, Int
 class Evidence(eqx.Module):
     """Statistics of the lowest energies of epochs, by group.
 
+    The energies are those of hops within the subspaces, which are quenched loosely.
+
     **Attributes:**
 
     - `visits`: numbers of epochs.
-    - `lowest`: their lowest energies, infinite for groups that were not searched.
+    - `found`: numbers of epochs whose energy is finite.
+    - `lowest`: lowest energies of the latter, infinite if there are none.
     - `mean`, `squares`: means, and sums of the squared deviations from them.
     - `evaluations`: spent on hops within the subspaces.
     """
 
     visits: Int[Array, " groups"]
+    found: Int[Array, " groups"]
     lowest: Float[Array, " groups"]
     mean: Float[Array, " groups"]
     squares: Float[Array, " groups"]
@@ -26,20 +30,21 @@ class Evidence(eqx.Module):
 
     @property
     def is_tried(self) -> Bool[Array, "*batch groups"]:
-        """Which groups have been searched."""
+        """Of which groups there are energies."""
         return jnp.isfinite(self.lowest)
 
     @property
     def spread(self) -> Float[Array, "*batch groups"]:
         """Standard deviations, 0 for less than two epochs."""
-        others = jnp.maximum(self.visits - 1, 1).astype(self.squares.dtype)
+        others = jnp.maximum(self.found - 1, 1).astype(self.squares.dtype)
         return jnp.sqrt(self.squares / others)
 
 
 def make_evidence(groups: int, dtype: jnp.dtype) -> Evidence:
     """Nothing was found yet."""
     none, zeros = jnp.zeros(groups, jnp.int32), jnp.zeros(groups, dtype)
-    return Evidence(none, jnp.full(groups, jnp.inf, dtype), zeros, zeros, none)
+    infinite = jnp.full(groups, jnp.inf, dtype)
+    return Evidence(none, none, infinite, zeros, zeros, none)
 
 
 def add_epoch(
@@ -49,21 +54,20 @@ def add_epoch(
     evaluations: Int[Array, ""],
     when: Bool[Array, ""],
 ) -> Evidence:
-    """Add an epoch, if `when` holds and its energy is finite."""
+    """Add an epoch, if `when` holds."""
     counts = when & jnp.isfinite(energy)
     energy = jnp.where(counts, energy, 0)
-    visits = evidence.visits.at[group].add(counts)
+    found = evidence.found.at[group].add(counts)
     before = evidence.mean[group]
-    share = counts / jnp.maximum(visits[group], 1).astype(energy.dtype)
+    share = counts / jnp.maximum(found[group], 1).astype(energy.dtype)
     after = before + share * (energy - before)
     squares = jnp.where(counts, (energy - before) * (energy - after), 0)
     lowest = jnp.where(counts, energy, jnp.inf)
     return Evidence(
-        visits=visits,
+        visits=evidence.visits.at[group].add(when),
+        found=found,
         lowest=evidence.lowest.at[group].min(lowest),
         mean=evidence.mean.at[group].set(after),
         squares=evidence.squares.at[group].add(squares),
-        evaluations=evidence.evaluations.at[group].add(
-            jnp.where(counts, evaluations, 0)
-        ),
+        evaluations=evidence.evaluations.at[group].add(jnp.where(when, evaluations, 0)),
     )

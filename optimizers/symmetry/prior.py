@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from hopgym._checks import FINITE, check_number
 from hopgym._converters import to_float
 from hopgym.optimizers.symmetry.point_groups import PointGroup
 
@@ -21,6 +22,8 @@ class Prior:
 
     The defaults were chosen by searches of LJ-19 to LJ-55, and balanced between groups
     with fivefold and with several axes on LJ-38, 75, 98 and 102.
+
+    **Raises:** `ValueError` for anything but finite numbers.
     """
 
     log_order: ArrayLike = -0.709
@@ -29,6 +32,10 @@ class Prior:
     polyhedral: ArrayLike = 7.2
     improper: ArrayLike = -1.92
     log_parts: ArrayLike = 5.0
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            check_number(f"Prior: {name}", to_float(value), FINITE)
 
     def weigh_point_groups(self, groups: list[PointGroup]) -> Float[Array, " groups"]:
         """Logits of point groups."""

@@ -5,7 +5,14 @@ from __future__ import annotations
 import equinox as eqx
 from jaxtyping import Array, Float, Int
 
-from hopgym._checks import FRACTION, NOT_NEGATIVE, POSITIVE, check_fields
+from hopgym._checks import (
+    FRACTION,
+    NOT_NEGATIVE,
+    POSITIVE,
+    check_fields,
+    describe,
+    is_known,
+)
 from hopgym._converters import to_float, to_int
 
 FRACTIONS = ("exchanges", "compressed", "exploration", "walk_share")
@@ -69,6 +76,13 @@ class Rules(eqx.Module):
     walk_adaptation: Float[Array, ""] = eqx.field(converter=to_float, default=0.02)
 
     def __check_init__(self):
+        for name, kinds in (("hops", 3), ("free_hops", 4)):
+            shares = getattr(self, name)
+            if shares.shape != (kinds,) or (is_known(shares) and not shares.any()):
+                raise ValueError(
+                    f"Rules: {name} needs {kinds} numbers, not all of them 0, got "
+                    f"{describe(shares)}"
+                )
         check_fields(
             self,
             **dict.fromkeys(FRACTIONS, FRACTION),

@@ -17,10 +17,10 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from hopgym._converters import to_float
 from hopgym.cell import Cell
 from hopgym.context import Context, SystemInfo
-from hopgym.optimizers.moves import get_packed_volume, get_radius
+from hopgym.optimizers.moves import check_species, get_packed_volume, get_radius
 from hopgym.optimizers.symmetry import cluster_move
 from hopgym.optimizers.symmetry.cluster_move import MoveKind
-from hopgym.optimizers.symmetry.point_groups import PointGroup, list_point_groups
+from hopgym.optimizers.symmetry.point_groups import list_point_groups
 from hopgym.optimizers.symmetry.prior import Prior
 from hopgym.optimizers.symmetry.translation_groups import list_translation_groups
 
@@ -38,17 +38,15 @@ class AbstractSubspaces(eqx.Module):
     - `has_surface`: whether structures have a surface, which can be searched, and can
       be compressed.
     - `is_alloy`: whether orbits of different species can be exchanged.
+    - `names`: names of the groups: Schoenflies symbols, or the numbers of parts along
+      the edges of a box, such as 2x2x1.
     """
 
     orders: eqx.AbstractVar[Int[Array, " groups"]]
     logits: eqx.AbstractVar[Float[Array, " groups"]]
     has_surface: eqx.AbstractVar[bool]
     is_alloy: eqx.AbstractVar[bool]
-
-    @property
-    @abc.abstractmethod
-    def names(self) -> list[str]:
-        """Names of the groups."""
+    names: eqx.AbstractVar[tuple[str, ...]]
 
     @abc.abstractmethod
     def draw_frame(self, key: PRNGKeyArray) -> Float[Array, "3 3"]:
@@ -99,10 +97,11 @@ class ClusterSubspaces(AbstractSubspaces):
     kinds: int = eqx.field(static=True)
     has_surface: bool = eqx.field(static=True)
     is_alloy: bool = eqx.field(static=True)
+    names: tuple[str, ...] = eqx.field(static=True)
 
     def __init__(self, species: Int[np.ndarray, " atoms"], prior: Prior | None = None):
         most = min(LARGEST_ORDER, len(species))
-        groups = _list_small_groups(most)
+        groups = [group for group in list_point_groups() if group.order <= most]
         padding = [np.zeros((most - group.order, 3, 3)) for group in groups]
         self.operations = to_float(
             np.stack(
@@ -117,11 +116,7 @@ class ClusterSubspaces(AbstractSubspaces):
         self.kinds = int(species.max()) + 1
         self.has_surface = True
         self.is_alloy = self.kinds > 1
-
-    @property
-    def names(self) -> list[str]:
-        """Their Schoenflies symbols."""
-        return [group.name for group in _list_small_groups(self.operations.shape[1])]
+        self.names = tuple(group.name for group in groups)
 
     def draw_frame(self, key: PRNGKeyArray) -> Float[Array, "3 3"]:
         # A normal quaternion has a uniform direction.
@@ -185,6 +180,7 @@ class BoxSubspaces(AbstractSubspaces):
     logits: Float[Array, " groups"]
     has_surface: bool = eqx.field(static=True)
     is_alloy: bool = eqx.field(static=True)
+    names: tuple[str, ...] = eqx.field(static=True)
 
     def __init__(
         self,
@@ -203,11 +199,7 @@ class BoxSubspaces(AbstractSubspaces):
         self.orders = jnp.asarray(orders, jnp.int32)
         self.logits = (prior or Prior()).weigh_translations(orders)
         self.has_surface = self.is_alloy = False
-
-    @property
-    def names(self) -> list[str]:
-        """The numbers of parts along the edges, such as 2x2x1."""
-        return ["x".join(map(str, parts)) for parts in np.asarray(self.parts)]
+        self.names = tuple("x".join(map(str, group.parts)) for group in groups)
 
     def draw_frame(self, key: PRNGKeyArray) -> Float[Array, "3 3"]:
         return jnp.eye(3, dtype=self.logits.dtype)
@@ -254,7 +246,11 @@ def make_subspaces(
 
     **Returns:** `None` if there are none: for a single atom, constrained atoms, and
     cells that are not rectangular, not periodic along all axes, or not divisible.
+
+    **Raises:** `ValueError` for a system whose species are not known, in a traced
+    function.
     """
+    check_species(system)
     species = np.asarray(system.species)
     if system.freedom is not None or isinstance(system.box, Cell) or len(species) < 2:
         return None
@@ -264,7 +260,3 @@ def make_subspaces(
     if not list_translation_groups(box, length, species):
         return None
     return BoxSubspaces(box, length, species, prior)
-
-
-def _list_small_groups(most: int) -> list[PointGroup]:
-    return [group for group in list_point_groups() if group.order <= most]

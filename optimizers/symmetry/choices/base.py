@@ -57,6 +57,9 @@ def decide(group: Int[Array, ""], dtype: jnp.dtype) -> Decision:
 class AbstractChoice(eqx.Module):
     """Chooses the group of the next epoch, and how it is searched."""
 
+    def check(self, groups: int) -> None:
+        """Raise `ValueError` if it cannot choose among so many groups."""
+
     @abc.abstractmethod
     def choose(self, key: PRNGKeyArray, rules: Rules, situation: Situation) -> Decision:
         """Choose the next epoch."""

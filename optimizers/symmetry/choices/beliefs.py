@@ -39,17 +39,17 @@ class Beliefs(eqx.Module):
     ]:
         """Means, spreads of single epochs, and how many epochs both are worth."""
         evidence, unit = situation.evidence, situation.energy_unit
-        visits = evidence.visits.astype(evidence.mean.dtype)
-        total = jnp.sum(visits)
-        share = visits / jnp.maximum(total, 1)
+        found = evidence.found.astype(evidence.mean.dtype)
+        total = jnp.sum(found)
+        share = found / jnp.maximum(total, 1)
         mean = jnp.sum(share * evidence.mean)
         # Within groups and between them.
-        squares = jnp.sum(evidence.squares + visits * (evidence.mean - mean) ** 2)
+        squares = jnp.sum(evidence.squares + found * (evidence.mean - mean) ** 2)
         first = self.worth * (self.spread * unit) ** 2
         pooled = (squares + first) / (total + self.worth)
         relative = jax.nn.log_softmax(situation.logits)
         before = mean - self.trust * unit * (relative - jnp.mean(relative))
-        count = visits + self.worth
-        means = (visits * evidence.mean + self.worth * before) / count
-        spreads = jnp.sqrt((evidence.squares + self.worth * pooled) / count)
-        return means, spreads, count
+        known = found + self.worth
+        means = (found * evidence.mean + self.worth * before) / known
+        spreads = jnp.sqrt((evidence.squares + self.worth * pooled) / known)
+        return means, spreads, evidence.visits + self.worth

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -20,14 +22,15 @@ def describe_groups(
 ) -> Float[Array, "groups traits"]:
     """The traits of each group, all of the order of 1.
 
-    `left_over` is the fraction of an orbit of general places that is missing or left
-    over with this number of atoms, and `left_over_beside_centre` that with one atom in
-    the centre.
+    `left_over` is the number of atoms that no orbit of general places holds, as a
+    fraction of such an orbit, and `left_over_beside_centre` that with one atom in the
+    centre.
     """
     known = {group.name: group for group in list_point_groups()}
     rows = []
-    for name, order in zip(subspaces.names, np.asarray(subspaces.orders), strict=True):
+    for name in subspaces.names:
         group = known.get(name)
+        order = math.prod(map(int, name.split("x"))) if group is None else group.order
         kinds = (
             (0.0,) * 4
             if group is None
