@@ -86,6 +86,7 @@ SEARCH_HEADER = {
         "steps": 20,
         "seed": 0,
         "chunk": 10,
+        "weights": "",
     },
     "about": {},
     "done": 10,
