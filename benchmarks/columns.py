@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.markdown import format_markdown
+
 Cell = dict[str, Any]
 
 
@@ -194,8 +196,8 @@ SHOWN = tuple(column for column in COLUMNS if column.heading is not None)
 
 def format_columns() -> str:
     """Format a table of all columns and their meanings, in Markdown."""
-    rows = [f"| `{column.name}` | {column.meaning} |" for column in COLUMNS]
-    return "\n".join(["| column | meaning |", "|---|---|", *rows])
+    rows = [[f"`{column.name}`", column.meaning] for column in COLUMNS]
+    return format_markdown(["column", "meaning"], rows)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from hopgym._suggest import describe_unknown_name
-from hopgym.optimizers import load, zoo
+from hopgym.optimizers import load, read_header, zoo
 from hopgym.optimizers.learned.weights import SUFFIX
 
 
@@ -75,8 +75,7 @@ def describe_factory(factory: Callable[..., Any]) -> str:
 
 def _find_weights(spec: str) -> Entry:
     try:
-        optimizer = load(spec)
-        source = _hash(Path(spec).read_bytes())
+        optimizer, source = load(spec), read_header(spec)["sha256"][:12]
     except (OSError, ValueError) as error:
         raise ValueError(f"optimizer {spec!r}: {error}") from error
     return Entry(Path(spec).stem, lambda system, steps: optimizer, source)
@@ -145,8 +144,4 @@ def _append_to_path(folder: Path) -> None:
 def _hash_source(module: ModuleType) -> str:
     source = Path(module.__file__ or "")
     content = source.read_bytes() if source.is_file() else module.__name__.encode()
-    return _hash(content)
-
-
-def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]

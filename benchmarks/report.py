@@ -15,6 +15,7 @@ from benchmarks.columns import (
     format_seconds,
     get_protocol,
 )
+from benchmarks.markdown import format_markdown
 
 HEAD = tuple(column.heading or "" for column in SHOWN)
 PAPER_HEAD = ("paper min", "paper mean")
@@ -162,7 +163,5 @@ def _format_plain(head: Iterable[str], rows: list[list[str]]) -> str:
 
 
 def _format_markdown(head: Iterable[str], rows: list[list[str]]) -> str:
-    head = list(head)
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    escaped = [[entry.replace("*", r"\*") for entry in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+    escaped = [[entry.replace("*", r"\*") for entry in row] for row in [head, *rows]]
+    return format_markdown(escaped[0], escaped[1:], right=True)

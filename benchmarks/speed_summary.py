@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.markdown import format_markdown
 from benchmarks.timing.files import read_rows
 from hopgym._cli.process import run as run_command
 
@@ -45,12 +46,12 @@ LEARNED_STEP = [
 def format_table(rows: list[Row], show: Callable[[Row], str], label: str) -> str:
     """Format a table of contenders by systems, in Markdown."""
     systems = list(dict.fromkeys(row["system"] for row in rows))
-    lines = [f"| {label} | {' | '.join(systems)} |", "|---" * (len(systems) + 1) + "|"]
+    lines = []
     for name in dict.fromkeys(row["contender"] for row in rows):
         found = {row["system"]: row for row in rows if row["contender"] == name}
         entries = [show(found[s]) if s in found else "" for s in systems]
-        lines.append(f"| {NAMES.get(name, f'`{name}`')} | {' | '.join(entries)} |")
-    return "\n".join(lines)
+        lines.append([NAMES.get(name, f"`{name}`"), *entries])
+    return format_markdown([label, *systems], lines)
 
 
 def format_times() -> str:
@@ -66,11 +67,11 @@ def format_times() -> str:
             if name != base:
                 text += f" ({row['ratio']:.1f}x)"
             entries.setdefault(f"{what}, {NAMES[name]}", {})[row["system"]] = text
-    lines = [f"| | {' | '.join(systems)} |", "|---" * (len(systems) + 1) + "|"]
-    for label, found in entries.items():
-        cells = [found.get(system, "") for system in systems]
-        lines.append(f"| {label} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    lines = [
+        [label, *(found.get(system, "") for system in systems)]
+        for label, found in entries.items()
+    ]
+    return format_markdown(["", *systems], lines)
 
 
 def _drop_repeats(rows: list[Row]) -> list[Row]:

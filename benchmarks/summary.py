@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.columns import Cell, get_protocol
+from benchmarks.markdown import format_markdown
 from benchmarks.paper import METHODS, TABLE_2
 from benchmarks.presets import YARDSTICK
 from benchmarks.report import group_cells
@@ -62,14 +63,11 @@ def format_searches(study: str) -> str:
     found = read_cells(study)
     optimizers = sorted({one for one, _ in found}, key=list(ZOO).index)
     systems = sorted({system for _, system in found}, key=YARDSTICK.index)
-    lines = [
-        f"| system | {' | '.join(f'`{one}`' for one in optimizers)} |",
-        "|---" * (len(optimizers) + 1) + "|",
+    rows = [
+        [system, *(format_hits(found.get((one, system))) for one in optimizers)]
+        for system in systems
     ]
-    for system in systems:
-        entries = [format_hits(found.get((one, system))) for one in optimizers]
-        lines.append(f"| {system} | {' | '.join(entries)} |")
-    return "\n".join(lines)
+    return format_markdown(["system", *(f"`{one}`" for one in optimizers)], rows)
 
 
 def format_table(
@@ -95,19 +93,16 @@ def format_table(
             raise ValueError(
                 f"{study}: cells of {system} differ in budget or reference minimum"
             )
-    lines = [
-        f"| optimizer | {' | '.join(systems)} |",
-        "|---" * (len(systems) + 1) + "|",
-    ]
+    rows = []
     for optimizer in optimizers:
         entries = [format_cell(found.get((optimizer, system))) for system in systems]
-        lines.append(f"| `{optimizer}` | {' | '.join(entries)} |")
+        rows.append([f"`{optimizer}`", *entries])
     for method in methods:
         entries = [f"{TABLE_2[system][method][1]:.2f}" for system in systems]
-        lines.append(f"| *paper: {method}* | {' | '.join(entries)} |")
+        rows.append([f"*paper: {method}*", *entries])
     known = [found[optimizers[0], system]["reference"] for system in systems]
-    lines.append("| lowest known | " + " | ".join(f"{e:.2f}" for e in known) + " |")
-    return "\n".join(lines)
+    rows.append(["lowest known", *(f"{energy:.2f}" for energy in known)])
+    return format_markdown(["optimizer", *systems], rows)
 
 
 # Optimizers in the table of the README.

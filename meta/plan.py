@@ -28,7 +28,7 @@ from hopgym.meta.strategies import (
     AbstractStrategy,
     get_strategy,
 )
-from hopgym.meta.unroll import LOSS_KINDS
+from hopgym.meta.unroll import LOSS_KINDS, check_loss
 from hopgym.optimizers.learned.weights import ARCHITECTURE_SCHEMA
 
 COUNT = integer(1, MAX_COUNT)
@@ -108,8 +108,7 @@ class TrainingPlan:
                 f"settings of {self.strategy} must be {expected.__name__}, got "
                 f"{type(self.settings).__name__}"
             )
-        if self.loss not in LOSS_KINDS:
-            raise ValueError(f"loss must be one of {LOSS_KINDS}, got {self.loss!r}")
+        check_loss(self.loss)
         for name in ("evaluate_every", "evaluation_starts", "evaluation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 
 from hopgym._atomic_write import atomic_save
 
-LABELS = {
-    "final": "final structure",
-    "best": "best structure",
-    "first_hit": "first hit",
+# Name of a loss in the legend, and its line.
+LOSSES = {
+    "final_loss": ("final structure", "-"),
+    "best_loss": ("best structure", "--"),
+    "first_hit_loss": ("first hit", "-"),
 }
 
 
@@ -33,13 +34,11 @@ def draw(path: Path, metrics: Sequence[dict[str, Any]], title: str) -> None:
         own = [(p["update"], p["evaluation"][name]) for p in points]
         own = [(update, values) for update, values in own if values is not None]
         updates = [update for update, _ in own]
-        kinds = ("final", "best")
-        if all("first_hit_loss" in cell for _, cell in own):
-            kinds = ("first_hit",)
-        for kind, style in zip(kinds, ("-", "--"), strict=False):
-            values = [cell[f"{kind}_loss"] for _, cell in own]
-            label = f"{name}, {LABELS[kind]}"
-            losses.plot(updates, values, style, marker=".", label=label)
+        has_hits = all("first_hit_loss" in cell for _, cell in own)
+        for kind in ("first_hit_loss",) if has_hits else ("final_loss", "best_loss"):
+            values = [cell[kind] for _, cell in own]
+            label, style = LOSSES[kind]
+            losses.plot(updates, values, style, marker=".", label=f"{name}, {label}")
         shares = [cell["hit_rate"] for _, cell in own]
         rates.plot(updates, shares, marker=".", label=name)
     losses.set_ylabel("mean meta-loss")

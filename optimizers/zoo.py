@@ -19,14 +19,14 @@ from hopgym._checks import check_integer
 from hopgym._suggest import describe_unknown_name
 from hopgym.context import SystemInfo
 from hopgym.optimizers.annealing import Annealing
-from hopgym.optimizers.base import AbstractOptimizer
+from hopgym.optimizers.base import AbstractOptimizer, adapt
 from hopgym.optimizers.basin_hopping import bh_lbfgs, bh_paper, bh_two_phase
 from hopgym.optimizers.evolution import cma_es, differential_evolution, open_es
 from hopgym.optimizers.fire import fire
 from hopgym.optimizers.fire_ase import FireAse
 from hopgym.optimizers.gradient_descent import GradientDescent
 from hopgym.optimizers.lbfgs import LBFGS
-from hopgym.optimizers.learned.weights import list_trained, make_factory
+from hopgym.optimizers.learned.weights import SUFFIX, list_trained, load, make_factory
 from hopgym.optimizers.optax_wrapper import adam, rmsprop
 from hopgym.optimizers.random_restart import random_restart
 from hopgym.optimizers.symmetric_basin_hopping import bh_symmetric
@@ -91,12 +91,13 @@ def make_optimizer(name: str, *, system: SystemInfo, steps: int) -> AbstractOpti
 
     **Arguments:**
 
-    - `name`: a name in `ZOO`.
+    - `name`: a name in `ZOO`, or a file of trained weights (`.eqx`).
     - `system`: a [`hopgym.System`][] or another [`hopgym.context.SystemInfo`][].
     - `steps`: length of the run, for schedules.
 
     **Raises:** `KeyError` for an unknown name, with the most similar known ones;
-    `ValueError` for anything but a system, or `steps` below 1.
+    `ValueError` for anything but a system, `steps` below 1, or a file that holds no
+    optimizer; `OSError` for one that cannot be read.
     """
     if not isinstance(system, SystemInfo):
         raise ValueError(
@@ -104,6 +105,9 @@ def make_optimizer(name: str, *, system: SystemInfo, steps: int) -> AbstractOpti
             f"{system!r}"
         )
     steps = check_integer("steps", steps, 1)
+    if name.endswith(SUFFIX):
+        return adapt(load(name), system)
     if name not in ZOO:
         raise KeyError(describe_unknown_name("optimizer", name, list(ZOO)))
-    return build(ZOO[name], system, steps, **find_tuned_settings(name, system.name))
+    settings = find_tuned_settings(name, system.name)
+    return adapt(build(ZOO[name], system, steps, **settings), system)

@@ -32,11 +32,9 @@ from hopgym.optimizers import (
     FireAse,
     GradientDescent,
     OptaxOptimizer,
-    load,
     make_optimizer,
 )
 from hopgym.optimizers.base import adapt
-from hopgym.optimizers.learned.weights import SUFFIX
 
 # A search gives up after this many failed evaluations in a row.
 MAX_FAILURES = 10
@@ -142,12 +140,10 @@ class ZooOptimizer(Optimizer):
         self._total_steps = steps
         self._ase_context = describe_atoms(atoms, length, energy)
         with jax.enable_x64(True):
-            if isinstance(optimizer, str) and not optimizer.endswith(SUFFIX):
+            if isinstance(optimizer, str):
                 optimizer = make_optimizer(
                     optimizer, system=self._ase_context, steps=steps
                 )
-            elif isinstance(optimizer, str):
-                optimizer = load(optimizer)
             optimizer = adapt(optimizer, self._ase_context)
             self._optimizer = to_float64(optimizer)
             if not isinstance(optimizer, LOCAL_OPTIMIZERS):

@@ -17,6 +17,7 @@ from hopgym._cli.arguments import (
 )
 from hopgym._suggest import describe_unknown_name
 from hopgym.optimizers import ZOO
+from hopgym.optimizers.learned.weights import SUFFIX
 from hopgym.search.formula import resolve_system_name
 from hopgym.search.plan import Plan, hash_weights
 from hopgym.systems.registry import potential_names
@@ -103,7 +104,7 @@ def make_plan(given: dict[str, Any]) -> Plan:
         raise ValueError("what to search is missing: give a formula such as Au55")
     steps = given.get("steps", 50_000)
     optimizer = given.get("optimizer", "bh-symmetric")
-    if optimizer not in ZOO and not optimizer.endswith(".eqx"):
+    if optimizer not in ZOO and not optimizer.endswith(SUFFIX):
         raise ValueError(describe_unknown_name("optimizer", optimizer, list(ZOO)))
     return Plan(
         system=resolve_system_name(given["target"], given.get("potential")),

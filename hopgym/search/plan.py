@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-from pathlib import Path
 from typing import Any
 
 from hopgym._cli.arguments import MAX_COUNT, MAX_STARTS
 from hopgym._schema import TEXT, Schema, check, integer, optional
-from hopgym.optimizers import AbstractOptimizer, load, make_optimizer
+from hopgym.optimizers import AbstractOptimizer, make_optimizer, read_header
 from hopgym.optimizers.learned.weights import SUFFIX
 from hopgym.systems import System
 
@@ -60,21 +58,17 @@ class Plan:
         **Raises:** `KeyError` for an unknown name; `OSError` for a file that cannot be
         read; `ValueError` for one that holds no optimizer.
         """
-        if self.optimizer.endswith(SUFFIX):
-            return load(self.optimizer)
         return make_optimizer(self.optimizer, system=system, steps=self.steps)
 
 
 def hash_weights(optimizer: str) -> str:
     """Hash of a file of trained weights; empty for the name of an optimizer.
 
-    **Raises:** `OSError` if it cannot be read.
+    **Raises:** `OSError` if it cannot be read; `ValueError` if it holds no weights.
     """
     if not optimizer.endswith(SUFFIX):
         return ""
-    if not Path(optimizer).is_file():
-        raise FileNotFoundError(f"there is no file {optimizer}")
-    return hashlib.sha256(Path(optimizer).read_bytes()).hexdigest()[:12]
+    return read_header(optimizer)["sha256"][:12]
 
 
 def describe_differences(stored: Plan, requested: Plan) -> str:

@@ -8,19 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from hopgym.meta.strategies.base import (
-    AbstractSettings,
-    AbstractStrategy,
-    Losses,
-    Weights,
-    replace_nonfinite,
-    setting,
-)
+from hopgym.meta.strategies._population import AbstractPopulation
+from hopgym.meta.strategies.base import AbstractSettings, Weights, setting
 
 
 @dataclass(frozen=True)
@@ -47,12 +38,10 @@ class SepCMASettings(AbstractSettings):
             )
 
 
-class SepCMA(AbstractStrategy):
+class SepCMA(AbstractPopulation):
     """CMA-ES with a diagonal covariance, by the mean losses of candidates.
 
-    All candidates of an update have the same starts. The current weights are the mean
-    of the distribution. Non-finite losses are replaced by the largest one of the
-    update.
+    The current weights are the mean of the distribution.
     """
 
     settings_class = SepCMASettings
@@ -62,10 +51,7 @@ class SepCMA(AbstractStrategy):
         # of a run must join before.
         from evosax.algorithms.distribution_based.sep_cma_es import Sep_CMA_ES
 
-        # The same number of starts for each system.
-        self.instances = -(-settings.cma_starts // systems) * systems
-        self._population = settings.cma_population
-        self.start_indices = np.tile(np.arange(self.instances), self._population)
+        self._share_starts(settings.cma_population, settings.cma_starts, systems)
         self._initial = weights
         self._algorithm = Sep_CMA_ES(population_size=self._population, solution=weights)
         self._params = self._algorithm.default_params.replace(
@@ -74,26 +60,6 @@ class SepCMA(AbstractStrategy):
 
     def init(self, key: PRNGKeyArray) -> Any:
         return self._algorithm.init(key, self._initial, self._params)
-
-    def ask(self, key: PRNGKeyArray, state: Any) -> tuple[Weights, Any]:
-        population, state = self._algorithm.ask(key, state, self._params)
-        candidates = jax.tree.map(
-            lambda x: jnp.repeat(x, self.instances, axis=0), population
-        )
-        return candidates, state
-
-    def tell(
-        self, key: PRNGKeyArray, state: Any, candidates: Weights, losses: Losses
-    ) -> Any:
-        table = replace_nonfinite(jnp.asarray(losses)).reshape(self._population, -1)
-        state, _ = self._algorithm.tell(
-            key,
-            jax.tree.map(lambda x: x[:: self.instances], candidates),
-            jnp.mean(table, axis=1),
-            state,
-            self._params,
-        )
-        return state
 
     def get_weights(self, state: Any) -> Weights:
         return self._algorithm.get_mean(state)

@@ -6,6 +6,7 @@ Learned are the departures from the constants of the zoo: 0 is the search of the
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,7 @@ from hopgym.optimizers.symmetry.prior import Prior
 from hopgym.optimizers.symmetry.rules import FRACTIONS, Rules
 
 Departures = dict[str, Any]  # arrays, and a network
+MOVES = ("surface", "exchange")  # constants that are fractions of the moves
 
 
 class LearnedSearch(AbstractOptimizer[Any]):
@@ -91,20 +93,11 @@ def learned_bh_lbfgs(key: PRNGKeyArray | None = None) -> LearnedSearch:
 
     - `key`: unused; present in all architectures.
     """
-    names = ("step_size", "temperature", "surface", "exchange", "adaptation_rate")
-    return LearnedSearch(_make_bh_lbfgs, {name: to_float(0) for name in names})
+    return LearnedSearch(_make_bh_lbfgs, _stay(_list_constants(bh_lbfgs)))
 
 
 def _make_bh_lbfgs(system: SystemInfo, departures: Departures) -> AbstractOptimizer:
-    surface, exchange = _share_moves(departures)
-    return bh_lbfgs(
-        system,
-        depart(0.36, departures["step_size"]),
-        depart(0.8, departures["temperature"]),
-        surface,
-        exchange,
-        depart(0.02, departures["adaptation_rate"]),
-    )
+    return bh_lbfgs(system, **_depart_from(bh_lbfgs, departures))
 
 
 def learned_bh_two_phase(key: PRNGKeyArray | None = None) -> LearnedSearch:
@@ -114,19 +107,11 @@ def learned_bh_two_phase(key: PRNGKeyArray | None = None) -> LearnedSearch:
 
     - `key`: unused; present in all architectures.
     """
-    names = ("step_size", "temperature", "pressure", "exchange", "adaptation_rate")
-    return LearnedSearch(_make_bh_two_phase, {name: to_float(0) for name in names})
+    return LearnedSearch(_make_bh_two_phase, _stay(_list_constants(bh_two_phase)))
 
 
 def _make_bh_two_phase(system: SystemInfo, departures: Departures) -> AbstractOptimizer:
-    return bh_two_phase(
-        system,
-        depart(0.36, departures["step_size"]),
-        depart(1.0, departures["temperature"]),
-        depart(10.0, departures["pressure"]),
-        depart_fraction(0.5, departures["exchange"]),
-        depart(0.02, departures["adaptation_rate"]),
-    )
+    return bh_two_phase(system, **_depart_from(bh_two_phase, departures))
 
 
 def learned_bh_symmetric(key: PRNGKeyArray | None = None) -> LearnedSearch:
@@ -136,11 +121,11 @@ def learned_bh_symmetric(key: PRNGKeyArray | None = None) -> LearnedSearch:
 
     - `key`: unused; present in all architectures.
     """
+    prior = dataclasses.asdict(Prior())
     departures = {
-        **{name: jnp.zeros(np.shape(value)) for name, value in _list_rules().items()},
-        **{f"prior_{name}": to_float(0) for name in dataclasses.asdict(Prior())},
-        **{name: to_float(0) for name in ("pressure", "step_size")},
-        **{name: to_float(0) for name in ("surface", "exchange")},
+        **_stay(_list_rules()),
+        **_stay({f"prior_{name}": value for name, value in prior.items()}),
+        **_stay(_list_constants(bh_symmetric)),
     }
     return LearnedSearch(_make_bh_symmetric, departures)
 
@@ -183,15 +168,11 @@ def _make_bh_symmetric(system: SystemInfo, departures: Departures) -> AbstractOp
         name: value + departures[f"prior_{name}"]
         for name, value in dataclasses.asdict(Prior()).items()
     }
-    surface, exchange = _share_moves(departures)
     return bh_symmetric(
         system,
         rules=Rules(**values),
         prior=Prior(**prior),
-        pressure=depart(10.0, departures["pressure"]),
-        step_size=depart(0.36, departures["step_size"]),
-        surface=surface,
-        exchange=exchange,
+        **_depart_from(bh_symmetric, departures),
     )
 
 
@@ -200,10 +181,26 @@ def _list_rules() -> dict[str, Any]:
     return {entry.name: entry.default for entry in dataclasses.fields(Rules)}
 
 
-def _share_moves(
-    departures: Departures,
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Fractions of surface moves and, of alloys, of exchanges."""
-    surface = depart_fraction(0.4, departures["surface"])
-    exchange = depart_fraction(0.5 / 0.6, departures["exchange"])
-    return surface, (1 - surface) * exchange
+def _list_constants(factory: Callable[..., Any]) -> dict[str, float]:
+    """Constants of a search by hand: the numbers among the defaults of its factory."""
+    parameters = inspect.signature(factory).parameters.values()
+    return {one.name: one.default for one in parameters if type(one.default) is float}
+
+
+def _stay(constants: dict[str, Any]) -> Departures:
+    """No departure from any constant."""
+    return {name: jnp.zeros(np.shape(value)) for name, value in constants.items()}
+
+
+def _depart_from(factory: Callable[..., Any], departures: Departures) -> dict[str, Any]:
+    """The constants of a search with their departures."""
+    constants, values = _list_constants(factory), {}
+    for name, value in constants.items():
+        shift = depart_fraction if name in MOVES else depart
+        values[name] = shift(value, departures[name])
+    if "surface" in constants:
+        # Exchanges are a fraction of the other moves, so that both leave some over.
+        share = constants["exchange"] / (1 - constants["surface"])
+        share = depart_fraction(share, departures["exchange"])
+        values["exchange"] = (1 - values["surface"]) * share
+    return values
