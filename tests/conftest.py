@@ -1,19 +1,21 @@
-"""What any test can ask for, and a cache of compiled programs that all share."""
+"""What any test can ask for, and a cache of what they compile."""
 
-import atexit
+import gc
 import os
 import shutil
-import tempfile
+from pathlib import Path
 
 # Before JAX is imported; workers and the commands under test inherit it. JAX compiles
-# the same small operations in each of them. What is loaded from the cache is compared
-# with the features of the machine that compiled it, and LLVM's own inventions among
-# these are reported on the standard error: only warnings of C++, which tests do not
-# expect, are hidden with that.
+# the same small operations in each of them, and again in the next run. What is loaded
+# from the cache is compared with the features of the machine that compiled it, and
+# LLVM's own inventions among these are reported on the standard error: only warnings
+# of C++, which tests do not expect, are hidden with that.
+COMPILED = Path(__file__).parents[1] / "build" / "compiled"
+MOST_BYTES = 1_000_000_000
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    compiled = tempfile.mkdtemp(prefix="hopgym-compiled-")
-    atexit.register(shutil.rmtree, compiled, ignore_errors=True)
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled
+    if sum(file.stat().st_size for file in COMPILED.glob("*")) > MOST_BYTES:
+        shutil.rmtree(COMPILED)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(COMPILED)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -26,6 +28,10 @@ import pytest
 # Files that take long.
 LONG = ("train", "optimizers", "search", "evolution")
 LONG += ("docs", "meta", "rollout", "speed")
+
+# Tracing makes many objects and little garbage; by default a tenth of the time is
+# spent on looking for the latter.
+gc.set_threshold(100_000, 50, 100)
 
 
 def pytest_collection_modifyitems(items):
