@@ -42,6 +42,7 @@ class BatchedUnroll:
     - `system`: the system to minimise.
     - `architecture`: an optimizer; its floating-point arrays are replaced by weights.
     - `bounded`, `polish_steps`: see [`hopgym.meta.meta_loss`][].
+    - `until_hit`: whether runs may end once they have met the reference minimum.
     - `devices`: by default all.
     """
 
@@ -52,6 +53,7 @@ class BatchedUnroll:
         *,
         bounded: bool = True,
         polish_steps: int = 1000,
+        until_hit: bool = False,
         devices: Sequence[Any] | None = None,
     ):
         self._mesh = _sharding.make_mesh(devices=devices)
@@ -81,14 +83,24 @@ class BatchedUnroll:
                 optimizer = adapt(eqx.combine(weights, frozen), system)
                 return advance_run(environment, optimizer, run, bounded=bounded)
 
-            def advance_group(group):
-                weights, runs = group
-                return jax.lax.fori_loop(
-                    0, steps, lambda _, runs: jax.vmap(one)(weights, runs), runs
+            def is_open(runs):
+                met = runs.state.first_hit > 0
+                return ~met if until_hit else jnp.ones_like(met)
+
+            def advance_group(weights, runs):
+                def advance_once(carry):
+                    step, runs = carry
+                    return step + 1, jax.vmap(one)(weights, runs)
+
+                _, runs = jax.lax.while_loop(
+                    lambda carry: (carry[0] < steps) & jnp.any(is_open(carry[1])),
+                    advance_once,
+                    (jnp.zeros_like(steps), runs),
                 )
+                return runs
 
             size = max(1, ATOMS_AT_ONCE // system.atoms)
-            return _map_groups(advance_group, (weights, runs), size)
+            return _map_groups(advance_group, weights, runs, is_open(runs), size)
 
         def losses(kind, runs, steps):
             return compute_losses(
@@ -167,15 +179,39 @@ class BatchedUnroll:
         return _sharding.gather(tree, rows, self._mesh)
 
 
-def _map_groups(function: Callable, rows: PyTree, limit: int) -> PyTree:
-    """Apply `function` to groups of at most `limit` rows, one group after the other."""
-    count = len(jax.tree.leaves(rows)[0])
+def _map_groups(
+    function: Callable, weights: PyTree, runs: Run, is_open: Array, limit: int
+) -> Run:
+    """Advance open runs in groups of at most `limit`, one group after the other.
+
+    **Arguments:**
+
+    - `function`: returns a group of runs, advanced, from its weights and runs.
+    - `is_open`: which runs are to be advanced. The last group is filled with others.
+    """
+    count = len(is_open)
     groups = -(-count // limit)
     size = -(-count // groups)
-    order = jnp.arange(groups * size) % count  # padded with the first rows
-    split = jax.tree.map(lambda x: x[order].reshape(groups, size, *x.shape[1:]), rows)
-    done = jax.lax.map(function, split)
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], done)
+    # Rows beyond the last one stand for nothing: not written, read as the last one.
+    order = jnp.pad(
+        jnp.argsort(~is_open, stable=True),
+        (0, groups * size - count),
+        constant_values=count,
+    )
+
+    def advance(group, runs):
+        rows = jax.lax.dynamic_slice_in_dim(order, group * size, size)
+
+        def take(x):
+            return x.at[rows].get(mode="clip")
+
+        done = function(jax.tree.map(take, weights), jax.tree.map(take, runs))
+        return jax.tree.map(
+            lambda old, new: old.at[rows].set(new, mode="drop"), runs, done
+        )
+
+    last = -(-jnp.sum(is_open) // size)
+    return jax.lax.fori_loop(0, last, advance, runs)
 
 
 def _make_key(words: Array, stream: int, index: Array) -> PRNGKeyArray:

@@ -92,7 +92,11 @@ class Trainer:
 
         def unroll(system: System) -> BatchedUnroll:
             return BatchedUnroll(
-                system, initial, bounded=plan.bounded, polish_steps=plan.polish
+                system,
+                initial,
+                bounded=plan.bounded,
+                polish_steps=plan.polish,
+                until_hit=plan.loss == "first-hit",
             )
 
         self.unrolls = [unroll(system) for system in self.systems]

@@ -14,6 +14,7 @@ from optimizer_runs import descend
 import hopgym
 from hopgym.meta import (
     BatchedUnroll,
+    batched_unroll,
     meta_loss,
     scaled_loss,
     schedule,
@@ -130,6 +131,30 @@ def test_runs_of_a_batch_are_single_runs():
     losses = batched.losses(runs, 5, 20, "best")
     expected = scaled_loss(jnp.asarray(outcome.best), system)
     np.testing.assert_allclose(losses, expected, atol=1e-6)
+
+
+def test_runs_that_may_end_at_their_hits_have_the_losses_of_those_that_go_on(
+    monkeypatch,
+):
+    monkeypatch.setattr(batched_unroll, "ATOMS_AT_ONCE", 10)  # two runs at once
+    system, model, rows, steps = short(), LBFGS(max_step=0.2), 7, 120
+    weights, instances = many(model, rows), np.arange(rows)
+    found, losses = [], []
+    for until_hit in (False, True):
+        batched = BatchedUnroll(system, model, until_hit=until_hit)
+        runs = batched.begin(KEY, weights, instances)
+        for _ in range(steps // 20):
+            runs = batched.advance(weights, runs, 20)
+        found.append(batched.fetch(runs, rows).state)
+        losses.append(batched.losses(runs, rows, steps, "first-hit"))
+    on, ended = found
+    hit = on.first_hit > 0
+    assert 2 <= hit.sum() < rows
+    np.testing.assert_array_equal(ended.first_hit, on.first_hit)
+    np.testing.assert_array_equal(losses[1], losses[0])
+    np.testing.assert_array_equal(ended.evaluations[~hit], steps + 1)
+    np.testing.assert_array_equal(on.evaluations, steps + 1)
+    assert ended.evaluations[hit].sum() < on.evaluations[hit].sum()
 
 
 DEVICES = """
