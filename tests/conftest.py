@@ -10,12 +10,11 @@ from pathlib import Path
 # from the cache is compared with the features of the machine that compiled it, and
 # LLVM's own inventions among these are reported on the standard error: only warnings
 # of C++, which tests do not expect, are hidden with that.
-COMPILED = Path(__file__).parents[1] / "build" / "compiled"
-MOST_BYTES = 1_000_000_000
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    if sum(file.stat().st_size for file in COMPILED.glob("*")) > MOST_BYTES:
-        shutil.rmtree(COMPILED)
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(COMPILED)
+    compiled = Path(__file__).parents[1] / "build" / "compiled"
+    if sum(file.stat().st_size for file in compiled.glob("*")) > 1e9:
+        shutil.rmtree(compiled)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(compiled)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
