@@ -2,6 +2,7 @@
 
 from hopgym.meta.batched_unroll import BatchedUnroll as BatchedUnroll
 from hopgym.meta.plan import TrainingPlan as TrainingPlan
+from hopgym.meta.replayed_unroll import ReplayedUnroll as ReplayedUnroll
 from hopgym.meta.strategies import STRATEGIES as STRATEGIES
 from hopgym.meta.strategies import AbstractSettings as AbstractSettings
 from hopgym.meta.strategies import AbstractStrategy as AbstractStrategy

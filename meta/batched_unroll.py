@@ -40,7 +40,9 @@ class BatchedUnroll:
     **Arguments:**
 
     - `system`: the system to minimise.
-    - `architecture`: an optimizer; its floating-point arrays are replaced by weights.
+    - `architecture`: an optimizer; its trained arrays are replaced by weights.
+    - `trained`: filter of these, see `equinox.partition`; by default all floating-point
+      arrays.
     - `bounded`, `polish_steps`: see [`hopgym.meta.meta_loss`][].
     - `until_hit`: whether runs may end once they have met the reference minimum.
     - `devices`: by default all.
@@ -51,6 +53,7 @@ class BatchedUnroll:
         system: System,
         architecture: Any,
         *,
+        trained: Any = eqx.is_inexact_array,
         bounded: bool = True,
         polish_steps: int = 1000,
         until_hit: bool = False,
@@ -58,11 +61,11 @@ class BatchedUnroll:
     ):
         self._mesh = _sharding.make_mesh(devices=devices)
         environment = Environment(system)
-        _, frozen = eqx.partition(architecture, eqx.is_inexact_array)
+        _, frozen = eqx.partition(architecture, trained)
 
         def draw_starts(words, index):
             def one(i):
-                return system.sample(_make_key(words, START_STREAM, i))
+                return system.sample(make_key(words, START_STREAM, i))
 
             return jax.vmap(one)(index)
 
@@ -72,7 +75,7 @@ class BatchedUnroll:
                 return init_run(
                     environment,
                     optimizer,
-                    _make_key(words, POLICY_STREAM, i),
+                    make_key(words, POLICY_STREAM, i),
                     positions,
                 )
 
@@ -214,7 +217,7 @@ def _map_groups(
     return jax.lax.fori_loop(0, last, advance, runs)
 
 
-def _make_key(words: Array, stream: int, index: Array) -> PRNGKeyArray:
+def make_key(words: Array, stream: int, index: Array) -> PRNGKeyArray:
     """Random key from its data: other processes cannot use a key of this process."""
     key = jax.random.fold_in(jax.random.wrap_key_data(words), stream)
     return jax.random.fold_in(key, index)

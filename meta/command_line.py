@@ -26,7 +26,7 @@ from hopgym.meta.run_folder import RunFolder
 from hopgym.meta.strategies import STRATEGIES, AbstractSettings, get_strategy
 from hopgym.meta.unroll import LOSS_KINDS
 from hopgym.optimizers import learned
-from hopgym.optimizers.learned import ARCHITECTURES, FEATURES
+from hopgym.optimizers.learned import ARCHITECTURES, CHOICES, FEATURES
 from hopgym.systems import System, get_system
 
 EXAMPLES = """\
@@ -44,7 +44,7 @@ examples:
 Values can change during training: VALUE@UPDATE holds from that update on; systems are
 added. Defaults are the paper's values.
 """
-ARCHITECTURE_OPTIONS = ("features", "kinds", "hidden", "depth")
+ARCHITECTURE_OPTIONS = ("features", "kinds", "hidden", "depth", "choice")
 
 
 def make_parser() -> Parser:
@@ -79,9 +79,14 @@ def make_parser() -> Parser:
     features = f"inputs of learn2hop, default {','.join(FEATURES)}"
     add("--features", metavar="A,B", help=features)
     add("--kinds", type=int, choices=(1, 2), help="species learn2hop distinguishes")
-    add("--hidden", **count, help="width of hidden layers, default 32, of bh-network 8")
+    hidden = "width of hidden layers, default 32, of bh-symmetric's network 8"
+    add("--hidden", **count, help=hidden)
     add("--depth", **count, help="number of dense layers, default 2")
+    choices = f"how bh-symmetric chooses groups: {', '.join(CHOICES)}; default merit"
+    add("--choice", metavar="NAME", help=choices)
     add("--start-from", metavar="NAME", help="trained optimizer, by name or file")
+    recorded = "train the choice of groups only, on the epochs of hopgym.meta.record"
+    add("--epochs", metavar="DIR", help=recorded)
 
     add = parser.add_argument_group("strategy").add_argument
     add("--strategy", metavar="NAME", help=f"one of {', '.join(STRATEGIES)}")
@@ -141,6 +146,7 @@ def make_plan(given: dict[str, Any]) -> TrainingPlan:
         bounded="unbounded" not in given,
         architecture=_make_architecture(given, found),
         start_from=given.get("start_from"),
+        epochs=given.get("epochs"),
         evaluation_steps=given.get("evaluation_steps", first_unroll),
         **{name: given[name] for name in options if name in given},
     )
@@ -224,12 +230,15 @@ def _make_architecture(
     """Name and options of the optimizer to train."""
     start_from = given.get("start_from")
     if start_from is not None:
+        stored = learned.read_header(start_from)["architecture"]
+        chooses = stored["name"] == "bh-symmetric" and "choice" in given
+        own = ("choice", "hidden") if chooses else ()
         for option in ("optimizer", *ARCHITECTURE_OPTIONS):
-            if option in given:
+            if option in given and option not in own:
                 raise ValueError(
                     f"--start-from determines the architecture: leave out --{option}"
                 )
-        return learned.read_header(start_from)["architecture"]
+        return {**stored, **{name: given[name] for name in own if name in given}}
     name = given.get("optimizer", "learn2hop")
     architecture: dict[str, Any] = {"name": name}
     architecture |= {key: given[key] for key in ARCHITECTURE_OPTIONS if key in given}

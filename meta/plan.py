@@ -44,6 +44,7 @@ SCHEMA: Schema = {  # of stored plans
     "polish": optional(integer(0, MAX_COUNT)),
     "architecture": optional(OBJECT),
     "start_from": optional(nullable(TEXT)),
+    "epochs": optional(nullable(TEXT)),
     "seed": optional(integer(0, MAX_COUNT)),
     "evaluate_every": optional(COUNT),
     "evaluation_starts": optional(integer(1, MAX_RUNS)),
@@ -66,6 +67,9 @@ class TrainingPlan:
     - `architecture`: `name` and options of the optimizer, as arguments of
       `hopgym.optimizers.learned.make_untrained`.
     - `start_from`: trained optimizer with the initial weights, by name or file.
+    - `epochs`: folder of recorded epochs, see [`hopgym.meta.ReplayedUnroll`][]: the
+      choice of groups is trained on these, and nothing else; `None` trains all weights
+      on runs.
     - `seed`: random seed.
     - `evaluate_every`: number of updates between evaluations on held-out starts, which
       determine the best weights.
@@ -87,6 +91,7 @@ class TrainingPlan:
     polish: int = 1000
     architecture: dict[str, Any] = field(default_factory=lambda: {"name": "learn2hop"})
     start_from: str | None = None
+    epochs: str | None = None
     seed: int = 0
     evaluate_every: int = 10
     evaluation_starts: int = 40
@@ -109,6 +114,10 @@ class TrainingPlan:
                 f"{type(self.settings).__name__}"
             )
         check_loss(self.loss)
+        if self.epochs is not None and self.loss != "first-hit":
+            raise ValueError(
+                f"epochs are for the loss first-hit, and the loss is {self.loss}"
+            )
         for name in ("evaluate_every", "evaluation_starts", "evaluation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")

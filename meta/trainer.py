@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -19,11 +20,13 @@ from hopgym.meta import schedule
 from hopgym.meta.batched_unroll import BatchedUnroll
 from hopgym.meta.distributed import broadcast, is_leader
 from hopgym.meta.plan import TrainingPlan
+from hopgym.meta.replayed_unroll import ReplayedUnroll
 from hopgym.meta.run_folder import RunFolder
 from hopgym.meta.strategies import get_strategy
 from hopgym.meta.strategies.base import repeat
-from hopgym.meta.unroll import Outcome, Run, check_loss, scaled_loss
+from hopgym.meta.unroll import MISS_LOSS, Outcome, check_loss, scaled_loss
 from hopgym.optimizers import learned
+from hopgym.optimizers.learned.search import select_choice, take_constants
 from hopgym.systems import System, get_system
 
 # Seed of the held-out starts; no training or benchmark has it by default.
@@ -63,13 +66,16 @@ class Trainer:
         check_loss(plan.loss, *self.systems, *held_out)
         architecture = dict(plan.architecture)
         key = jax.random.key(plan.seed)
+        initial = learned.make_untrained(architecture.pop("name"), key, **architecture)
         if plan.start_from is not None:
-            initial = learned.load(plan.start_from)
-        else:
-            initial = learned.make_untrained(
-                architecture.pop("name"), key, **architecture
-            )
-        weights, self.frozen = eqx.partition(initial, eqx.is_inexact_array)
+            given = learned.load(plan.start_from)
+            stored = learned.read_header(plan.start_from)["architecture"]
+            is_same = stored == plan.architecture
+            initial = given if is_same else take_constants(initial, given)
+        trained: Any = eqx.is_inexact_array
+        if plan.epochs is not None:
+            trained = select_choice(initial)
+        weights, self.frozen = eqx.partition(initial, trained)
         self.strategy = get_strategy(plan.strategy)(
             weights, plan.strategy_settings, len(self.systems)
         )
@@ -94,18 +100,27 @@ class Trainer:
             return BatchedUnroll(
                 system,
                 initial,
+                trained=trained,
                 bounded=plan.bounded,
                 polish_steps=plan.polish,
                 until_hit=plan.loss == "first-hit",
             )
 
-        self.unrolls = [unroll(system) for system in self.systems]
-        self.held_out = [(system, unroll(system)) for system in held_out] or list(
-            zip(self.systems, self.unrolls, strict=True)
-        )
+        self.unrolls: list[Any]
+        if plan.epochs is None:
+            self.unrolls = [unroll(system) for system in self.systems]
+            judged = list(zip(self.systems, self.unrolls, strict=True))
+        else:
+            recorded = Path(plan.epochs)
+            self.unrolls = [
+                ReplayedUnroll(system, initial, recorded, trained=trained)
+                for system in self.systems
+            ]
+            judged = [(system, unroll(system)) for system in self.systems]
+        self.held_out = [(system, unroll(system)) for system in held_out] or judged
         self.update = 0
         self.state = self.strategy.init(jax.random.fold_in(key, 0))
-        self.runs: dict[int, Run] | None = None  # by system
+        self.runs: dict[int, Any] | None = None  # by system
         self.evaluated = -1  # last update that was followed by an evaluation
         self.best = math.inf
         self.elapsed = 0.0
@@ -260,6 +275,9 @@ class Trainer:
                     runs, len(instances), plan.evaluation_steps, plan.loss
                 )
                 cell["first_hit_loss"] = _round(losses.mean())
+                # Runs end there, before their structures have the lowest energy.
+                cell["hits"] = int(np.sum(losses < MISS_LOSS))
+                cell["hit_rate"] = _round(np.mean(losses < MISS_LOSS))
         judged = "first_hit_loss" if plan.loss == "first-hit" else "best_loss"
         score = float(np.mean([cell[judged] for cell in found.values()]))
         if score < self.best:
@@ -270,7 +288,7 @@ class Trainer:
         self.elapsed += time.perf_counter() - timer
         return found
 
-    def _fetch(self, runs: dict[int, Run]) -> dict[int, Run]:
+    def _fetch(self, runs: dict[int, Any]) -> dict[int, Any]:
         rows = self._get_rows()
         return {k: self.unrolls[k].fetch(run, len(rows[k])) for k, run in runs.items()}
 
@@ -281,7 +299,7 @@ class Trainer:
         order = strategy.start_indices * len(active) // strategy.instances
         return {k: np.flatnonzero(order == n) for n, k in enumerate(active)}
 
-    def _init_runs(self, candidates: PyTree, key: Any) -> dict[int, Run]:
+    def _init_runs(self, candidates: PyTree, key: Any) -> dict[int, Any]:
         return {
             k: self.unrolls[k].begin(
                 key, _take_rows(candidates, own), self.strategy.start_indices[own]
@@ -289,7 +307,7 @@ class Trainer:
             for k, own in self._get_rows().items()
         }
 
-    def _reset_totals(self) -> dict[int, Run]:
+    def _reset_totals(self) -> dict[int, Any]:
         """The runs of the last update, with their sums of losses reset to zero."""
         assert self.runs is not None
         return {
@@ -299,12 +317,12 @@ class Trainer:
 
     def _advance(
         self,
-        batched: BatchedUnroll,
+        batched: BatchedUnroll | ReplayedUnroll,
         weights: PyTree,
-        runs: Run,
+        runs: Any,
         steps: int,
         stop: Callable[[], bool],
-    ) -> Run:
+    ) -> Any:
         done = 0
         while done < steps:
             stopping, chunk = broadcast(int(stop()), self._pace.steps)

@@ -108,16 +108,36 @@ def compute_losses(
         return runs.total / steps
     state = runs.state
     if kind == "first-hit":
-        gap = (state.best_energy - system.reference) / system.energy_unit
-        missed = MISS_LOSS - MISS_RANGE * jnp.expm1(-jnp.maximum(gap, 0) / MISS_GAP)
-        lowest = state.best_energy / system.energy_scale
-        is_physical = jnp.isfinite(missed) & (lowest >= MIN_LOSS)
-        missed = jnp.where(is_physical, missed, MISS_LOSS + MISS_RANGE)
-        share = jnp.maximum(state.first_hit, 1) / (steps + 1)
-        return jnp.where((state.first_hit > 0) & is_physical, jnp.log(share), missed)
+        return first_hit_loss(state.first_hit, state.best_energy, steps, system)
     positions = state.positions if kind == "final" else state.best_positions
     polished = polish(system, positions, steps=polish_steps)
     return scaled_loss(polished.energy, system, bounded=bounded)
+
+
+def first_hit_loss(
+    first_hit: Int[Array, "*batch"],
+    lowest: Float[Array, "*batch"],
+    steps: int | Int[Array, ""],
+    system: System,
+) -> Float[Array, "*batch"]:
+    """Logarithm of the evaluations until the first hit, as a fraction of all.
+
+    Without a hit, or below the reference by more than its absolute value, between 0.7
+    and 1.
+
+    **Arguments:**
+
+    - `first_hit`: number of evaluations, not positive without a hit.
+    - `lowest`: energy of the lowest structure.
+    - `steps`: number of updates, each with an evaluation.
+    - `system`: has the reference.
+    """
+    gap = (lowest - system.reference) / system.energy_unit
+    missed = MISS_LOSS - MISS_RANGE * jnp.expm1(-jnp.maximum(gap, 0) / MISS_GAP)
+    is_physical = jnp.isfinite(missed) & (lowest / system.energy_scale >= MIN_LOSS)
+    missed = jnp.where(is_physical, missed, MISS_LOSS + MISS_RANGE)
+    share = jnp.maximum(first_hit, 1) / (steps + 1)
+    return jnp.where((first_hit > 0) & is_physical, jnp.log(share), missed)
 
 
 def evaluate_runs(

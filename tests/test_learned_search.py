@@ -16,20 +16,29 @@ from hopgym.optimizers import (
     load,
     save,
 )
-from hopgym.optimizers.learned import make_untrained
-from hopgym.optimizers.learned.search import depart, depart_fraction
+from hopgym.optimizers.learned import CHOICES, make_untrained
+from hopgym.optimizers.learned.search import (
+    depart,
+    depart_fraction,
+    select_choice,
+    take_constants,
+)
 from hopgym.optimizers.symmetry.choices.merit import ByMerit
-from hopgym.optimizers.symmetry.choices.network import ByNetwork
+from hopgym.optimizers.symmetry.choices.ucb import UCB
 from hopgym.optimizers.symmetry.prior import Prior
 from hopgym.optimizers.symmetry.rules import FRACTIONS, Rules
 from hopgym.optimizers.symmetry.subspaces import make_subspaces
 
-SEARCHES = ("bh-lbfgs", "bh-two-phase", "bh-symmetric", "bh-network")
+SEARCHES = {
+    **{name: {"name": name} for name in ("bh-lbfgs", "bh-two-phase", "bh-symmetric")},
+    "network": {"name": "bh-symmetric", "choice": "network"},
+    "ucb": {"name": "bh-symmetric", "choice": "ucb"},
+}
 KEY = jax.random.key(0)
 
 
 def make_learned(name, **departures) -> Any:
-    search = make_untrained(name, KEY)
+    search = make_untrained(key=KEY, **SEARCHES[name])
     assert isinstance(search, LearnedSearch)
     return LearnedSearch(search.make, {**search.departures, **departures})
 
@@ -38,11 +47,11 @@ def make_learned(name, **departures) -> Any:
 @pytest.mark.parametrize("name", SEARCHES)
 def test_untrained_it_is_the_search_of_the_zoo(name, system, double):
     system = hopgym.get_system(system)
-    search: Any = make_untrained(name, KEY).for_system(system)
-    if name == "bh-network" and isinstance(search, SymmetricBasinHopping):
-        assert isinstance(search.choice, ByNetwork)
+    search = make_learned(name).for_system(system)
+    if name in CHOICES and isinstance(search, SymmetricBasinHopping):
+        assert isinstance(search.choice, CHOICES[name])
         search = dataclasses.replace(search, choice=ByMerit())
-    expected = ZOO[name.replace("network", "symmetric")](system)
+    expected = ZOO[SEARCHES[name]["name"]](system)
     assert jax.tree.structure(search) == jax.tree.structure(expected)
     for a, b in zip(jax.tree.leaves(search), jax.tree.leaves(expected), strict=True):
         assert a.dtype == b.dtype
@@ -69,6 +78,55 @@ def test_every_constant_is_learned():
         changed = search.for_system(system).subspaces.logits
         same = np.array_equal(changed, usual.subspaces.logits)
         assert same == (entry.name == "log_parts")
+
+
+def test_constants_of_bandits_are_learned():
+    search = make_learned("ucb")
+    shifted = jax.tree.map(lambda x: x + jnp.log(2.0), search.departures["choice"])
+    choice = make_learned("ucb", choice=shifted).for_system(get_lj38()).choice
+    doubled = jax.tree.map(lambda x: 2 * x, UCB())
+    for a, b in zip(jax.tree.leaves(choice), jax.tree.leaves(doubled), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def get_lj38():
+    return hopgym.get_system("LJ-38")
+
+
+def test_what_a_choice_depends_on():
+    for name in ("bh-symmetric", "network", "ucb"):
+        search = make_learned(name)
+        flags = jax.tree.leaves(select_choice(search))
+        assert len(flags) == len(jax.tree.leaves(search))
+        selected = {
+            key
+            for key, value in select_choice(search).departures.items()
+            if any(jax.tree.leaves(value))
+        }
+        prior = {f"prior_{entry.name}" for entry in dataclasses.fields(Prior)}
+        merit = {"exploration", "spread"} if name != "ucb" else set()
+        own = {"choice"} if name != "bh-symmetric" else set()
+        assert selected == prior | merit | own
+    factors = select_choice(make_learned("network")).departures["choice"].factors
+    assert factors is False
+    with pytest.raises(ValueError, match="chooses groups"):
+        select_choice(make_learned("bh-lbfgs"))
+
+
+def test_constants_of_one_search_and_the_choice_of_another():
+    trained = make_learned("bh-symmetric", patience=jnp.array(0.3))
+    found = take_constants(make_learned("network"), trained)
+    assert found.departures["patience"] == trained.departures["patience"]
+    search: Any = found.for_system(get_lj38())
+    assert isinstance(search.choice, CHOICES["network"])
+    assert float(search.rules.patience) == pytest.approx(5 * np.exp(0.3))
+    with pytest.raises(ValueError, match="chooses groups"):
+        take_constants(make_learned("bh-lbfgs"), trained)
+
+
+def test_an_unknown_choice():
+    with pytest.raises(KeyError, match="choice"):
+        make_untrained("bh-symmetric", KEY, choice="thomson")
 
 
 def test_moves_share_all_hops():
@@ -124,7 +182,7 @@ def test_files_hold_searches_of_all_systems(tmp_path):
 @pytest.mark.parametrize("name", SEARCHES)
 def test_searches_are_made_within_traced_functions(name):
     """As trainings do, with a system that is known."""
-    search = make_untrained(name, KEY)
+    search = make_learned(name)
     for system in ("LJ-7", "Gupta-Ag4Au3", "SW-Si64"):
         system = hopgym.get_system(system)
         leaves = jax.jit(lambda s, to=system: jax.tree.leaves(s.for_system(to)))(search)

@@ -65,8 +65,11 @@ EPOCHS = [(3, -170.0, 500), (3, -172.0, 700), (0, -150.0, 90), (5, -172.5, 800)]
 def make_network(weights=0.0):
     inputs = len(TRAITS) + len(FINDINGS)
     network = ChoiceNetwork(jax.random.key(1), inputs, 6)
-    last = weights * jax.random.normal(jax.random.key(2), network.last.shape)
-    return eqx.tree_at(lambda n: n.last, network, last)
+    score, factors = (
+        weights * jax.random.normal(jax.random.key(k), x.shape)
+        for k, x in enumerate((network.score, network.factors))
+    )
+    return eqx.tree_at(lambda n: (n.score, n.factors), network, (score, factors))
 
 
 def choose(choice, situation):

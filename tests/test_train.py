@@ -182,12 +182,15 @@ def test_systems_join_and_unrolls_grow_in_the_course_of_a_training():
 
 
 @pytest.mark.parametrize(
-    "optimizer", ["learn2hop", "mlp-opt", "fire6p", "bh-step", "bh-network"]
+    "architecture",
+    [
+        *({"name": name} for name in ("learn2hop", "mlp-opt", "fire6p", "bh-step")),
+        {"name": "bh-symmetric", "choice": "network"},
+    ],
+    ids=lambda architecture: architecture["name"],
 )
-def test_every_architecture_can_be_trained_and_loaded(optimizer, tmp_path):
-    trainer = Trainer(
-        plan("es", architecture={"name": optimizer}), RunFolder(tmp_path), {}
-    )
+def test_every_architecture_can_be_trained_and_loaded(architecture, tmp_path):
+    trainer = Trainer(plan("es", architecture=architecture), RunFolder(tmp_path), {})
     before = trainer.optimizer
     trainer.step()
     trainer.save()
@@ -320,7 +323,7 @@ def test_committed_checkpoints_can_be_gone_on_from(tmp_path):
         stored = header["plan"]
         settings = plan.to_json()["settings"]
         assert settings == {name: stored["settings"][name] for name in settings}
-        added = {"settings": settings, "evaluation_systems": []}
+        added = {"settings": settings, "evaluation_systems": [], "epochs": None}
         assert plan.to_json() == {**stored, **added}
         shutil.copy(path, tmp_path)
         copied = RunFolder(tmp_path)

@@ -17,24 +17,42 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hopgym._converters import to_float
+from hopgym._suggest import describe_unknown_name
 from hopgym.context import Context, SystemInfo
 from hopgym.optimizers.base import AbstractOptimizer
-from hopgym.optimizers.basin_hopping import bh_lbfgs, bh_two_phase
+from hopgym.optimizers.basin_hopping import BasinHopping, bh_lbfgs, bh_two_phase
 from hopgym.optimizers.symmetric_basin_hopping import (
     SymmetricBasinHopping,
     bh_symmetric,
 )
+from hopgym.optimizers.symmetry.choices.base import AbstractChoice
+from hopgym.optimizers.symmetry.choices.halving import SuccessiveHalving
+from hopgym.optimizers.symmetry.choices.merit import ByMerit
 from hopgym.optimizers.symmetry.choices.network import (
     FINDINGS,
     ByNetwork,
     ChoiceNetwork,
 )
+from hopgym.optimizers.symmetry.choices.thompson import Thompson
 from hopgym.optimizers.symmetry.choices.traits import TRAITS, describe_groups
+from hopgym.optimizers.symmetry.choices.ucb import UCB
+from hopgym.optimizers.symmetry.choices.uniform import Uniform
 from hopgym.optimizers.symmetry.prior import Prior
 from hopgym.optimizers.symmetry.rules import FRACTIONS, Rules
 
 Departures = dict[str, Any]  # arrays, and a network
 MOVES = ("surface", "exchange")  # constants that are fractions of the moves
+PRIOR = "prior_"  # begins the names of the constants of the prior
+MERIT_RULES = ("exploration", "spread")  # on which the choice of groups depends
+# How groups are chosen. A network is made for a key.
+CHOICES: dict[str, type[AbstractChoice]] = {
+    "merit": ByMerit,
+    "network": ByNetwork,
+    "ucb": UCB,
+    "thompson": Thompson,
+    "halving": SuccessiveHalving,
+    "uniform": Uniform,
+}
 
 
 class LearnedSearch(AbstractOptimizer[Any]):
@@ -114,66 +132,111 @@ def _make_bh_two_phase(system: SystemInfo, departures: Departures) -> AbstractOp
     return bh_two_phase(system, **_depart_from(bh_two_phase, departures))
 
 
-def learned_bh_symmetric(key: PRNGKeyArray | None = None) -> LearnedSearch:
+def learned_bh_symmetric(
+    key: PRNGKeyArray | None = None, choice: str = "merit", hidden: int = 8
+) -> LearnedSearch:
     """`bh-symmetric` with all of its constants learned, and the prior of its groups.
 
     **Arguments:**
 
-    - `key`: unused; present in all architectures.
+    - `key`: random key of the network's weights.
+    - `choice`: of the groups of epochs, one of `CHOICES`; its constants are learned,
+      too.
+    - `hidden`: width of the hidden layer of a network.
+
+    **Raises:** `KeyError` for an unknown choice.
     """
+    if choice not in CHOICES:
+        raise KeyError(describe_unknown_name("choice", choice, list(CHOICES)))
+    network_key = jax.random.key(0) if key is None else key
     prior = dataclasses.asdict(Prior())
     departures = {
         **_stay(_list_rules()),
-        **_stay({f"prior_{name}": value for name, value in prior.items()}),
+        **_stay({f"{PRIOR}{name}": value for name, value in prior.items()}),
         **_stay(_list_constants(bh_symmetric)),
     }
-    return LearnedSearch(_make_bh_symmetric, departures)
+    if choice == "network":
+        inputs = len(TRAITS) + len(FINDINGS)
+        departures["choice"] = ChoiceNetwork(network_key, inputs, hidden)
+    else:
+        departures["choice"] = jax.tree.map(jnp.zeros_like, CHOICES[choice]())
+    return LearnedSearch(_MakeBhSymmetric(choice), departures)
 
 
-def learned_bh_network(
-    key: PRNGKeyArray | None = None, hidden: int = 8
-) -> LearnedSearch:
-    """`bh-symmetric` with learned constants and a learned choice of its epochs.
+@dataclasses.dataclass(frozen=True)
+class _MakeBhSymmetric:
+    choice: str
 
-    **Arguments:**
+    def __call__(
+        self, system: SystemInfo, departures: Departures
+    ) -> SymmetricBasinHopping | BasinHopping:
+        values = {}
+        for name, value in _list_rules().items():
+            shift = depart_fraction if name in FRACTIONS else depart
+            values[name] = shift(value, departures[name])
+        for name in ("rounds", "free_patience"):
+            values[name] = jnp.round(values[name]).astype(jnp.int32)
+        prior = {
+            name: value + departures[f"{PRIOR}{name}"]
+            for name, value in dataclasses.asdict(Prior()).items()
+        }
+        search = bh_symmetric(
+            system,
+            rules=Rules(**values),
+            prior=Prior(**prior),
+            **_depart_from(bh_symmetric, departures),
+        )
+        if isinstance(search, BasinHopping):
+            return search
+        learned = departures["choice"]
+        if self.choice == "network":
+            traits = describe_groups(search.subspaces, len(system.species))
+            choice = ByNetwork(learned, traits)
+        else:
+            choice = jax.tree.map(depart, CHOICES[self.choice](), learned)
+        return dataclasses.replace(search, choice=choice)
 
-    - `key`: random key of the network's weights.
-    - `hidden`: width of its hidden layer.
+
+def select_choice(search: AbstractOptimizer) -> LearnedSearch:
+    """Select what the choice of groups depends on, but for the rules of their epochs.
+
+    **Returns:** `True` for these of its numbers, `False` for others.
+
+    **Raises:** `ValueError` for a search that chooses no groups.
     """
-    network_key = jax.random.key(0) if key is None else key
-    inputs = len(TRAITS) + len(FINDINGS)
-    departures = {
-        **learned_bh_symmetric().departures,
-        "network": ChoiceNetwork(network_key, inputs, hidden),
+    make = getattr(search, "make", None)
+    if not isinstance(make, _MakeBhSymmetric):
+        raise ValueError("only bh-symmetric chooses groups")
+    assert isinstance(search, LearnedSearch)
+    rules = MERIT_RULES if make.choice in ("merit", "network") else ()
+    chosen = {
+        name: name in ("choice", *rules) or name.startswith(PRIOR)
+        for name in search.departures
     }
-    return LearnedSearch(_make_bh_network, departures)
-
-
-def _make_bh_network(system: SystemInfo, departures: Departures) -> AbstractOptimizer:
-    search = _make_bh_symmetric(system, departures)
-    if not isinstance(search, SymmetricBasinHopping):
-        return search
-    traits = describe_groups(search.subspaces, len(system.species))
-    return dataclasses.replace(search, choice=ByNetwork(departures["network"], traits))
-
-
-def _make_bh_symmetric(system: SystemInfo, departures: Departures) -> AbstractOptimizer:
-    values = {}
-    for name, value in _list_rules().items():
-        shift = depart_fraction if name in FRACTIONS else depart
-        values[name] = shift(value, departures[name])
-    for name in ("rounds", "free_patience"):
-        values[name] = jnp.round(values[name]).astype(jnp.int32)
-    prior = {
-        name: value + departures[f"prior_{name}"]
-        for name, value in dataclasses.asdict(Prior()).items()
-    }
-    return bh_symmetric(
-        system,
-        rules=Rules(**values),
-        prior=Prior(**prior),
-        **_depart_from(bh_symmetric, departures),
+    spec = LearnedSearch(
+        search.make,
+        {
+            name: jax.tree.map(lambda _, flag=chosen[name]: flag, value)
+            for name, value in search.departures.items()
+        },
     )
+    if make.choice == "network":
+        spec = eqx.tree_at(lambda s: s.departures["choice"].factors, spec, False)
+    return spec
+
+
+def take_constants(
+    search: AbstractOptimizer, other: AbstractOptimizer
+) -> LearnedSearch:
+    """A learned `bh-symmetric` with the constants of another one and its own choice.
+
+    **Raises:** `ValueError` if one of them is no such search.
+    """
+    for one in (search, other):
+        select_choice(one)
+    assert isinstance(search, LearnedSearch) and isinstance(other, LearnedSearch)
+    own = {"choice": search.departures["choice"]}
+    return LearnedSearch(search.make, {**other.departures, **own})
 
 
 def _list_rules() -> dict[str, Any]:

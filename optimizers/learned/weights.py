@@ -32,7 +32,6 @@ from hopgym.optimizers.learned.mlp_opt import MLPOpt
 from hopgym.optimizers.learned.reparametrised import adam4p, bh_step, fire6p
 from hopgym.optimizers.learned.search import (
     learned_bh_lbfgs,
-    learned_bh_network,
     learned_bh_symmetric,
     learned_bh_two_phase,
 )
@@ -46,7 +45,6 @@ ARCHITECTURES: dict[str, Callable[..., AbstractOptimizer]] = {
     "bh-lbfgs": learned_bh_lbfgs,
     "bh-two-phase": learned_bh_two_phase,
     "bh-symmetric": learned_bh_symmetric,
-    "bh-network": learned_bh_network,
 }
 SUFFIX = ".eqx"
 LICENCE = "Apache-2.0"
@@ -59,6 +57,7 @@ ARCHITECTURE_SCHEMA: Schema = {
     "features": optional(list_of(TEXT)),
     "kinds": optional(integer(1, 2)),
     "hidden": optional(integer(1, MAX_HIDDEN)),
+    "choice": optional(TEXT),
     "depth": optional(integer(2, MAX_DEPTH)),
     "learning_rate": optional(number(0.0)),
     "time_step": optional(number(0.0)),

@@ -21,15 +21,15 @@ FINDINGS = (
     *("is_tried", "visits", "lowest", "mean", "spread", "evaluations"),
     *("share_of_groups_tried", "all_evaluations", "all_epochs"),
 )
-OUTPUTS = ("logit", "patience", "loose", "give_up", "compressed")
+FACTORS = ("patience", "loose", "give_up", "compressed")  # of the rules
 NEAR, FAR = 2.0, 20.0  # units of energy over which differences are told apart
 
 
 class ChoiceNetwork(eqx.Module):
     """A perceptron with one hidden layer, applied to each group.
 
-    The weights of the outputs are zero at first: then the choice is that of
-    [`hopgym.optimizers.symmetry.choices.merit.ByMerit`][].
+    The weights of its outputs, `score` and `factors`, are zero at first: then the
+    choice is that of [`hopgym.optimizers.symmetry.choices.merit.ByMerit`][].
 
     **Arguments:**
 
@@ -40,22 +40,26 @@ class ChoiceNetwork(eqx.Module):
 
     first: Float[Array, "inputs hidden"]
     bias: Float[Array, " hidden"]
-    last: Float[Array, "hidden outputs"]
+    score: Float[Array, " hidden"]
+    factors: Float[Array, "hidden factors"]
 
     def __init__(self, key: PRNGKeyArray, inputs: int, hidden: int):
         drawn = jax.random.normal(key, (inputs, hidden))
         self.first = to_float(drawn / jnp.sqrt(inputs))
         self.bias = to_float(jnp.zeros(hidden))
-        self.last = to_float(jnp.zeros((hidden, len(OUTPUTS))))
+        self.score = to_float(jnp.zeros(hidden))
+        self.factors = to_float(jnp.zeros((hidden, len(FACTORS))))
 
     def __call__(
         self, inputs: Float[Array, "groups inputs"]
-    ) -> Float[Array, "groups outputs"]:
-        return jnp.tanh(inputs @ self.first + self.bias) @ self.last
+    ) -> tuple[Float[Array, " groups"], Float[Array, "groups factors"]]:
+        """Scores of the groups, and what becomes factors of the rules."""
+        hidden = jnp.tanh(inputs @ self.first + self.bias)
+        return hidden @ self.score, hidden @ self.factors
 
 
 class ByNetwork(AbstractChoice):
-    """Add the outputs of a network to the logits, and scale the rules of the epoch.
+    """Add the scores of a network to the logits, and scale the rules of the epoch.
 
     **Arguments:**
 
@@ -69,11 +73,12 @@ class ByNetwork(AbstractChoice):
     def choose(self, key: PRNGKeyArray, rules: Rules, situation: Situation) -> Decision:
         explore_key, key = jax.random.split(key)
         findings = describe_findings(situation)
-        outputs = self.network(jnp.concatenate([self.traits, findings], axis=1))
+        inputs = jnp.concatenate([self.traits, findings], axis=1)
+        scores, factors = self.network(inputs)
         logits = situation.logits + weigh(explore_key, rules, situation)
-        group = jax.random.categorical(key, logits + outputs[:, 0])
-        # Factors between a tenth and ten.
-        patience, loose, give_up, compressed = 10 ** jnp.tanh(outputs[group, 1:])
+        group = jax.random.categorical(key, logits + scores)
+        # Between a tenth and ten.
+        patience, loose, give_up, compressed = 10 ** jnp.tanh(factors[group])
         return Decision(group.astype(jnp.int32), patience, loose, give_up, compressed)
 
 
