@@ -35,6 +35,9 @@ SEARCHES = {
     "ucb": {"name": "bh-symmetric", "choice": "ucb"},
 }
 KEY = jax.random.key(0)
+# Point groups with the inversion, of order up to 24.
+INVERSION = ("Ci", "C2h", "C4h", "C6h", "S6", "S10")
+INVERSION += ("D2h", "D4h", "D6h", "D3d", "D5d", "Th")
 
 
 def make_learned(name, **departures) -> Any:
@@ -155,6 +158,11 @@ def test_prior():
     assert logits["C5"] - logits["D5"] == pytest.approx(np.log(2), abs=1e-5)
     assert logits["T"] - logits["Td"] == pytest.approx(np.log(2), abs=1e-5)
     assert logits["C2"] == pytest.approx(-np.log(2), abs=1e-5)
+    other = make_subspaces(get_lj38(), Prior(log_order=-1.0, improper=0.0, inversion=2))
+    assert other is not None
+    raised = other.logits - subspaces.logits
+    has = [name in INVERSION for name in other.names]
+    np.testing.assert_allclose(raised, np.where(has, 2, 0), atol=1e-5)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

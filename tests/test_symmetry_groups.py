@@ -47,6 +47,12 @@ def test_groups(name):
     np.testing.assert_allclose(traces[:, -1], 3, atol=1e-9)
     assert traces[:, -2].max() < 2.7
     assert group.is_improper == (np.linalg.det(matrices) < 0).any()
+    assert group.has_inversion == any(np.allclose(one, -np.eye(3)) for one in matrices)
+    spectra = [np.sort(np.linalg.eigvals(one).real) for one in matrices]
+    assert group.has_mirror == any(
+        np.linalg.det(one) < 0 and np.allclose(values, [-1, 1, 1], atol=1e-6)
+        for one, values in zip(matrices, spectra, strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", GROUPS)

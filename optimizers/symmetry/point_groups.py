@@ -52,6 +52,19 @@ class PointGroup(NamedTuple):
         """Whether the group has a reflection, an inversion or a rotoreflection."""
         return bool((np.linalg.det(self.operations) < 0).any())
 
+    @property
+    def has_inversion(self) -> bool:
+        """Whether the group has the inversion."""
+        traces = np.trace(self.operations, axis1=1, axis2=2)
+        return bool(np.isclose(traces, -3, atol=1e-6).any())
+
+    @property
+    def has_mirror(self) -> bool:
+        """Whether the group has a reflection at a plane."""
+        is_improper = np.linalg.det(self.operations) < 0
+        traces = np.trace(self.operations, axis1=1, axis2=2)
+        return bool((is_improper & np.isclose(traces, 1, atol=1e-6)).any())
+
 
 @functools.cache
 def list_point_groups() -> tuple[PointGroup, ...]:

@@ -17,8 +17,9 @@ class Prior:
     """Logarithms of the probabilities of groups, up to a constant.
 
     The sum of `log_order` ln(order) and, for point groups that are, of `pentagonal`,
-    `trigonal`, `polyhedral` and `improper`. For translations of a box it is `log_parts`
-    ln(number of parts): mostly the smallest parts, since fewer atoms have fewer minima.
+    `trigonal`, `polyhedral` and `improper`, and `inversion` for those that have it. For
+    translations of a box it is `log_parts` ln(number of parts): mostly the smallest
+    parts, since fewer atoms have fewer minima.
 
     The defaults were chosen by searches of LJ-19 to LJ-55, and balanced between groups
     with fivefold and with several axes on LJ-38, 75, 98 and 102.
@@ -31,6 +32,7 @@ class Prior:
     trigonal: ArrayLike = -4.16
     polyhedral: ArrayLike = 7.2
     improper: ArrayLike = -1.92
+    inversion: ArrayLike = 0.0
     log_parts: ArrayLike = 5.0
 
     def __post_init__(self):
@@ -45,6 +47,7 @@ class Prior:
             + self.trigonal * np.array([g.is_trigonal for g in groups], float)
             + self.polyhedral * np.array([g.is_polyhedral for g in groups], float)
             + self.improper * np.array([g.is_improper for g in groups], float)
+            + self.inversion * np.array([g.has_inversion for g in groups], float)
         )
 
     def weigh_translations(self, orders: np.ndarray) -> Float[Array, " groups"]:

@@ -13,6 +13,7 @@ from hopgym.optimizers.symmetry.subspaces import AbstractSubspaces
 
 TRAITS = (
     *("log_order", "is_pentagonal", "is_trigonal", "is_polyhedral", "is_improper"),
+    *("has_inversion", "has_mirror"),
     *("left_over", "left_over_beside_centre", "log_orbits", "is_box", "is_alloy"),
 )
 
@@ -32,11 +33,12 @@ def describe_groups(
         group = known.get(name)
         order = math.prod(map(int, name.split("x"))) if group is None else group.order
         kinds = (
-            (0.0,) * 4
+            (0.0,) * 6
             if group is None
             else (
                 *(group.is_pentagonal, group.is_trigonal),
                 *(group.is_polyhedral, group.is_improper),
+                *(group.has_inversion, group.has_mirror),
             )
         )
         rows.append(
