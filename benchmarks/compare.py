@@ -1,0 +1,143 @@
+"""Compare optimizers by evaluations per hit, over all systems that they have in common.
+
+python benchmarks/compare.py benchmarks/results/yardstick --against bh-symmetric
+
+Evaluations per hit are those of all starts until their first hits, divided by the
+number of hits; without a hit, half a one is counted. Their logarithms are averaged over
+systems. Standard errors are those of 2,000 resamples of the starts of each cell.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if not __package__:  # run as a file
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if __name__ == "__main__":
+    from benchmarks import start as start
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.columns import Cell, format_hits
+from benchmarks.lookup import check_names
+from benchmarks.markdown import format_markdown
+from benchmarks.store import read_record
+from hopgym._cli.arguments import Parser, parse_names
+from hopgym._cli.process import run as run_command
+
+RESAMPLES = 2000
+NO_HIT = 0.5  # hits that count if there are none
+
+
+def log_evaluations_per_hit(
+    first_hit: np.ndarray, evaluations: int
+) -> np.ndarray | float:
+    """Logarithm of the evaluations per hit.
+
+    **Arguments:**
+
+    - `first_hit`: evaluations until the first hit, not positive without one; the last
+      axis is that of starts.
+    - `evaluations`: number for each start without a hit.
+    """
+    is_hit = first_hit > 0
+    spent = np.where(is_hit, first_hit, evaluations).sum(axis=-1)
+    return np.log(spent / np.maximum(is_hit.sum(axis=-1), NO_HIT))
+
+
+def resample(cell: Cell, generator: np.random.Generator) -> tuple[float, float]:
+    """Logarithm of the evaluations per hit of a cell, and its standard error."""
+    first_hit = np.asarray(cell["first_hit"])
+    steps = cell["steps"] + 1
+    drawn = generator.choice(first_hit, (RESAMPLES, len(first_hit)))
+    found = log_evaluations_per_hit(drawn, steps)
+    return float(log_evaluations_per_hit(first_hit, steps)), float(np.std(found))
+
+
+def compare(
+    cells: Sequence[Cell], against: str | None = None, systems: Sequence[str] = ()
+) -> str:
+    """Format a table of optimizers, the best one first.
+
+    **Arguments:**
+
+    - `cells`: those without a known minimum are left out.
+    - `against`: the optimizer with which the others are compared.
+    - `systems`: by default all that every optimizer has.
+
+    **Raises:** `KeyError` for an unknown optimizer; `ValueError` if there is no common
+    system, or budgets or starts differ.
+    """
+    table: dict[str, dict[str, Cell]] = {}
+    for cell in cells:
+        if cell["hits"] is not None:
+            table.setdefault(cell["optimizer"], {})[cell["system"]] = cell
+    if against is not None:
+        check_names("optimizer", [against], list(table))
+    common = [
+        system
+        for system in dict.fromkeys(cell["system"] for cell in cells)
+        if all(system in row for row in table.values())
+        and (not systems or system in systems)
+    ]
+    if not common:
+        raise ValueError("there is no system with a known minimum that all have")
+    for system in common:
+        if (
+            len(
+                {
+                    (row[system]["steps"], row[system]["starts"])
+                    for row in table.values()
+                }
+            )
+            > 1
+        ):
+            raise ValueError(f"cells of {system} differ in steps or starts")
+    generator = np.random.default_rng(0)
+    logs, errors = {}, {}
+    for name, row in table.items():
+        found = [resample(row[system], generator) for system in common]
+        logs[name] = np.mean([value for value, _ in found])
+        errors[name] = np.sqrt(np.sum([error**2 for _, error in found])) / len(common)
+    head = ["optimizer", *common, "evaluations per hit, geometric mean"]
+    rows = []
+    for name in sorted(logs, key=lambda name: logs[name]):
+        low, high = (np.exp(logs[name] + sign * errors[name]) for sign in (-1, 1))
+        mean = f"{np.exp(logs[name]):,.0f} [{low:,.0f}, {high:,.0f}]"
+        hits = [format_hits(table[name][system]) for system in common]
+        rows.append([f"`{name}`", *hits, mean])
+        if against is not None:
+            apart = logs[name] - logs[against]
+            error = np.hypot(errors[name], errors[against])
+            rows[-1].append("" if name == against else f"{apart:+.2f} ± {error:.2f}")
+    if against is not None:
+        head.append(f"logarithm of the ratio to `{against}`")
+    return format_markdown(head, rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, or 2 for invalid arguments."""
+    parser = Parser(prog="compare.py", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="folder with results.jsonl")
+    parser.add_argument("--against", metavar="NAME", help="show differences from it")
+    parser.add_argument("--systems", metavar="A,B", type=parse_names, default=[])
+    options = parser.parse_args(arguments)
+    try:
+        cells, complaints = read_record(options.folder)
+        if complaints or not cells:
+            why = complaints[0] if complaints else "there are no results"
+            raise ValueError(f"{options.folder}: {why}")
+        if options.systems:
+            check_names("system", options.systems, [cell["system"] for cell in cells])
+        print(compare(cells, options.against, options.systems))
+    except (KeyError, ValueError, OSError) as error:
+        parser.fail(error)
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)
