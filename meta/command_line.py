@@ -44,7 +44,10 @@ examples:
 Values can change during training: VALUE@UPDATE holds from that update on; systems are
 added. Defaults are the paper's values.
 """
-ARCHITECTURE_OPTIONS = ("features", "kinds", "hidden", "depth", "choice")
+ARCHITECTURE_OPTIONS = (
+    *("features", "kinds", "hidden", "depth"),
+    *("choice", "quench_end"),
+)
 
 
 def make_parser() -> Parser:
@@ -84,6 +87,8 @@ def make_parser() -> Parser:
     add("--depth", **count, help="number of dense layers, default 2")
     choices = f"how bh-symmetric chooses groups: {', '.join(CHOICES)}; default merit"
     add("--choice", metavar="NAME", help=choices)
+    ends = "bh-lbfgs learns when to end quenches early"
+    add("--quench-end", action="store_true", help=ends)
     add("--start-from", metavar="NAME", help="trained optimizer, by name or file")
     recorded = "train the choice of groups only, on the epochs of hopgym.meta.record"
     add("--epochs", metavar="DIR", help=recorded)
@@ -236,7 +241,8 @@ def _make_architecture(
         for option in ("optimizer", *ARCHITECTURE_OPTIONS):
             if option in given and option not in own:
                 raise ValueError(
-                    f"--start-from determines the architecture: leave out --{option}"
+                    "--start-from determines the architecture: leave out "
+                    f"{_to_option(option)}"
                 )
         return {**stored, **{name: given[name] for name in own if name in given}}
     name = given.get("optimizer", "learn2hop")

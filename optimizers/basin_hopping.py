@@ -41,6 +41,7 @@ from hopgym.optimizers.moves import (
     check_species,
 )
 from hopgym.optimizers.optax_wrapper import adam
+from hopgym.optimizers.quench_end import Forecast, QuenchEnd
 from hopgym.optimizers.two_phase import TwoPhase
 
 
@@ -55,6 +56,7 @@ class BasinHoppingState(eqx.Module):
     - `scale`: factor by which moves are scaled.
     - `evaluations`: evaluations of the current quench so far.
     - `hops`: number of completed quenches.
+    - `forecast`: of the current quench, `None` if all are completed.
     """
 
     key: PRNGKeyArray
@@ -64,6 +66,7 @@ class BasinHoppingState(eqx.Module):
     scale: Float[Array, ""]
     evaluations: Int[Array, ""]
     hops: Int[Array, ""]
+    forecast: Forecast | None = None
 
 
 class BasinHopping(AbstractOptimizer[BasinHoppingState]):
@@ -84,6 +87,7 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
     - `adaptation_rate`: rate at which the size of moves adapts; 0 keeps it fixed.
     - `target_acceptance`: fraction of accepted hops that the adaptation aims for.
     - `max_evaluations`: maximum number of evaluations per quench.
+    - `quench_end`: ends quenches early; `None` completes all.
     """
 
     local: AbstractLocalOptimizer
@@ -92,6 +96,7 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
     adaptation_rate: Float[Array, ""] = eqx.field(converter=to_float, default=0.05)
     target_acceptance: Float[Array, ""] = eqx.field(converter=to_float, default=0.5)
     max_evaluations: Int[Array, ""] = eqx.field(converter=to_int, default=1000)
+    quench_end: QuenchEnd | None = None
 
     def __check_init__(self):
         check_fields(
@@ -107,14 +112,16 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
     ) -> BasinHoppingState:
         walk_key, local_key = jax.random.split(as_key(key))
         zero = jnp.zeros((), jnp.int32)
+        infinite = jnp.asarray(jnp.inf, positions.dtype)
         return BasinHoppingState(
             key=walk_key,
             local=self.local.init(positions, key=local_key, context=context),
             positions=positions,
-            energy=jnp.asarray(jnp.inf, positions.dtype),
+            energy=infinite,
             scale=jnp.ones((), positions.dtype),
             evaluations=zero,
             hops=zero,
+            forecast=self.quench_end and Forecast(infinite, infinite),
         )
 
     def update(
@@ -133,6 +140,10 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
             state.evaluations >= self.max_evaluations
         )
         quenched = quenched | ~jnp.isfinite(value)
+        if self.quench_end is not None and state.forecast is not None:
+            quenched = quenched | self.quench_end.is_in_vain(
+                state.forecast, value, gradient, descent, state.evaluations, context
+            )
         walk = (state.key, state.positions, state.energy, state.scale)
         rules = (
             self.move,
@@ -150,6 +161,14 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
             context,
             parts=64,
         )
+        forecast = state.forecast
+        if forecast is not None:
+            # What `_hop` will allow at the end of the next quench.
+            _, accept_key, _ = jax.random.split(unroll(key), 3)
+            allowed = energy + _draw_allowance(accept_key, self.temperature, context)
+            forecast = Forecast(
+                allowed.astype(value.dtype), jnp.where(quenched, jnp.inf, value)
+            )
         return displacement, BasinHoppingState(
             key=key,
             local=self.local.restart(local, quenched),
@@ -158,6 +177,7 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
             scale=scale,
             evaluations=jnp.where(quenched, 0, state.evaluations + 1),
             hops=state.hops + quenched,
+            forecast=forecast,
         )
 
 
@@ -166,15 +186,21 @@ def _hop(last, rules, positions, value, context):
     move, temperature, adaptation_rate, target_acceptance = rules
     _, (key, minimum, energy, scale) = last
     key, accept_key, move_key = jax.random.split(unroll(key), 3)
-    # Metropolis: the energy may rise by up to -T log(u), with uniform u.
-    allowance = temperature * context.energy_unit * jax.random.exponential(accept_key)
-    allowance = jnp.where(temperature > 0, allowance, 0).astype(value.dtype)
-    accepted = value < energy + allowance
+    allowance = _draw_allowance(accept_key, temperature, context)
+    accepted = value < energy + allowance.astype(value.dtype)
     minimum = jnp.where(accepted, positions, minimum)
     scale = adapt_scale(scale, accepted, adaptation_rate, target_acceptance)
     proposal = move.propose(move_key, minimum, scale, context)
     energy = jnp.where(accepted, value, energy)
     return proposal - positions, (key, minimum, energy, scale)
+
+
+def _draw_allowance(
+    key: PRNGKeyArray, temperature: Float[Array, ""], context: Context
+) -> Float[Array, ""]:
+    """Metropolis: the energy may rise by up to -T log(u), with uniform u."""
+    allowance = temperature * context.energy_unit * jax.random.exponential(key)
+    return jnp.where(temperature > 0, allowance, 0)
 
 
 def adapt_scale(

@@ -21,6 +21,7 @@ from hopgym._suggest import describe_unknown_name
 from hopgym.context import Context, SystemInfo
 from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.basin_hopping import BasinHopping, bh_lbfgs, bh_two_phase
+from hopgym.optimizers.quench_end import FITTED, QuenchEnd
 from hopgym.optimizers.symmetric_basin_hopping import (
     SymmetricBasinHopping,
     bh_symmetric,
@@ -104,18 +105,29 @@ def depart_fraction(value: Any, departure: Float[Array, "..."]) -> Float[Array, 
     return jax.nn.sigmoid(jnp.log(value) - jnp.log1p(-value) + departure)
 
 
-def learned_bh_lbfgs(key: PRNGKeyArray | None = None) -> LearnedSearch:
+def learned_bh_lbfgs(
+    key: PRNGKeyArray | None = None, quench_end: bool = False
+) -> LearnedSearch:
     """`bh-lbfgs` with learned step size, temperature, moves and adaptation.
 
     **Arguments:**
 
     - `key`: unused; present in all architectures.
+    - `quench_end`: whether quenches end early, by learned weights, see
+      [`hopgym.optimizers.quench_end.QuenchEnd`][].
     """
-    return LearnedSearch(_make_bh_lbfgs, _stay(_list_constants(bh_lbfgs)))
+    departures = _stay(_list_constants(bh_lbfgs))
+    if quench_end:
+        departures["quench_end"] = jnp.zeros(len(FITTED))
+    return LearnedSearch(_make_bh_lbfgs, departures)
 
 
 def _make_bh_lbfgs(system: SystemInfo, departures: Departures) -> AbstractOptimizer:
-    return bh_lbfgs(system, **_depart_from(bh_lbfgs, departures))
+    search = bh_lbfgs(system, **_depart_from(bh_lbfgs, departures))
+    if "quench_end" not in departures:
+        return search
+    end = QuenchEnd(to_float(FITTED) + departures["quench_end"])
+    return dataclasses.replace(search, quench_end=end)
 
 
 def learned_bh_two_phase(key: PRNGKeyArray | None = None) -> LearnedSearch:

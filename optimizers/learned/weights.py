@@ -16,6 +16,7 @@ from jaxtyping import PRNGKeyArray
 
 from hopgym import _serialisation
 from hopgym._schema import (
+    FLAG,
     OBJECT,
     TEXT,
     Schema,
@@ -58,6 +59,7 @@ ARCHITECTURE_SCHEMA: Schema = {
     "kinds": optional(integer(1, 2)),
     "hidden": optional(integer(1, MAX_HIDDEN)),
     "choice": optional(TEXT),
+    "quench_end": optional(FLAG),
     "depth": optional(integer(2, MAX_DEPTH)),
     "learning_rate": optional(number(0.0)),
     "time_step": optional(number(0.0)),
