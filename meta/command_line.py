@@ -87,7 +87,7 @@ def make_parser() -> Parser:
     add("--depth", **count, help="number of dense layers, default 2")
     choices = f"how bh-symmetric chooses groups: {', '.join(CHOICES)}; default merit"
     add("--choice", metavar="NAME", help=choices)
-    ends = "bh-lbfgs learns when to end quenches early"
+    ends = "bh-lbfgs, bh-symmetric: learn when to end quenches early"
     add("--quench-end", action="store_true", help=ends)
     add("--start-from", metavar="NAME", help="trained optimizer, by name or file")
     recorded = "train the choice of groups only, on the epochs of hopgym.meta.record"

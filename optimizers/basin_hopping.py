@@ -41,7 +41,7 @@ from hopgym.optimizers.moves import (
     check_species,
 )
 from hopgym.optimizers.optax_wrapper import adam
-from hopgym.optimizers.quench_end import Forecast, QuenchEnd
+from hopgym.optimizers.quench_end import Forecast, QuenchEnd, follow_quench
 from hopgym.optimizers.two_phase import TwoPhase
 
 
@@ -144,14 +144,15 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
             quenched = quenched | self.quench_end.is_in_vain(
                 state.forecast, value, gradient, descent, state.evaluations, context
             )
-        walk = (state.key, state.positions, state.energy, state.scale)
+        allowed = state.forecast and state.forecast.allowed
+        walk = (state.key, state.positions, state.energy, state.scale, allowed)
         rules = (
             self.move,
             self.temperature,
             self.adaptation_rate,
             self.target_acceptance,
         )
-        displacement, (key, minimum, energy, scale) = batched_cond(
+        displacement, (key, minimum, energy, scale, allowed) = batched_cond(
             quenched,
             _hop,
             (descent, walk),
@@ -161,14 +162,6 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
             context,
             parts=64,
         )
-        forecast = state.forecast
-        if forecast is not None:
-            # What `_hop` will allow at the end of the next quench.
-            _, accept_key, _ = jax.random.split(unroll(key), 3)
-            allowed = energy + _draw_allowance(accept_key, self.temperature, context)
-            forecast = Forecast(
-                allowed.astype(value.dtype), jnp.where(quenched, jnp.inf, value)
-            )
         return displacement, BasinHoppingState(
             key=key,
             local=self.local.restart(local, quenched),
@@ -177,14 +170,14 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
             scale=scale,
             evaluations=jnp.where(quenched, 0, state.evaluations + 1),
             hops=state.hops + quenched,
-            forecast=forecast,
+            forecast=follow_quench(allowed, value, quenched),
         )
 
 
 def _hop(last, rules, positions, value, context):
     """Accept the minimum or return to the last one, and go to the next start."""
     move, temperature, adaptation_rate, target_acceptance = rules
-    _, (key, minimum, energy, scale) = last
+    _, (key, minimum, energy, scale, allowed) = last
     key, accept_key, move_key = jax.random.split(unroll(key), 3)
     allowance = _draw_allowance(accept_key, temperature, context)
     accepted = value < energy + allowance.astype(value.dtype)
@@ -192,7 +185,12 @@ def _hop(last, rules, positions, value, context):
     scale = adapt_scale(scale, accepted, adaptation_rate, target_acceptance)
     proposal = move.propose(move_key, minimum, scale, context)
     energy = jnp.where(accepted, value, energy)
-    return proposal - positions, (key, minimum, energy, scale)
+    if allowed is not None:
+        # As above, at the end of the next quench.
+        _, accept_key, _ = jax.random.split(unroll(key), 3)
+        allowance = _draw_allowance(accept_key, temperature, context)
+        allowed = energy + allowance.astype(value.dtype)
+    return proposal - positions, (key, minimum, energy, scale, allowed)
 
 
 def _draw_allowance(

@@ -36,6 +36,15 @@ class Forecast(eqx.Module):
     last: Float[Array, ""]
 
 
+def follow_quench(
+    allowed: Float[Array, ""] | None, value: Float[Array, ""], ended: Bool[Array, ""]
+) -> Forecast | None:
+    """What a forecast needs at the next structure, `None` without `allowed`."""
+    if allowed is None:
+        return None
+    return Forecast(allowed, jnp.where(ended, jnp.inf, value))
+
+
 class QuenchEnd(eqx.Module):
     """Ends a quench whose energy is not expected to fall to one that is accepted.
 

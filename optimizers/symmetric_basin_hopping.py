@@ -30,6 +30,7 @@ from hopgym.optimizers.basin_hopping import (
 )
 from hopgym.optimizers.lbfgs import LBFGS
 from hopgym.optimizers.moves import AbstractMove
+from hopgym.optimizers.quench_end import Forecast, QuenchEnd, follow_quench
 from hopgym.optimizers.symmetry.choices.base import AbstractChoice, Situation
 from hopgym.optimizers.symmetry.choices.merit import ByMerit
 from hopgym.optimizers.symmetry.cluster_move import MoveKind
@@ -39,6 +40,7 @@ from hopgym.optimizers.symmetry.progress import (
     GAIN,
     Phase,
     Progress,
+    get_allowed,
     judge,
     make_progress,
 )
@@ -48,11 +50,19 @@ from hopgym.optimizers.two_phase import TwoPhase, TwoPhaseState
 
 
 class SymmetricState(eqx.Module):
-    """State of the search, of the current quench, and evaluations of the latter."""
+    """State of the search, and of the current quench.
+
+    **Attributes:**
+
+    - `progress`: state of the search.
+    - `local`, `evaluations`: state and evaluations of the quench.
+    - `forecast`: of the quench, `None` if all are completed.
+    """
 
     progress: Progress
     local: TwoPhaseState
     evaluations: Int[Array, ""]
+    forecast: Forecast | None = None
 
 
 class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
@@ -72,6 +82,7 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
     - `rules`: constants of the search.
     - `choice`: of the groups of epochs.
     - `max_evaluations`: maximum number of evaluations per quench.
+    - `quench_end`: ends quenches of hops early; `None` completes all.
     """
 
     subspaces: AbstractSubspaces
@@ -80,6 +91,7 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
     rules: Rules = eqx.field(default_factory=Rules)
     choice: AbstractChoice = eqx.field(default_factory=ByMerit)
     max_evaluations: Int[Array, ""] = eqx.field(converter=to_int, default=1000)
+    quench_end: QuenchEnd | None = None
 
     def __check_init__(self):
         check_fields(self, max_evaluations=POSITIVE)
@@ -97,7 +109,13 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
         groups = self.subspaces.logits.shape[0]
         progress = make_progress(key, positions, groups, context)
         local = self.local.init(positions, key=local_key, context=context)
-        return SymmetricState(progress, local, jnp.zeros((), jnp.int32))
+        infinite = jnp.asarray(jnp.inf, positions.dtype)
+        return SymmetricState(
+            progress,
+            local,
+            jnp.zeros((), jnp.int32),
+            self.quench_end and Forecast(infinite, infinite),
+        )
 
     def update(
         self,
@@ -126,10 +144,15 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
         )
         ended = local.finished(opt_state) | (state.evaluations >= self.max_evaluations)
         ended = ended | ~jnp.isfinite(value) | (phase == Phase.INITIAL)
-        displacement, progress, compress = batched_cond(
+        if self.quench_end is not None and state.forecast is not None:
+            ended = ended | self.quench_end.is_in_vain(
+                state.forecast, value, gradient, descent, state.evaluations, context
+            )
+        allowed = state.forecast and state.forecast.allowed
+        displacement, progress, compress, allowed = batched_cond(
             ended,
             _hop,
-            (descent, state.progress, ended),
+            (descent, state.progress, ended, allowed),
             (self.subspaces, self.move, self.rules, self.choice),
             positions,
             value,
@@ -143,17 +166,18 @@ class SymmetricBasinHopping(AbstractOptimizer[SymmetricState]):
             progress=progress,
             local=eqx.tree_at(lambda s: s.compressing, opt_state, compressing),
             evaluations=jnp.where(ended, 0, state.evaluations + 1),
+            forecast=follow_quench(allowed, value, ended),
         )
 
 
 def _hop(last, model, positions, value, evaluations, context):
     """Judge the structure at which a quench has ended, and go to the next start.
 
-    **Returns:** the displacement, the new state, and whether the quench starts
-    compressed.
+    **Returns:** the displacement, the new state, whether the quench starts compressed,
+    and the energy below which its end will be accepted.
     """
     subspaces, move, rules, choice = model
-    _, progress, _ = last
+    _, progress, _, allowed = last
     value = jnp.where(jnp.isfinite(value), value, jnp.inf)
     keys = jax.random.split(unroll(progress.key), 6)
     progress = judge(rules, progress, keys[1], positions, value, evaluations, context)
@@ -179,7 +203,13 @@ def _hop(last, model, positions, value, evaluations, context):
     outside = jnp.where(jnp.isfinite(walk.energy), outside, walk.positions)
     proposal = jnp.where(progress.phase == Phase.WALK, outside, inside)
     progress = eqx.tree_at(lambda p: p.key, progress, keys[5])
-    return proposal - positions, progress, compress & subspaces.has_surface
+    if allowed is not None:
+        accept_key = jax.random.split(unroll(progress.key), 6)[1]  # as above
+        allowed = get_allowed(rules, progress, accept_key, context)
+        allowed = allowed.astype(value.dtype)
+        is_hop = ~has_begun & (progress.phase != Phase.POLISH)
+        allowed = jnp.where(is_hop, allowed, jnp.inf)
+    return proposal - positions, progress, compress & subspaces.has_surface, allowed
 
 
 def _plan(subspaces, rules, choice, progress, key, context) -> Progress:

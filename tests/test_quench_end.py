@@ -10,17 +10,21 @@ import pytest
 
 import hopgym
 from hopgym.environment import take_step
-from hopgym.optimizers import bh_lbfgs
+from hopgym.optimizers import bh_lbfgs, bh_symmetric
 from hopgym.optimizers.learned import make_untrained
 from hopgym.optimizers.quench_end import FITTED, Forecast, QuenchEnd
+from hopgym.optimizers.symmetry.progress import Phase
 
 KEY = jax.random.key(0)
 LJ13 = hopgym.get_system("LJ-13")
 NEVER = np.array([50.0, 0, 0, 0, 0, 0])
 
 
-def make_search(weights=FITTED):
-    return dataclasses.replace(bh_lbfgs(LJ13), quench_end=QuenchEnd(weights))
+SEARCHES = {"bh-lbfgs": bh_lbfgs, "bh-symmetric": bh_symmetric}
+
+
+def make_search(name, weights=FITTED):
+    return dataclasses.replace(SEARCHES[name](LJ13), quench_end=QuenchEnd(weights))
 
 
 def is_in_vain(end, value, *, allowed=-44.0, last=-30.0, force=0.1):
@@ -60,17 +64,18 @@ def test_inputs(index, value):
         assert is_in_vain(QuenchEnd(weights), -31.1) == expected
 
 
-def test_if_none_is_in_vain_it_is_the_search_of_the_zoo():
+@pytest.mark.parametrize("name", SEARCHES)
+def test_if_none_is_in_vain_it_is_the_search_of_the_zoo(name):
     environment = hopgym.Environment(LJ13)
     states = [
         hopgym.rollout(environment, search, KEY, 3, 400).state
-        for search in (bh_lbfgs(LJ13), make_search(NEVER))
+        for search in (SEARCHES[name](LJ13), make_search(name, NEVER))
     ]
     np.testing.assert_array_equal(states[0].positions, states[1].positions)
 
 
 def test_what_will_be_accepted_is_known_before():
-    environment, search = hopgym.Environment(LJ13), make_search()
+    environment, search = hopgym.Environment(LJ13), make_search("bh-lbfgs")
 
     def step(run, _):
         after = take_step(environment, search, *run)
@@ -99,11 +104,56 @@ def test_what_will_be_accepted_is_known_before():
     assert spent[~accepted].mean() < 0.8 * spent[accepted].mean()
 
 
-def test_it_can_be_learned():
-    search: Any = make_untrained("bh-lbfgs", KEY, quench_end=True)
+def test_what_will_be_accepted_in_subspaces_is_known_before():
+    environment, search = hopgym.Environment(LJ13), make_search("bh-symmetric")
+    hops = (Phase.HOP, Phase.FREE, Phase.WALK)
+
+    def step(run, _):
+        after = take_step(environment, search, *run)
+        (state, before), (_, opt_state) = run, after
+        old, new = before.progress, opt_state.progress
+        is_walk = old.phase == Phase.WALK
+        moved = jnp.where(
+            is_walk,
+            jnp.any(new.walk.positions != old.walk.positions),
+            jnp.any(new.epoch.positions != old.epoch.positions),
+        )
+        return after, {
+            "hop": new.hops > old.hops,
+            "phase": old.phase,
+            "next": new.phase,
+            "accepted": moved,
+            "allowed": state.energy < before.forecast.allowed,
+            "finite": jnp.isfinite(before.forecast.allowed),
+        }
+
+    @jax.jit
+    def follow():
+        positions = LJ13.sample(KEY)
+        opt_state = search.init(positions, key=KEY, context=environment.context)
+        first = environment.reset(KEY, positions), opt_state
+        return jax.lax.scan(step, first, None, length=4000)[1]
+
+    found = {name: np.asarray(x) for name, x in follow().items()}
+    # The start of a quench from the epoch's best structure changes the current one.
+    hop = found["hop"] & np.isin(found["phase"], hops)
+    hop = hop & np.isin(found["next"], hops) & found["finite"]
+    assert hop.sum() > 50
+    for phase in hops:
+        own = hop & (found["phase"] == phase)
+        assert own.any()
+        np.testing.assert_array_equal(found["accepted"][own], found["allowed"][own])
+    # New epochs and tight quenches are accepted whatever they find.
+    is_new = np.isin(found["phase"], (Phase.INITIAL, Phase.START, Phase.POLISH))
+    assert not found["finite"][is_new].any() and is_new.any()
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_it_can_be_learned(name):
+    search: Any = make_untrained(name, KEY, quench_end=True)
     own = search.for_system(LJ13)
     np.testing.assert_allclose(own.quench_end.weights, FITTED, rtol=1e-6)
-    plain: Any = make_untrained("bh-lbfgs", KEY)
+    plain: Any = make_untrained(name, KEY)
     assert plain.for_system(LJ13).quench_end is None
 
 

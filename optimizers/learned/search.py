@@ -43,6 +43,7 @@ from hopgym.optimizers.symmetry.rules import FRACTIONS, Rules
 
 Departures = dict[str, Any]  # arrays, and a network
 MOVES = ("surface", "exchange")  # constants that are fractions of the moves
+QUENCH_END = "quench_end"  # entry of searches that learn when quenches end
 PRIOR = "prior_"  # begins the names of the constants of the prior
 MERIT_RULES = ("exploration", "spread")  # on which the choice of groups depends
 # How groups are chosen. A network is made for a key.
@@ -118,16 +119,19 @@ def learned_bh_lbfgs(
     """
     departures = _stay(_list_constants(bh_lbfgs))
     if quench_end:
-        departures["quench_end"] = jnp.zeros(len(FITTED))
+        departures[QUENCH_END] = jnp.zeros(len(FITTED))
     return LearnedSearch(_make_bh_lbfgs, departures)
 
 
 def _make_bh_lbfgs(system: SystemInfo, departures: Departures) -> AbstractOptimizer:
     search = bh_lbfgs(system, **_depart_from(bh_lbfgs, departures))
-    if "quench_end" not in departures:
-        return search
-    end = QuenchEnd(to_float(FITTED) + departures["quench_end"])
-    return dataclasses.replace(search, quench_end=end)
+    return dataclasses.replace(search, quench_end=_make_quench_end(departures))
+
+
+def _make_quench_end(departures: Departures) -> QuenchEnd | None:
+    if QUENCH_END not in departures:
+        return None
+    return QuenchEnd(to_float(FITTED) + departures[QUENCH_END])
 
 
 def learned_bh_two_phase(key: PRNGKeyArray | None = None) -> LearnedSearch:
@@ -145,7 +149,10 @@ def _make_bh_two_phase(system: SystemInfo, departures: Departures) -> AbstractOp
 
 
 def learned_bh_symmetric(
-    key: PRNGKeyArray | None = None, choice: str = "merit", hidden: int = 8
+    key: PRNGKeyArray | None = None,
+    choice: str = "merit",
+    hidden: int = 8,
+    quench_end: bool = False,
 ) -> LearnedSearch:
     """`bh-symmetric` with all of its constants learned, and the prior of its groups.
 
@@ -155,6 +162,7 @@ def learned_bh_symmetric(
     - `choice`: of the groups of epochs, one of `CHOICES`; its constants are learned,
       too.
     - `hidden`: width of the hidden layer of a network.
+    - `quench_end`: whether quenches end early, as in `bh-lbfgs`.
 
     **Raises:** `KeyError` for an unknown choice.
     """
@@ -172,6 +180,8 @@ def learned_bh_symmetric(
         departures["choice"] = ChoiceNetwork(network_key, inputs, hidden)
     else:
         departures["choice"] = jax.tree.map(jnp.zeros_like, CHOICES[choice]())
+    if quench_end:
+        departures[QUENCH_END] = jnp.zeros(len(FITTED))
     return LearnedSearch(_MakeBhSymmetric(choice), departures)
 
 
@@ -206,7 +216,8 @@ class _MakeBhSymmetric:
             choice = ByNetwork(learned, traits)
         else:
             choice = jax.tree.map(depart, CHOICES[self.choice](), learned)
-        return dataclasses.replace(search, choice=choice)
+        end = _make_quench_end(departures)
+        return dataclasses.replace(search, choice=choice, quench_end=end)
 
 
 def select_choice(search: AbstractOptimizer) -> LearnedSearch:

@@ -136,6 +136,28 @@ def make_progress(
     )
 
 
+def get_allowed(
+    rules: Rules, progress: Progress, key: PRNGKeyArray, context: Context
+) -> Float[Array, ""]:
+    """Energy below which `judge` will accept a structure, but for new epochs.
+
+    **Arguments:** see `judge`.
+    """
+    phase, unit = progress.phase, context.energy_unit
+    is_walk = phase == Phase.WALK
+    # Metropolis; a surface search has to be an improvement.
+    temperature = jnp.where(
+        phase == Phase.FREE, rules.free_temperature, rules.temperature
+    )
+    temperature = jnp.where(
+        is_walk, rules.walk_temperature * progress.walk.rise, temperature * unit
+    )
+    allowance = temperature * jax.random.exponential(key)
+    allowance = jnp.where(phase == Phase.SURFACE, -GAIN * unit, allowance)
+    energy = jnp.where(is_walk, progress.walk.energy, progress.epoch.energy)
+    return energy + allowance.astype(energy.dtype)
+
+
 def judge(
     rules: Rules,
     progress: Progress,
@@ -157,18 +179,8 @@ def judge(
     is_initial, is_walk = phase == Phase.INITIAL, phase == Phase.WALK
     in_epoch = ~is_initial & ~is_walk
     is_new = (phase == Phase.START) | (phase == Phase.POLISH)
-    # Metropolis; a surface search has to be an improvement.
-    temperature = jnp.where(
-        phase == Phase.FREE, rules.free_temperature, rules.temperature
-    )
-    temperature = jnp.where(
-        is_walk, rules.walk_temperature * walk.rise, temperature * unit
-    )
-    allowance = temperature * jax.random.exponential(key)
-    allowance = jnp.where(phase == Phase.SURFACE, -GAIN * unit, allowance)
-    energy = jnp.where(is_walk, walk.energy, epoch.energy)
-    accepted = value < energy + allowance.astype(value.dtype)
-    accepted = ~is_initial & (accepted | is_new)
+    allowed = get_allowed(rules, progress, key, context)
+    accepted = ~is_initial & ((value < allowed.astype(value.dtype)) | is_new)
     improved = in_epoch & (is_new | (value < epoch.best_energy - GAIN * unit))
 
     def choose(condition, new, old):
