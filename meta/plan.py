@@ -28,7 +28,7 @@ from hopgym.meta.strategies import (
     AbstractStrategy,
     get_strategy,
 )
-from hopgym.meta.unroll import LOSS_KINDS, check_loss
+from hopgym.meta.unroll import HIT_KINDS, LOSS_KINDS, check_loss
 from hopgym.optimizers.learned.weights import ARCHITECTURE_SCHEMA
 
 COUNT = integer(1, MAX_COUNT)
@@ -114,9 +114,10 @@ class TrainingPlan:
                 f"{type(self.settings).__name__}"
             )
         check_loss(self.loss)
-        if self.epochs is not None and self.loss != "first-hit":
+        if self.epochs is not None and self.loss not in HIT_KINDS:
             raise ValueError(
-                f"epochs are for the loss first-hit, and the loss is {self.loss}"
+                f"epochs are for the losses {' and '.join(HIT_KINDS)}, and the loss is "
+                f"{self.loss}"
             )
         for name in ("evaluate_every", "evaluation_starts", "evaluation_steps"):
             if getattr(self, name) < 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hopgym import _sharding
 from hopgym.meta import epochs
 from hopgym.meta.batched_unroll import POLICY_STREAM, make_key
 from hopgym.meta.epochs import Epochs
-from hopgym.meta.unroll import first_hit_loss
+from hopgym.meta.unroll import HIT_KINDS, hit_loss
 from hopgym.optimizers.base import adapt
 from hopgym.optimizers.symmetric_basin_hopping import SymmetricBasinHopping
 from hopgym.optimizers.symmetry.choices.base import Situation
@@ -113,17 +114,20 @@ class ReplayedUnroll:
 
             return jax.vmap(one)(weights, runs)
 
-        def losses(runs, steps):
+        def losses(kind, runs, steps):
             is_early = runs.first_hit <= steps
             first_hit = jnp.where(is_early, runs.first_hit, -1)
-            return first_hit_loss(first_hit, runs.lowest, steps, system)
+            return hit_loss(first_hit, runs.lowest, steps, system, kind)
 
         def jit(function, *batched: bool):
             return jax.jit(_sharding.shard(function, self._mesh, batched))
 
         self._init = jit(init, False, True)
         self._advance = jit(advance, False, True, True, False)
-        self._losses = jit(losses, True, False)
+        self._losses = {
+            kind: jit(functools.partial(losses, kind), True, False)
+            for kind in HIT_KINDS
+        }
 
     def begin(
         self, key: PRNGKeyArray, weights: PyTree[Array], instances: np.ndarray
@@ -149,7 +153,8 @@ class ReplayedUnroll:
 
     def losses(self, runs: ReplayedRun, rows: int, steps: int, kind: str) -> np.ndarray:
         """Losses of the first `rows` runs: those of first hits within `steps`."""
-        return _sharding.gather(self._losses(runs, np.int32(steps)), rows, self._mesh)
+        found = self._losses[kind](runs, np.int32(steps))
+        return _sharding.gather(found, rows, self._mesh)
 
 
 def _play_epoch(

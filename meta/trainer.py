@@ -24,7 +24,7 @@ from hopgym.meta.replayed_unroll import ReplayedUnroll
 from hopgym.meta.run_folder import RunFolder
 from hopgym.meta.strategies import get_strategy
 from hopgym.meta.strategies.base import repeat
-from hopgym.meta.unroll import MISS_LOSS, Outcome, check_loss, scaled_loss
+from hopgym.meta.unroll import HIT_KINDS, Outcome, check_loss, find_hits, scaled_loss
 from hopgym.optimizers import learned
 from hopgym.optimizers.learned.search import select_choice, take_constants
 from hopgym.systems import System, get_system
@@ -84,7 +84,7 @@ class Trainer:
             _estimate_memory(runs, [*self.systems, *held_out], weights),
             "the runs of an update",
         )
-        if self.strategy.truncation is not None and plan.loss == "first-hit":
+        if self.strategy.truncation is not None and plan.loss in HIT_KINDS:
             raise ValueError(
                 f"{plan.strategy} judges parts of runs, which have no first hits: "
                 "choose another loss or strategy"
@@ -103,7 +103,7 @@ class Trainer:
                 trained=trained,
                 bounded=plan.bounded,
                 polish_steps=plan.polish,
-                until_hit=plan.loss == "first-hit",
+                until_hit=plan.loss in HIT_KINDS,
             )
 
         self.unrolls: list[Any]
@@ -270,15 +270,16 @@ class Trainer:
             runs = self._advance(batched, weights, runs, plan.evaluation_steps, stop)
             outcome = batched.judge(runs, len(instances))
             cell = found[system.name] = _summarise(outcome, system, plan.bounded)
-            if plan.loss == "first-hit":
+            if plan.loss in HIT_KINDS:
                 losses = batched.losses(
                     runs, len(instances), plan.evaluation_steps, plan.loss
                 )
                 cell["first_hit_loss"] = _round(losses.mean())
                 # Runs end there, before their structures have the lowest energy.
-                cell["hits"] = int(np.sum(losses < MISS_LOSS))
-                cell["hit_rate"] = _round(np.mean(losses < MISS_LOSS))
-        judged = "first_hit_loss" if plan.loss == "first-hit" else "best_loss"
+                is_hit = find_hits(losses, plan.loss)
+                cell["hits"] = int(np.sum(is_hit))
+                cell["hit_rate"] = _round(np.mean(is_hit))
+        judged = "first_hit_loss" if plan.loss in HIT_KINDS else "best_loss"
         score = float(np.mean([cell[judged] for cell in found.values()]))
         if score < self.best:
             self.best = score

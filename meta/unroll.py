@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from hopgym._checks import is_known
@@ -15,11 +16,14 @@ from hopgym.optimizers.base import adapt
 from hopgym.relax import polish
 from hopgym.systems import System
 
-LOSS_KINDS = ("final", "best", "average", "first-hit")
+HIT_KINDS = ("first-hit", "hit-share")  # losses by the evaluations until a hit
+LOSS_KINDS = ("final", "best", "average", *HIT_KINDS)
 # Losses below this are unphysical: the energy is more than twice the lowest known one.
 MIN_LOSS = -2.0
-# A run that misses the minimum counts more than any hit, the more the farther it is.
-MISS_LOSS, MISS_RANGE, MISS_GAP = 0.7, 0.3, 5.0  # the last one in units of energy
+# A run that misses the minimum counts more than any hit, the more the farther it is:
+# from the first number to the second one.
+MISS_LOSSES = {"first-hit": (0.7, 1.0), "hit-share": (1.1, 1.2)}
+MISS_GAP = 5.0  # in units of energy
 
 
 class Run(eqx.Module):
@@ -107,23 +111,24 @@ def compute_losses(
     if kind == "average":
         return runs.total / steps
     state = runs.state
-    if kind == "first-hit":
-        return first_hit_loss(state.first_hit, state.best_energy, steps, system)
+    if kind in HIT_KINDS:
+        return hit_loss(state.first_hit, state.best_energy, steps, system, kind)
     positions = state.positions if kind == "final" else state.best_positions
     polished = polish(system, positions, steps=polish_steps)
     return scaled_loss(polished.energy, system, bounded=bounded)
 
 
-def first_hit_loss(
+def hit_loss(
     first_hit: Int[Array, "*batch"],
     lowest: Float[Array, "*batch"],
     steps: int | Int[Array, ""],
     system: System,
+    kind: str,
 ) -> Float[Array, "*batch"]:
-    """Logarithm of the evaluations until the first hit, as a fraction of all.
+    """Evaluations until the first hit as a fraction of all, or the logarithm of that.
 
-    Without a hit, or below the reference by more than its absolute value, between 0.7
-    and 1.
+    It is larger without a hit, and the largest if the lowest energy is below the
+    reference by more than its absolute value.
 
     **Arguments:**
 
@@ -131,13 +136,21 @@ def first_hit_loss(
     - `lowest`: energy of the lowest structure.
     - `steps`: number of updates, each with an evaluation.
     - `system`: has the reference.
+    - `kind`: `"first-hit"` or `"hit-share"`, see [`hopgym.meta.meta_loss`][].
     """
+    least, most = MISS_LOSSES[kind]
     gap = (lowest - system.reference) / system.energy_unit
-    missed = MISS_LOSS - MISS_RANGE * jnp.expm1(-jnp.maximum(gap, 0) / MISS_GAP)
+    missed = least - (most - least) * jnp.expm1(-jnp.maximum(gap, 0) / MISS_GAP)
     is_physical = jnp.isfinite(missed) & (lowest / system.energy_scale >= MIN_LOSS)
-    missed = jnp.where(is_physical, missed, MISS_LOSS + MISS_RANGE)
+    missed = jnp.where(is_physical, missed, most)
     share = jnp.maximum(first_hit, 1) / (steps + 1)
-    return jnp.where((first_hit > 0) & is_physical, jnp.log(share), missed)
+    met = jnp.log(share) if kind == "first-hit" else share
+    return jnp.where((first_hit > 0) & is_physical, met, missed)
+
+
+def find_hits(losses: np.ndarray, kind: str) -> np.ndarray:
+    """Which losses are those of hits."""
+    return losses < MISS_LOSSES[kind][0]
 
 
 def evaluate_runs(
@@ -158,7 +171,7 @@ def check_loss(kind: str, *systems: System) -> None:
         raise ValueError(f"loss must be one of {LOSS_KINDS}, got {kind!r}")
     for system in systems:
         known = is_known(system.reference)
-        if kind == "first-hit" and known and not system.has_reference:
+        if kind in HIT_KINDS and known and not system.has_reference:
             raise ValueError(
                 f"{system.name} has no reference energy, so there are no first hits"
             )
@@ -186,7 +199,8 @@ def meta_loss(
       `"best"`: loss of the lowest structure after the polish. `"average"`: mean loss
       over all updates. `"first-hit"`: logarithm of the evaluations until the reference
       minimum was met, as a fraction of all; between 0.7 and 1 if it was not, depending
-      on how far above it the lowest structure is.
+      on how far above it the lowest structure is. `"hit-share"`: that fraction itself,
+      or between 1.1 and 1.2.
     - `bounded`: see [`hopgym.meta.scaled_loss`][].
     - `polish_steps`: number of steps of the polish, see [`hopgym.polish`][].
 

@@ -252,7 +252,7 @@ def test_train_and_go_on_with_another_choice(recorded, tmp_path):
     "words, message",
     [
         (["--systems", "LJ-7"], "has no epochs of LJ-7: record them with"),
-        (["--loss", "best"], "epochs are for the loss first-hit"),
+        (["--loss", "best"], "epochs are for the losses first-hit and hit-share"),
         (["--choice", "best"], "unknown choice 'best'"),
     ],
 )

@@ -19,7 +19,7 @@ from hopgym.meta import (
     scaled_loss,
     schedule,
 )
-from hopgym.meta.unroll import LOSS_KINDS
+from hopgym.meta.unroll import HIT_KINDS, LOSS_KINDS
 from hopgym.optimizers import LBFGS, GradientDescent, Learn2Hop, adam
 from hopgym.systems import HarmonicStart
 
@@ -51,11 +51,13 @@ def test_kinds_of_meta_loss_are_what_they_say():
     final = hopgym.polish(system, state.positions).energy
     best = hopgym.polish(system, state.best_positions).energy
     scale = float(system.energy_scale)
+    missed = np.exp(float(system.reference - state.best_energy) / 5)
     expected = {
         "final": min(float(final), 0) / scale,
         "best": min(float(best), 0) / scale,
         "average": np.mean(np.minimum(energies, 0)) / scale,
-        "first-hit": 1 - 0.3 * np.exp(float(system.reference - state.best_energy) / 5),
+        "first-hit": 1 - 0.3 * missed,
+        "hit-share": 1.2 - 0.1 * missed,
     }
     found = eqx.filter_jit(
         lambda: {
@@ -77,8 +79,13 @@ def test_a_first_hit_counts_by_its_share_of_the_evaluations():
     )
     hit = int(result.state.first_hit[0])
     assert 1 < hit < steps
-    found = eqx.filter_jit(meta_loss)(optimizer, system, key, steps, "first-hit")
-    assert float(found) == pytest.approx(np.log(hit / (steps + 1)), rel=1e-5)
+    losses = {
+        kind: float(eqx.filter_jit(meta_loss)(optimizer, system, key, steps, kind))
+        for kind in HIT_KINDS
+    }
+    share = hit / (steps + 1)
+    assert losses["first-hit"] == pytest.approx(np.log(share), rel=1e-5)
+    assert losses["hit-share"] == pytest.approx(share, rel=1e-5)
 
 
 def test_senseless_meta_losses_are_refused():

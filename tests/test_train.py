@@ -253,7 +253,8 @@ WRONG = [
     ),
     (["--strategy", "pes", "--loss", "first-hit"], "have no first hits"),
     (["--evaluation-systems", ","], "needs at least one name"),
-    (["--optimizer", "bh-lbfgs", "--hidden", "8"], "'hidden'; it has none"),
+    (["--optimizer", "bh-lbfgs", "--hidden", "8"], "'hidden'; it has quench_end"),
+    (["--optimizer", "bh-two-phase", "--hidden", "8"], "'hidden'; it has none"),
     (["--strategy", "sep-cma", "--cma-population", "3"], "must be at least 4"),
     (["--loss", "last"], "invalid choice"),
     (
