@@ -194,7 +194,7 @@ def _hop(last, rules, positions, value, context):
 
 
 def _draw_allowance(
-    key: PRNGKeyArray, temperature: ArrayLike, context: Context
+    key: PRNGKeyArray, temperature: Any, context: Context
 ) -> Float[Array, ""]:
     """Metropolis: the energy may rise by up to -T log(u), with uniform u."""
     allowance = temperature * context.energy_unit * jax.random.exponential(key)
