@@ -26,6 +26,7 @@ from benchmarks.columns import Cell, format_hits
 from benchmarks.lookup import check_names
 from benchmarks.markdown import format_markdown
 from benchmarks.store import read_record
+from benchmarks.summarise import count_until_hit
 from hopgym._cli.arguments import Parser, parse_names
 from hopgym._cli.process import run as run_command
 
@@ -44,9 +45,8 @@ def log_evaluations_per_hit(
       axis is that of starts.
     - `evaluations`: number for each start without a hit.
     """
-    is_hit = first_hit > 0
-    spent = np.where(is_hit, first_hit, evaluations).sum(axis=-1)
-    return np.log(spent / np.maximum(is_hit.sum(axis=-1), NO_HIT))
+    spent = count_until_hit(first_hit, evaluations).sum(axis=-1)
+    return np.log(spent / np.maximum((first_hit > 0).sum(axis=-1), NO_HIT))
 
 
 def resample(cell: Cell, generator: np.random.Generator) -> tuple[float, float]:
@@ -87,15 +87,8 @@ def compare(
     if not common:
         raise ValueError("there is no system with a known minimum that all have")
     for system in common:
-        if (
-            len(
-                {
-                    (row[system]["steps"], row[system]["starts"])
-                    for row in table.values()
-                }
-            )
-            > 1
-        ):
+        own = [row[system] for row in table.values()]
+        if len({(cell["steps"], cell["starts"]) for cell in own}) > 1:
             raise ValueError(f"cells of {system} differ in steps or starts")
     generator = np.random.default_rng(0)
     logs, errors = {}, {}

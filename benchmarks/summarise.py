@@ -68,11 +68,16 @@ def summarise(
             "hit_rate_high": round_number(high),
         }
         if hits:
-            spent = np.where(is_hit, first_hit, evaluations)
+            spent = count_until_hit(first_hit, evaluations)
             row["evaluations_to_hit"] = round_number(
                 np.sum(spent, dtype=np.int64) / hits, 1
             )
     return row
+
+
+def count_until_hit(first_hit: np.ndarray, evaluations: np.ndarray | int) -> np.ndarray:
+    """Evaluations of each start until its first hit, or of its whole search."""
+    return np.where(first_hit > 0, first_hit, evaluations)
 
 
 def summarise_point(evaluations: int, best: np.ndarray) -> dict[str, Any]:

@@ -109,15 +109,17 @@ class Trainer:
         self.unrolls: list[Any]
         if plan.epochs is None:
             self.unrolls = [unroll(system) for system in self.systems]
-            judged = list(zip(self.systems, self.unrolls, strict=True))
         else:
             recorded = Path(plan.epochs)
             self.unrolls = [
                 ReplayedUnroll(system, initial, recorded, trained=trained)
                 for system in self.systems
             ]
-            judged = [(system, unroll(system)) for system in self.systems]
-        self.held_out = [(system, unroll(system)) for system in held_out] or judged
+        if held_out or plan.epochs is not None:
+            judged = held_out or self.systems
+            self.held_out = [(system, unroll(system)) for system in judged]
+        else:
+            self.held_out = list(zip(self.systems, self.unrolls, strict=True))
         self.update = 0
         self.state = self.strategy.init(jax.random.fold_in(key, 0))
         self.runs: dict[int, Any] | None = None  # by system

@@ -74,6 +74,19 @@ def test_if_none_is_in_vain_it_is_the_search_of_the_zoo(name):
     np.testing.assert_array_equal(states[0].positions, states[1].positions)
 
 
+def follow(environment, search, step, length):
+    """What `step` returns of each step of a run."""
+
+    @jax.jit
+    def run():
+        positions = LJ13.sample(KEY)
+        opt_state = search.init(positions, key=KEY, context=environment.context)
+        first = environment.reset(KEY, positions), opt_state
+        return jax.lax.scan(step, first, None, length=length)[1]
+
+    return {name: np.asarray(x) for name, x in run().items()}
+
+
 def test_what_will_be_accepted_is_known_before():
     environment, search = hopgym.Environment(LJ13), make_search("bh-lbfgs")
 
@@ -87,14 +100,7 @@ def test_what_will_be_accepted_is_known_before():
             "evaluations": before.evaluations,
         }
 
-    @jax.jit
-    def follow():
-        positions = LJ13.sample(KEY)
-        opt_state = search.init(positions, key=KEY, context=environment.context)
-        first = environment.reset(KEY, positions), opt_state
-        return jax.lax.scan(step, first, None, length=2000)[1]
-
-    found = {name: np.asarray(x) for name, x in follow().items()}
+    found = follow(environment, search, step, 2000)
     hop = found["hop"]
     accepted = found["accepted"][hop]
     np.testing.assert_array_equal(accepted, found["allowed"][hop])
@@ -127,14 +133,7 @@ def test_what_will_be_accepted_in_subspaces_is_known_before():
             "finite": jnp.isfinite(before.forecast.allowed),
         }
 
-    @jax.jit
-    def follow():
-        positions = LJ13.sample(KEY)
-        opt_state = search.init(positions, key=KEY, context=environment.context)
-        first = environment.reset(KEY, positions), opt_state
-        return jax.lax.scan(step, first, None, length=4000)[1]
-
-    found = {name: np.asarray(x) for name, x in follow().items()}
+    found = follow(environment, search, step, 4000)
     # The start of a quench from the epoch's best structure changes the current one.
     hop = found["hop"] & np.isin(found["phase"], hops)
     hop = hop & np.isin(found["next"], hops) & found["finite"]

@@ -181,14 +181,11 @@ def test_systems_join_and_unrolls_grow_in_the_course_of_a_training():
     assert trainer.step()["unroll"] == 20
 
 
-@pytest.mark.parametrize(
-    "architecture",
-    [
-        *({"name": name} for name in ("learn2hop", "mlp-opt", "fire6p", "bh-step")),
-        {"name": "bh-symmetric", "choice": "network"},
-    ],
-    ids=lambda architecture: architecture["name"],
-)
+SOME = [{"name": name} for name in ("learn2hop", "mlp-opt", "fire6p", "bh-step")]
+SOME += [{"name": "bh-symmetric", "choice": "network"}]
+
+
+@pytest.mark.parametrize("architecture", SOME, ids=lambda one: one["name"])
 def test_every_architecture_can_be_trained_and_loaded(architecture, tmp_path):
     trainer = Trainer(plan("es", architecture=architecture), RunFolder(tmp_path), {})
     before = trainer.optimizer
@@ -200,13 +197,12 @@ def test_every_architecture_can_be_trained_and_loaded(architecture, tmp_path):
 
 
 def test_searches_are_trained_on_first_hits_and_judged_on_other_systems(tmp_path):
-    settings = SepCMASettings(cma_population=4, cma_starts=2)
     trainer = Trainer(
         plan(
             "sep-cma",
             systems=[(0, "LJ-4")],
             evaluation_systems=["LJ-5"],
-            settings=settings,
+            settings=SepCMASettings(cma_population=4, cma_starts=2),
             unroll=[(0, 60)],
             loss="first-hit",
             architecture={"name": "bh-lbfgs"},
