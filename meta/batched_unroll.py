@@ -45,6 +45,7 @@ class BatchedUnroll:
       arrays.
     - `bounded`, `polish_steps`: see [`hopgym.meta.meta_loss`][].
     - `until_hit`: whether runs may end once they have met the reference minimum.
+    - `prepare`: returns the optimizer of the runs from that for the system.
     - `devices`: by default all.
     """
 
@@ -57,11 +58,15 @@ class BatchedUnroll:
         bounded: bool = True,
         polish_steps: int = 1000,
         until_hit: bool = False,
+        prepare: Callable[[Any], Any] = lambda optimizer: optimizer,
         devices: Sequence[Any] | None = None,
     ):
         self._mesh = _sharding.make_mesh(devices=devices)
         environment = Environment(system)
         _, frozen = eqx.partition(architecture, trained)
+
+        def make_optimizer(weights):
+            return prepare(adapt(eqx.combine(weights, frozen), system))
 
         def draw_starts(words, index):
             def one(i):
@@ -71,10 +76,9 @@ class BatchedUnroll:
 
         def init(words, weights, index, positions):
             def one(weights, i, positions):
-                optimizer = adapt(eqx.combine(weights, frozen), system)
                 return init_run(
                     environment,
-                    optimizer,
+                    make_optimizer(weights),
                     make_key(words, POLICY_STREAM, i),
                     positions,
                 )
@@ -83,7 +87,7 @@ class BatchedUnroll:
 
         def advance(weights, runs, steps):
             def one(weights, run):
-                optimizer = adapt(eqx.combine(weights, frozen), system)
+                optimizer = make_optimizer(weights)
                 return advance_run(environment, optimizer, run, bounded=bounded)
 
             def is_open(runs):
@@ -103,7 +107,7 @@ class BatchedUnroll:
                 return runs
 
             size = max(1, ATOMS_AT_ONCE // system.atoms)
-            return _map_groups(advance_group, weights, runs, is_open(runs), size)
+            return advance_open(advance_group, weights, runs, is_open(runs), size)
 
         def losses(kind, runs, steps):
             return compute_losses(
@@ -132,7 +136,11 @@ class BatchedUnroll:
         self._evaluate = jit(evaluate, True)
 
     def begin(
-        self, key: PRNGKeyArray, weights: PyTree[Array], instances: np.ndarray
+        self,
+        key: PRNGKeyArray,
+        weights: PyTree[Array],
+        instances: np.ndarray,
+        systems: np.ndarray | None = None,
     ) -> Run:
         """Initialise runs.
 
@@ -142,6 +150,7 @@ class BatchedUnroll:
         - `weights`: floating-point arrays of the optimizers, with a leading axis.
         - `instances`: for each row the number of its start; rows with the same number
           have the same start and the same random numbers.
+        - `systems`: unused: all rows have the same system.
         """
         words = np.asarray(jax.random.key_data(key))
         kinds, where = np.unique(instances, return_inverse=True)
@@ -182,9 +191,9 @@ class BatchedUnroll:
         return _sharding.gather(tree, rows, self._mesh)
 
 
-def _map_groups(
-    function: Callable, weights: PyTree, runs: Run, is_open: Array, limit: int
-) -> Run:
+def advance_open(
+    function: Callable, weights: PyTree, runs: Any, is_open: Array, limit: int
+) -> Any:
     """Advance open runs in groups of at most `limit`, one group after the other.
 
     **Arguments:**

@@ -92,6 +92,10 @@ def make_parser() -> Parser:
     add("--start-from", metavar="NAME", help="trained optimizer, by name or file")
     recorded = "train the choice of groups only, on the epochs of hopgym.meta.record"
     add("--epochs", metavar="DIR", help=recorded)
+    share = "with --epochs: in this fraction of runs hits of one family do not count"
+    add("--withheld", type=parse_positive, metavar="X", help=share)
+    rest = "train all but that: groups are drawn by their hits in the epochs of DIR"
+    add("--rates", metavar="DIR", help=rest)
 
     add = parser.add_argument_group("strategy").add_argument
     add("--strategy", metavar="NAME", help=f"one of {', '.join(STRATEGIES)}")
@@ -142,7 +146,7 @@ def make_plan(given: dict[str, Any]) -> TrainingPlan:
         raise ValueError("--evaluation-systems needs at least one name")
     strategy = given.get("strategy", "esmc")
     options = ("loss", "polish", "seed", "evaluate_every", "evaluation_starts")
-    options += ("evaluation_systems",)
+    options += ("evaluation_systems", "epochs", "withheld", "rates")
     return TrainingPlan(
         systems=systems,
         unroll=unroll,
@@ -151,7 +155,6 @@ def make_plan(given: dict[str, Any]) -> TrainingPlan:
         bounded="unbounded" not in given,
         architecture=_make_architecture(given, found),
         start_from=given.get("start_from"),
-        epochs=given.get("epochs"),
         evaluation_steps=given.get("evaluation_steps", first_unroll),
         **{name: given[name] for name in options if name in given},
     )

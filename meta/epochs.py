@@ -24,6 +24,8 @@ SCHEMA: Schema = {  # of headers
 class Epochs(eqx.Module):
     """Epochs of searches that chose one group each, sorted by group.
 
+    Those of several systems follow each other.
+
     **Attributes:**
 
     - `first`: index of the first epoch of each group, and the number of all.
@@ -34,7 +36,7 @@ class Epochs(eqx.Module):
     - `hit`: evaluations until the reference minimum was met, 0 if it was not.
     """
 
-    first: Int[np.ndarray | Array, " groups_and_one"]
+    first: Int[np.ndarray | Array, "*systems groups_and_one"]
     energy: Float[np.ndarray | Array, " epochs"]
     lowest: Float[np.ndarray | Array, " epochs"]
     inside: Int[np.ndarray | Array, " epochs"]
@@ -56,6 +58,14 @@ def make_epochs(groups: int, rows: dict[str, np.ndarray], group: np.ndarray) -> 
     order = np.argsort(group, kind="stable")
     first = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
     return Epochs(first=first, **{name: x[order] for name, x in rows.items()})
+
+
+def compute_rates(epochs: Epochs) -> Float[np.ndarray, " groups"]:
+    """Hits per evaluation of each group."""
+    length = np.where(epochs.hit > 0, epochs.hit, epochs.inside + epochs.outside)
+    first = epochs.first[:-1]
+    hits = np.add.reduceat(np.asarray(epochs.hit) > 0, first, dtype=np.int64)
+    return hits / np.add.reduceat(length, first, dtype=np.int64)
 
 
 def write(path: Path, epochs: Epochs, header: dict[str, Any]) -> None:

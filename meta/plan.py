@@ -45,6 +45,8 @@ SCHEMA: Schema = {  # of stored plans
     "architecture": optional(OBJECT),
     "start_from": optional(nullable(TEXT)),
     "epochs": optional(nullable(TEXT)),
+    "withheld": optional(number(0.0)),
+    "rates": optional(nullable(TEXT)),
     "seed": optional(integer(0, MAX_COUNT)),
     "evaluate_every": optional(COUNT),
     "evaluation_starts": optional(integer(1, MAX_RUNS)),
@@ -68,8 +70,12 @@ class TrainingPlan:
       `hopgym.optimizers.learned.make_untrained`.
     - `start_from`: trained optimizer with the initial weights, by name or file.
     - `epochs`: folder of recorded epochs, see [`hopgym.meta.ReplayedUnroll`][]: the
-      choice of groups is trained on these, and nothing else; `None` trains all weights
-      on runs.
+      choice of groups is trained and evaluated on these, and nothing else is trained;
+      `None` trains all weights on runs.
+    - `withheld`: fraction of these runs in which the hits of one family of groups do
+      not count.
+    - `rates`: folder of recorded epochs: runs draw groups in proportion to the hits per
+      evaluation that were recorded there, and all but the choice of groups is trained.
     - `seed`: random seed.
     - `evaluate_every`: number of updates between evaluations on held-out starts, which
       determine the best weights.
@@ -92,6 +98,8 @@ class TrainingPlan:
     architecture: dict[str, Any] = field(default_factory=lambda: {"name": "learn2hop"})
     start_from: str | None = None
     epochs: str | None = None
+    withheld: float = 0.0
+    rates: str | None = None
     seed: int = 0
     evaluate_every: int = 10
     evaluation_starts: int = 40
@@ -119,6 +127,12 @@ class TrainingPlan:
                 f"epochs are for the losses {' and '.join(HIT_KINDS)}, and the loss is "
                 f"{self.loss}"
             )
+        if self.epochs is not None and self.rates is not None:
+            raise ValueError("either the choice of groups is trained, or all but that")
+        if not 0 <= self.withheld <= 1:
+            raise ValueError(f"withheld must be from 0 to 1, got {self.withheld}")
+        if self.withheld and self.epochs is None:
+            raise ValueError("hits are withheld of recorded epochs only")
         for name in ("evaluate_every", "evaluation_starts", "evaluation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")

@@ -14,7 +14,6 @@ import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -37,6 +36,7 @@ from hopgym._cli.provenance import describe_run, format_command
 from hopgym.environment import Environment, take_step
 from hopgym.meta import epochs
 from hopgym.meta.batched_unroll import ATOMS_AT_ONCE
+from hopgym.meta.replayed_unroll import list_groups
 from hopgym.meta.unroll import check_loss
 from hopgym.optimizers import learned
 from hopgym.optimizers.base import adapt
@@ -205,7 +205,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             search = learned.make_untrained("bh-symmetric", jax.random.key(0))
         else:
             search = learned.load(options.search)
-        searches = [_adapt(search, system) for system in systems]
+        for system in systems:
+            list_groups(search, system)
+        searches = [adapt(search, system) for system in systems]
         options.out.mkdir(parents=True, exist_ok=True)
     except (KeyError, ValueError, OSError) as error:
         parser.fail(error)
@@ -238,17 +240,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             flush=True,
         )
     return 0
-
-
-def _adapt(search: Any, system: System) -> SymmetricBasinHopping:
-    """The search for a system.
-
-    **Raises:** `ValueError` if it does not choose groups there.
-    """
-    own = adapt(search, system)
-    if not isinstance(own, SymmetricBasinHopping):
-        raise ValueError(f"{system.name}: this search chooses no groups there")
-    return own
 
 
 if __name__ == "__main__":

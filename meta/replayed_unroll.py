@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,24 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from hopgym import _sharding
 from hopgym.meta import epochs
-from hopgym.meta.batched_unroll import POLICY_STREAM, make_key
+from hopgym.meta.batched_unroll import POLICY_STREAM, advance_open, make_key
 from hopgym.meta.epochs import Epochs
-from hopgym.meta.unroll import HIT_KINDS, hit_loss
+from hopgym.meta.unroll import Outcome, hit_loss
 from hopgym.optimizers.base import adapt
 from hopgym.optimizers.symmetric_basin_hopping import SymmetricBasinHopping
 from hopgym.optimizers.symmetry.choices.base import Situation
+from hopgym.optimizers.symmetry.choices.network import ByNetwork
+from hopgym.optimizers.symmetry.choices.traits import describe_groups
 from hopgym.optimizers.symmetry.evidence import Evidence, add_epoch, make_evidence
+from hopgym.optimizers.symmetry.point_groups import FAMILIES, list_point_groups
 from hopgym.systems import System
+
+ROWS_AT_ONCE = 512  # advance together on a CPU
+FEWEST_HITS = 3  # that other families must have if those of one do not count
 
 
 class ReplayedRun(eqx.Module):
@@ -31,6 +37,8 @@ class ReplayedRun(eqx.Module):
     **Attributes:**
 
     - `key`: random key of what follows.
+    - `system`: index of the system.
+    - `withheld`: index of the family whose hits do not count, -1 for none.
     - `evidence`: what the epochs have found.
     - `lowest`: lowest energy of all epochs.
     - `epochs`, `evaluations`: numbers so far.
@@ -39,6 +47,8 @@ class ReplayedRun(eqx.Module):
     """
 
     key: PRNGKeyArray
+    system: Int[Array, "*batch"]
+    withheld: Int[Array, "*batch"]
     evidence: Evidence
     lowest: Float[Array, "*batch"]
     epochs: Int[Array, "*batch"]
@@ -46,53 +56,88 @@ class ReplayedRun(eqx.Module):
     limit: Int[Array, "*batch"]
     first_hit: Int[Array, "*batch"]
 
+    @property
+    def is_open(self) -> Bool[Array, "*batch"]:
+        return (self.first_hit < 0) & (self.evaluations < self.limit)
+
+
+class Record(eqx.Module):
+    """Recorded epochs of several systems.
+
+    **Attributes:**
+
+    - `epochs`: of all systems; `first` has a row for each.
+    - `family`: index of the family of each group.
+    - `withholdable`: whether the hits of a family may not count: others have some.
+    - `traits`: of the groups, see `describe_groups`.
+    - `unit`: units of energy.
+    """
+
+    epochs: Epochs
+    family: Int[Array, " groups"]
+    withholdable: Bool[Array, "systems families"]
+    traits: Float[Array, "systems groups traits"]
+    unit: Float[Array, " systems"]
+
 
 class ReplayedUnroll:
-    """Runs many choices of groups on recorded epochs of one system at once.
+    """Runs many choices of groups on recorded epochs of several systems at once.
 
     Every epoch is one of those that were recorded of the chosen group, drawn at random.
     This takes a hundredth of the time of a search, and leaves out what it has beside
     epochs, the ordinary basin hopping, but for its evaluations. Rows are as in
     [`hopgym.meta.BatchedUnroll`][].
 
+    Of a few systems, one family of groups would be best at nearly all, and a choice
+    that has learned this fails at the next exception. Therefore the hits of a family,
+    drawn at random, need not count: its epochs look as good as ever, and the minimum
+    has to be found by other groups.
+
     **Arguments:**
 
-    - `system`: the system.
+    - `systems`: the systems, all with the same groups.
     - `architecture`: a learned `bh-symmetric`; its trained arrays are replaced by
       weights.
     - `folder`: folder of the recorded epochs.
+    - `withheld`: fraction of the runs in which the hits of one family do not count.
     - `trained`: filter of the trained arrays, see `equinox.partition`.
     - `devices`: by default all.
 
-    **Raises:** `ValueError` if the search chooses no groups on this system, or the
-    folder has no epochs of these.
+    **Raises:** `ValueError` if the search chooses no groups on a system, or the folder
+    has no epochs of these.
     """
 
     def __init__(
         self,
-        system: System,
+        systems: Sequence[System],
         architecture: Any,
         folder: Path,
         *,
+        withheld: float = 0.0,
         trained: Any = eqx.is_inexact_array,
         devices: Sequence[Any] | None = None,
     ):
-        own = adapt(architecture, system)
-        if not isinstance(own, SymmetricBasinHopping):
-            raise ValueError(f"{system.name}: the search chooses no groups there")
-        groups = list(own.subspaces.names)
-        recorded = epochs.read(folder, system.name, groups)
-        self._recorded = jax.tree.map(jnp.asarray, recorded)
+        self._systems = list(systems)
+        self._record = make_record(systems, architecture, folder)
         self._mesh = _sharding.make_mesh(devices=devices)
+        first_device = (devices or jax.devices())[0]
         _, frozen = eqx.partition(architecture, trained)
+        groups, dtype = len(self._record.family), self._record.epochs.energy.dtype
 
-        def init(words, index):
-            def one(i):
+        def init(record, words, index, system):
+            def one(i, system):
+                key = make_key(words, POLICY_STREAM, i)
+                key, when_key, which_key = jax.random.split(key, 3)
+                families = record.withholdable.shape[1]
+                family = jax.random.randint(which_key, (), 0, families)
+                is_withheld = jax.random.uniform(when_key) < withheld
+                is_withheld = is_withheld & record.withholdable[system, family]
                 zero = jnp.zeros((), jnp.int32)
-                dtype = recorded.energy.dtype
                 return ReplayedRun(
-                    key=make_key(words, POLICY_STREAM, i),
-                    evidence=make_evidence(len(groups), dtype),
+                    key=key,
+                    system=system,
+                    withheld=jnp.where(is_withheld, family, -1),
+                    evidence=make_evidence(groups, dtype),
                     lowest=jnp.full((), jnp.inf, dtype),
                     epochs=zero,
                     evaluations=zero,
@@ -100,37 +145,38 @@ class ReplayedUnroll:
                     first_hit=zero - 1,
                 )
 
-            return jax.vmap(one)(index)
+            return jax.vmap(one)(index, system)
 
-        def advance(recorded, weights, runs, steps):
+        def advance(record, weights, runs, steps):
             def one(weights, run):
-                search = adapt(eqx.combine(weights, frozen), system)
-                run = eqx.tree_at(lambda r: r.limit, run, run.limit + steps)
+                search = adapt(eqx.combine(weights, frozen), systems[0])
+                if isinstance(search.choice, ByNetwork):
+                    choice = dataclasses.replace(
+                        search.choice, traits=record.traits[run.system]
+                    )
+                    search = dataclasses.replace(search, choice=choice)
                 return jax.lax.while_loop(
-                    lambda run: (run.first_hit < 0) & (run.evaluations < run.limit),
-                    lambda run: _play_epoch(run, search, recorded, system),
+                    lambda run: run.is_open,
+                    lambda run: _play_epoch(run, search, record),
                     run,
                 )
 
-            return jax.vmap(one)(weights, runs)
-
-        def losses(kind, runs, steps):
-            is_early = runs.first_hit <= steps
-            first_hit = jnp.where(is_early, runs.first_hit, -1)
-            return hit_loss(first_hit, runs.lowest, steps, system, kind)
+            runs = eqx.tree_at(lambda r: r.limit, runs, runs.limit + steps)
+            size = ROWS_AT_ONCE if first_device.platform == "cpu" else len(runs.limit)
+            return advance_open(jax.vmap(one), weights, runs, runs.is_open, size)
 
         def jit(function, *batched: bool):
             return jax.jit(_sharding.shard(function, self._mesh, batched))
 
-        self._init = jit(init, False, True)
+        self._init = jit(init, False, False, True, True)
         self._advance = jit(advance, False, True, True, False)
-        self._losses = {
-            kind: jit(functools.partial(losses, kind), True, False)
-            for kind in HIT_KINDS
-        }
 
     def begin(
-        self, key: PRNGKeyArray, weights: PyTree[Array], instances: np.ndarray
+        self,
+        key: PRNGKeyArray,
+        weights: PyTree[Array],
+        instances: np.ndarray,
+        systems: np.ndarray,
     ) -> ReplayedRun:
         """Initialise runs.
 
@@ -139,46 +185,116 @@ class ReplayedUnroll:
         - `key`: random key.
         - `weights`: unused, as in [`hopgym.meta.BatchedUnroll`][].
         - `instances`: rows with the same number have the same random numbers.
+        - `systems`: index of the system of each row.
         """
         words = np.asarray(jax.random.key_data(key))
-        return self._init(words, _sharding.spread(instances, self._mesh))
+        rows = (instances, systems.astype(np.int32))
+        return self._init(self._record, words, *_sharding.spread(rows, self._mesh))
 
     def advance(
         self, weights: PyTree[Array], runs: ReplayedRun, steps: int
     ) -> ReplayedRun:
         """Advance the runs by about `steps` evaluations, to the end of an epoch."""
         spread = _sharding.spread(weights, self._mesh)
-        done = self._advance(self._recorded, spread, runs, np.int32(steps))
+        done = self._advance(self._record, spread, runs, np.int32(steps))
         return jax.block_until_ready(done)
 
     def losses(self, runs: ReplayedRun, rows: int, steps: int, kind: str) -> np.ndarray:
         """Losses of the first `rows` runs: those of first hits within `steps`."""
-        found = self._losses[kind](runs, np.int32(steps))
-        return _sharding.gather(found, rows, self._mesh)
+        first_hit, lowest, index = self._gather(runs, rows)
+        found = np.zeros(rows)
+        for k, system in enumerate(self._systems):
+            own = index == k
+            is_early = first_hit[own] <= steps
+            early = jnp.asarray(np.where(is_early, first_hit[own], -1))
+            found[own] = hit_loss(early, jnp.asarray(lowest[own]), steps, system, kind)
+        return found
+
+    def judge(self, runs: ReplayedRun, rows: int) -> Outcome:
+        """Outcomes of the first `rows` runs; no structure is polished."""
+        first_hit, lowest, _ = self._gather(runs, rows)
+        energy = jnp.asarray(lowest)
+        return Outcome(energy, energy, jnp.asarray(first_hit > 0))
+
+    def _gather(self, runs: ReplayedRun, rows: int) -> tuple[np.ndarray, ...]:
+        wanted = runs.first_hit, runs.lowest, runs.system
+        return _sharding.gather(wanted, rows, self._mesh)
+
+
+def make_record(systems: Sequence[System], architecture: Any, folder: Path) -> Record:
+    """Read the epochs of systems that have the same groups.
+
+    **Raises:** `ValueError` if the search chooses no groups on a system, the folder has
+    no epochs of these, or the groups of the systems differ.
+    """
+    names = list_groups(architecture, systems[0])
+    known = {group.name: group.family for group in list_point_groups()}
+    families = [known.get(name, "other") for name in names]
+    family = np.array([FAMILIES.index(one) for one in families], np.int32)
+    read, traits, withholdable = [], [], []
+    for system in systems:
+        if list_groups(architecture, system) != names:
+            raise ValueError(f"{system.name}: other groups than {systems[0].name}")
+        own = epochs.read(folder, system.name, list(names))
+        read.append(own)
+        subspaces = adapt(architecture, system).subspaces
+        traits.append(describe_groups(subspaces, system.atoms))
+        owner = np.repeat(family, np.diff(own.first))
+        hits = np.bincount(owner[own.hit > 0], minlength=len(FAMILIES))
+        withholdable.append(hits.sum() - hits >= FEWEST_HITS)
+    start = np.cumsum([0, *(len(own.hit) for own in read)])[:-1]
+    first = np.stack([own.first + at for own, at in zip(read, start, strict=True)])
+    columns = {
+        field.name: jnp.asarray(np.concatenate([getattr(o, field.name) for o in read]))
+        for field in dataclasses.fields(Epochs)
+        if field.name != "first"
+    }
+    dtype = read[0].energy.dtype
+    return Record(
+        epochs=Epochs(first=jnp.asarray(first, jnp.int32), **columns),
+        family=jnp.asarray(family),
+        withholdable=jnp.asarray(np.stack(withholdable)),
+        traits=jnp.stack(traits),
+        unit=jnp.asarray([system.energy_unit for system in systems], dtype),
+    )
+
+
+def list_groups(architecture: Any, system: System) -> tuple[str, ...]:
+    """The groups among which a search chooses.
+
+    **Raises:** `ValueError` if there are none.
+    """
+    own = adapt(architecture, system)
+    if not isinstance(own, SymmetricBasinHopping):
+        raise ValueError(f"{system.name}: the search chooses no groups there")
+    return own.subspaces.names
 
 
 def _play_epoch(
-    run: ReplayedRun, search: Any, recorded: Epochs, system: System
+    run: ReplayedRun, search: SymmetricBasinHopping, record: Record
 ) -> ReplayedRun:
     key, choice_key, epoch_key = jax.random.split(run.key, 3)
-    rules, unit = search.rules, jnp.asarray(system.energy_unit, run.lowest.dtype)
+    rules, recorded, unit = search.rules, record.epochs, record.unit[run.system]
     situation = Situation(
         search.subspaces.logits, run.evidence, unit, run.evaluations, run.epochs
     )
     group = search.choice.choose(choice_key, rules, situation).group
-    first, after = recorded.first[group], recorded.first[group + 1]
-    epoch = jax.random.randint(epoch_key, (), first, after)
+    first = recorded.first[run.system]
+    epoch = jax.random.randint(epoch_key, (), first[group], first[group + 1])
     energy, inside = recorded.energy[epoch], recorded.inside[epoch]
     promising = energy <= run.lowest + rules.give_up * unit
     length = inside + jnp.where(promising, recorded.outside[epoch], 0)
     hit = recorded.hit[epoch]
     is_hit = (hit > 0) & (promising | (hit <= inside))
+    is_hit = is_hit & (record.family[group] != run.withheld)
     # The ordinary basin hopping has its share.
     spent = jnp.where(is_hit, hit, length) / (1 - rules.walk_share)
     evaluations = run.evaluations + jnp.round(spent).astype(jnp.int32)
     reached = jnp.where(promising, recorded.lowest[epoch], energy)
     return ReplayedRun(
         key=key,
+        system=run.system,
+        withheld=run.withheld,
         evidence=add_epoch(run.evidence, group, energy, inside, jnp.asarray(True)),
         lowest=jnp.minimum(run.lowest, reached),
         epochs=run.epochs + 1,

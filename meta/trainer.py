@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -19,6 +18,7 @@ from hopgym._cli.pace import Pace
 from hopgym.meta import schedule
 from hopgym.meta.batched_unroll import BatchedUnroll
 from hopgym.meta.distributed import broadcast, is_leader
+from hopgym.meta.parts import make_unrolls, select_trained
 from hopgym.meta.plan import TrainingPlan
 from hopgym.meta.replayed_unroll import ReplayedUnroll
 from hopgym.meta.run_folder import RunFolder
@@ -26,7 +26,7 @@ from hopgym.meta.strategies import get_strategy
 from hopgym.meta.strategies.base import repeat
 from hopgym.meta.unroll import HIT_KINDS, Outcome, check_loss, find_hits, scaled_loss
 from hopgym.optimizers import learned
-from hopgym.optimizers.learned.search import select_choice, take_constants
+from hopgym.optimizers.learned.search import take_constants
 from hopgym.systems import System, get_system
 
 # Seed of the held-out starts; no training or benchmark has it by default.
@@ -72,9 +72,7 @@ class Trainer:
             stored = learned.read_header(plan.start_from)["architecture"]
             is_same = stored == plan.architecture
             initial = given if is_same else take_constants(initial, given)
-        trained: Any = eqx.is_inexact_array
-        if plan.epochs is not None:
-            trained = select_choice(initial)
+        trained = select_trained(plan, initial)
         weights, self.frozen = eqx.partition(initial, trained)
         self.strategy = get_strategy(plan.strategy)(
             weights, plan.strategy_settings, len(self.systems)
@@ -96,33 +94,12 @@ class Trainer:
                 "cannot change"
             )
 
-        def unroll(system: System) -> BatchedUnroll:
-            return BatchedUnroll(
-                system,
-                initial,
-                trained=trained,
-                bounded=plan.bounded,
-                polish_steps=plan.polish,
-                until_hit=plan.loss in HIT_KINDS,
-            )
-
-        self.unrolls: list[Any]
-        if plan.epochs is None:
-            self.unrolls = [unroll(system) for system in self.systems]
-        else:
-            recorded = Path(plan.epochs)
-            self.unrolls = [
-                ReplayedUnroll(system, initial, recorded, trained=trained)
-                for system in self.systems
-            ]
-        if held_out or plan.epochs is not None:
-            judged = held_out or self.systems
-            self.held_out = [(system, unroll(system)) for system in judged]
-        else:
-            self.held_out = list(zip(self.systems, self.unrolls, strict=True))
+        self.unrolls = make_unrolls(plan, initial, self.systems)
+        self.held_out = make_unrolls(plan, initial, held_out) or self.unrolls
+        self.judged = held_out or self.systems
         self.update = 0
         self.state = self.strategy.init(jax.random.fold_in(key, 0))
-        self.runs: dict[int, Any] | None = None  # by system
+        self.runs: dict[int, Any] | None = None  # by unroll
         self.evaluated = -1  # last update that was followed by an evaluation
         self.best = math.inf
         self.elapsed = 0.0
@@ -166,7 +143,7 @@ class Trainer:
             runs = self._fetch(self._init_runs(candidates, key))
         self.state, runs = self.folder.restore((self.state, runs))
         if runs is not None:
-            self.runs = {k: self.unrolls[k].restore(run) for k, run in runs.items()}
+            self.runs = {u: self._get_unroll(u).restore(run) for u, run in runs.items()}
         if is_leader():
             self.folder.discard_after(self.update, self.evaluated)
 
@@ -225,11 +202,11 @@ class Trainer:
         runs = self._init_runs(candidates, keys[1]) if fresh else self._reset_totals()
         rows = self._get_rows()
         losses = np.zeros(len(self.strategy.start_indices))
-        for k, run in runs.items():
-            own, batched = rows[k], self.unrolls[k]
+        for u, run in runs.items():
+            own, batched = rows[u], self._get_unroll(u)
             weights = _take_rows(candidates, own)
-            runs[k] = self._advance(batched, weights, run, steps, stop)
-            losses[own] = batched.losses(runs[k], len(own), steps, plan.loss)
+            runs[u] = self._advance(batched, weights, run, steps, stop)
+            losses[own] = batched.losses(runs[u], len(own), steps, plan.loss)
         self.state = self.strategy.tell(keys[2], state, candidates, losses)
         self.runs = None if truncation is None else runs
         self.update += 1
@@ -264,23 +241,30 @@ class Trainer:
         timer = time.perf_counter()
         plan = self.plan
         found: dict[str, Any] = {}
-        instances = np.arange(plan.evaluation_starts)
-        weights = repeat(self.strategy.get_weights(self.state), len(instances))
-        for system, batched in self.held_out:
+        starts, steps = plan.evaluation_starts, plan.evaluation_steps
+        for own, batched in self.held_out:
+            count = len(own) * starts
+            instances = np.tile(np.arange(starts), len(own))
+            which = np.repeat(np.arange(len(own)), starts)
+            weights = repeat(self.strategy.get_weights(self.state), count)
             key = jax.random.key(EVALUATION_SEED)
-            runs = batched.begin(key, weights, instances)
-            runs = self._advance(batched, weights, runs, plan.evaluation_steps, stop)
-            outcome = batched.judge(runs, len(instances))
-            cell = found[system.name] = _summarise(outcome, system, plan.bounded)
+            runs = batched.begin(key, weights, instances, which)
+            runs = self._advance(batched, weights, runs, steps, stop)
+            outcomes = batched.judge(runs, count)
+            losses = None
             if plan.loss in HIT_KINDS:
-                losses = batched.losses(
-                    runs, len(instances), plan.evaluation_steps, plan.loss
-                )
-                cell["first_hit_loss"] = _round(losses.mean())
-                # Runs end there, before their structures have the lowest energy.
-                is_hit = find_hits(losses, plan.loss)
-                cell["hits"] = int(np.sum(is_hit))
-                cell["hit_rate"] = _round(np.mean(is_hit))
+                losses = batched.losses(runs, count, steps, plan.loss)
+            for n, k in enumerate(own):
+                rows = np.flatnonzero(which == n)
+                outcome = jax.tree.map(lambda x, rows=rows: x[rows], outcomes)
+                system = self.judged[k]
+                cell = found[system.name] = _summarise(outcome, system, plan.bounded)
+                if losses is not None:
+                    cell["first_hit_loss"] = _round(losses[rows].mean())
+                    # Runs end there, before their structures have the lowest energy.
+                    is_hit = find_hits(losses[rows], plan.loss)
+                    cell["hits"] = int(np.sum(is_hit))
+                    cell["hit_rate"] = _round(np.mean(is_hit))
         judged = "first_hit_loss" if plan.loss in HIT_KINDS else "best_loss"
         score = float(np.mean([cell[judged] for cell in found.values()]))
         if score < self.best:
@@ -291,24 +275,37 @@ class Trainer:
         self.elapsed += time.perf_counter() - timer
         return found
 
+    def _get_unroll(self, u: int) -> Any:
+        return self.unrolls[u][1]
+
     def _fetch(self, runs: dict[int, Any]) -> dict[int, Any]:
         rows = self._get_rows()
-        return {k: self.unrolls[k].fetch(run, len(rows[k])) for k, run in runs.items()}
+        return {u: self._get_unroll(u).fetch(r, len(rows[u])) for u, r in runs.items()}
+
+    def _get_systems(self) -> np.ndarray:
+        """Index of the system of each run of this update."""
+        active = np.array(schedule.get_active(self.plan.systems, self.update))
+        strategy = self.strategy
+        return active[strategy.start_indices * len(active) // strategy.instances]
 
     def _get_rows(self) -> dict[int, np.ndarray]:
-        """Indices of the runs of each system that takes part in this update."""
-        active = schedule.get_active(self.plan.systems, self.update)
-        strategy = self.strategy
-        order = strategy.start_indices * len(active) // strategy.instances
-        return {k: np.flatnonzero(order == n) for n, k in enumerate(active)}
+        """Indices of the runs of each unroll that takes part in this update."""
+        systems = self._get_systems()
+        rows = {
+            u: np.flatnonzero(np.isin(systems, own))
+            for u, (own, _) in enumerate(self.unrolls)
+        }
+        return {u: own for u, own in rows.items() if len(own)}
 
     def _init_runs(self, candidates: PyTree, key: Any) -> dict[int, Any]:
-        return {
-            k: self.unrolls[k].begin(
-                key, _take_rows(candidates, own), self.strategy.start_indices[own]
-            )
-            for k, own in self._get_rows().items()
-        }
+        systems, begun = self._get_systems(), {}
+        for u, rows in self._get_rows().items():
+            own, batched = self.unrolls[u]
+            weights = _take_rows(candidates, rows)
+            which = np.searchsorted(own, systems[rows])
+            instances = self.strategy.start_indices[rows]
+            begun[u] = batched.begin(key, weights, instances, which)
+        return begun
 
     def _reset_totals(self) -> dict[int, Any]:
         """The runs of the last update, with their sums of losses reset to zero."""

@@ -14,11 +14,13 @@ from hopgym.environment import take_step
 from hopgym.meta import ReplayedUnroll, SepCMASettings, Trainer, TrainingPlan, epochs
 from hopgym.meta import record as recording
 from hopgym.meta.epochs import Epochs, make_epochs
+from hopgym.meta.replayed_unroll import make_record
 from hopgym.meta.train import main as train
 from hopgym.optimizers import load
 from hopgym.optimizers.learned import make_untrained
 from hopgym.optimizers.learned.search import select_choice
 from hopgym.optimizers.symmetry.choices.single import Single
+from hopgym.optimizers.symmetry.point_groups import FAMILIES, list_point_groups
 
 KEY = jax.random.key(0)
 COUNTS = ("inside", "outside", "hit")
@@ -159,9 +161,9 @@ def test_replayed_runs_spend_what_their_epochs_did(tmp_path):
     system = hopgym.get_system("LJ-13")
     write(tmp_path, "LJ-13", length=10, energy=float(system.reference) + 5)
     search = make_untrained("bh-symmetric", KEY)
-    unroll = ReplayedUnroll(system, search, tmp_path, trained=select_choice(search))
+    unroll = ReplayedUnroll([system], search, tmp_path, trained=select_choice(search))
     weights = repeat(search, 3)
-    runs = unroll.begin(KEY, weights, np.array([0, 1, 0]))
+    runs = unroll.begin(KEY, weights, np.array([0, 1, 0]), np.zeros(3))
     runs = unroll.advance(weights, runs, 100)
     # Promising epochs, and 12 % for the ordinary basin hopping: 17 each.
     assert runs.evaluations[:3].tolist() == [102] * 3
@@ -178,10 +180,10 @@ def test_hits_of_replayed_runs(tmp_path):
     groups = len(get_groups("LJ-13"))
     write(tmp_path, "LJ-13", length=10, hits=range(groups))
     search = make_untrained("bh-symmetric", KEY, choice="uniform")
-    unroll = ReplayedUnroll(system, search, tmp_path, trained=select_choice(search))
+    unroll = ReplayedUnroll([system], search, tmp_path, trained=select_choice(search))
     rows = 400
     weights = repeat(search, rows)
-    runs = unroll.begin(KEY, weights, np.arange(rows))
+    runs = unroll.begin(KEY, weights, np.arange(rows), np.zeros(rows))
     for _ in range(4):
         runs = unroll.advance(weights, runs, 100)
     first = np.asarray(runs.first_hit)[:rows]
@@ -195,6 +197,65 @@ def test_hits_of_replayed_runs(tmp_path):
     is_early = first <= 30
     np.testing.assert_allclose(losses[is_early], np.log(first[is_early] / 31), 1e-5)
     assert 0 < is_early.mean() < 1 and (losses[~is_early] >= 0.7).all()
+
+
+def test_epochs_of_several_systems(tmp_path):
+    """Every run plays the epochs of its system."""
+    systems = [hopgym.get_system(name) for name in ("LJ-13", "LJ-14")]
+    for system, length in zip(systems, (10, 40), strict=True):
+        energy = float(system.reference) + 5
+        write(tmp_path, system.name, length=length, energy=energy)
+    search = make_untrained("bh-symmetric", KEY, choice="network")
+    unroll = ReplayedUnroll(systems, search, tmp_path, trained=select_choice(search))
+    weights, which = repeat(search, 4), np.array([0, 1, 1, 0])
+    runs = unroll.begin(KEY, weights, np.arange(4), which)
+    runs = unroll.advance(weights, runs, 100)
+    np.testing.assert_array_equal(runs.evaluations[:4], [102, 136, 136, 102])
+    traits = np.asarray(make_record(systems, search, tmp_path).traits)
+    for k, system in enumerate(systems):
+        choice: Any = search.for_system(system).choice
+        np.testing.assert_array_equal(traits[k], choice.traits)
+    with pytest.raises(ValueError, match="LJ-5: other groups than LJ-13"):
+        write(tmp_path, "LJ-5")
+        other = hopgym.get_system("LJ-5")
+        ReplayedUnroll([systems[0], other], search, tmp_path)
+
+
+def test_withheld_hits_do_not_count(tmp_path):
+    """Of a system whose minimum two families find, and of one that has only one."""
+    names = get_groups("LJ-13")
+    families = {group.name: group.family for group in list_point_groups()}
+    good = {"LJ-13": ("C5", "C3"), "LJ-14": ("C5",)}
+    for name, groups in good.items():
+        kinds = [families[group] for group in groups]
+        hits = [k for k, group in enumerate(names) if families[group] in kinds]
+        write(tmp_path, name, hits=hits)
+    systems = [hopgym.get_system(name) for name in good]
+    search = make_untrained("bh-symmetric", KEY, choice="uniform")
+    trained = select_choice(search)
+    rows = 600
+    weights = repeat(search, rows)
+    shares = []
+    for withheld in (0.0, 0.8):
+        unroll = ReplayedUnroll(
+            systems, search, tmp_path, withheld=withheld, trained=trained
+        )
+        which = np.repeat([0, 1], rows // 2)
+        runs = unroll.begin(KEY, weights, np.arange(rows), which)
+        family = np.asarray(runs.withheld)[:rows]
+        shares.append([np.mean(family[which == k] >= 0) for k in range(2)])
+        runs = unroll.advance(weights, runs, 20_000)
+        assert (np.asarray(runs.first_hit)[:rows] > 0).all()
+        # Withheld groups were tried as others, without an end of the run.
+        visits = np.asarray(runs.evidence.visits)[:rows]
+        kinds = np.array([FAMILIES.index(families[name]) for name in names])
+        for k, kind in enumerate(family):
+            if kind >= 0:
+                assert visits[k, kinds != kind].sum() > 0
+    assert shares[0] == [0, 0]
+    assert shares[1][0] == pytest.approx(0.8, abs=0.08)
+    # That of the only family with the minimum is never withheld.
+    assert shares[1][1] == pytest.approx(0.6, abs=0.09)
 
 
 def test_the_choice_is_trained_and_nothing_else(tmp_path):
@@ -237,7 +298,7 @@ WORDS += ["--loss", "first-hit", "--evaluation-starts", "2", "--cma-population",
 
 
 def test_train_and_go_on_with_another_choice(recorded, tmp_path):
-    words = [*WORDS, "--epochs", str(recorded), "--evaluation-systems", "LJ-4"]
+    words = [*WORDS, "--epochs", str(recorded), "--withheld", "0.5"]
     assert train([*words, "--out", str(tmp_path / "run")]) == 0
     trained: Any = load(tmp_path / "run" / "weights.eqx")
     assert train(["--out", str(tmp_path / "run"), "--resume", "--updates", "3"]) == 0
@@ -254,6 +315,9 @@ def test_train_and_go_on_with_another_choice(recorded, tmp_path):
         (["--systems", "LJ-7"], "has no epochs of LJ-7: record them with"),
         (["--loss", "best"], "epochs are for the losses first-hit and hit-share"),
         (["--choice", "best"], "unknown choice 'best'"),
+        (["--withheld", "2"], "withheld must be from 0 to 1"),
+        (["--rates", "runs/epochs"], "either the choice of groups is trained, or"),
+        (["--evaluation-systems", "LJ-4"], "has no epochs of LJ-4"),
     ],
 )
 def test_bad_input_of_trainings(words, message, recorded, tmp_path, capsys):
@@ -269,6 +333,25 @@ def test_only_searches_that_choose_groups(recorded, tmp_path, capsys):
     with pytest.raises(SystemExit):
         train([*words, "--out", str(tmp_path / "run")])
     assert "only bh-symmetric chooses groups" in capsys.readouterr().err
+
+
+def test_all_but_the_choice_is_trained(recorded, tmp_path, capsys):
+    words = [*WORDS[:2], *WORDS[4:], "--rates", str(recorded)]
+    assert train([*words, "--out", str(tmp_path / "run")]) == 0
+    search: Any = load(tmp_path / "run" / "weights.eqx")
+    moved = {name for name, x in search.departures.items() if np.any(x)}
+    assert "patience" in moved and "exploration" not in moved
+    assert not any(name.startswith("prior") for name in moved)
+    for more, message in (
+        (["--systems", "LJ-7"], "has no epochs of LJ-7"),
+        (["--withheld", "0.5"], "of recorded epochs only"),
+        (["--loss", "best"], "no epoch met"),
+    ):
+        write(tmp_path / "vain", "LJ-5")
+        folder = ["--rates", str(tmp_path / "vain")] if "best" in more else []
+        with pytest.raises(SystemExit):
+            train([*words, *folder, *more, "--out", str(tmp_path / "other")])
+        assert message in capsys.readouterr().err
 
 
 def test_epochs_of_other_groups(tmp_path):

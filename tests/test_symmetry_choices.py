@@ -10,6 +10,7 @@ import hopgym
 from hopgym.optimizers import bh_symmetric
 from hopgym.optimizers.symmetry.choices.base import Situation
 from hopgym.optimizers.symmetry.choices.beliefs import Beliefs
+from hopgym.optimizers.symmetry.choices.by_rates import ByRates
 from hopgym.optimizers.symmetry.choices.halving import SuccessiveHalving
 from hopgym.optimizers.symmetry.choices.merit import ByMerit
 from hopgym.optimizers.symmetry.choices.network import (
@@ -155,6 +156,11 @@ def test_controls():
     share = np.bincount(choose(Uniform(), situation).group, minlength=37) / len(KEYS)
     np.testing.assert_allclose(share, 1 / 37, atol=0.015)
     assert (choose(Single(9), situation).group == 9).all()
+    rates = np.zeros(len(situation.logits))
+    rates[[3, 8]] = 1e-5, 3e-5
+    drawn = np.asarray(choose(ByRates(rates), situation).group)
+    assert np.isin(drawn, [3, 8]).all()
+    assert np.mean(drawn == 8) == pytest.approx(0.75, abs=0.04)
 
 
 def test_a_search_of_a_single_group():
@@ -259,6 +265,9 @@ def test_halving_tries_all_first():
         lambda: Beliefs(worth=jnp.array(0.0)),
         lambda: bh_symmetric(hopgym.get_system("LJ-5"), choice=Single(99)),
         lambda: bh_symmetric(hopgym.get_system("LJ-5"), choice=Single(-1)),
+        lambda: bh_symmetric(hopgym.get_system("LJ-5"), choice=ByRates([1.0, 2.0])),
+        lambda: ByRates([0.0, 0.0]),
+        lambda: ByRates([1.0, -1.0]),
     ],
 )
 def test_arguments(make):

@@ -320,8 +320,8 @@ def test_committed_checkpoints_can_be_gone_on_from(tmp_path):
         stored = header["plan"]
         settings = plan.to_json()["settings"]
         assert settings == {name: stored["settings"][name] for name in settings}
-        added = {"settings": settings, "evaluation_systems": [], "epochs": None}
-        assert plan.to_json() == {**stored, **added}
+        added = {"evaluation_systems": [], "epochs": None, "withheld": 0, "rates": None}
+        assert plan.to_json() == {**stored, "settings": settings, **added}
         shutil.copy(path, tmp_path)
         copied = RunFolder(tmp_path)
         copied.write_checkpoint({**header, "plan": plan.to_json()}, ())

@@ -248,6 +248,20 @@ def select_choice(search: AbstractOptimizer) -> LearnedSearch:
     return spec
 
 
+def select_rest(search: AbstractOptimizer) -> LearnedSearch:
+    """Select all but what the choice of groups depends on.
+
+    **Returns:** `True` for these of its numbers, `False` for others.
+
+    **Raises:** `ValueError` for a search that chooses no groups.
+    """
+    choice = select_choice(search)
+    spec = jax.tree.map(lambda flag: not flag, choice)
+    unused = dict.fromkeys(MERIT_RULES, False)
+    kept = {"choice": jax.tree.map(lambda _: False, choice.departures["choice"])}
+    return LearnedSearch(spec.make, {**spec.departures, **unused, **kept})
+
+
 def take_constants(
     search: AbstractOptimizer, other: AbstractOptimizer
 ) -> LearnedSearch:

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+FAMILIES = ("pentagonal", "trigonal", "polyhedral", "other")
+
 
 class PointGroup(NamedTuple):
     """A point group.
@@ -46,6 +48,12 @@ class PointGroup(NamedTuple):
     def is_trigonal(self) -> bool:
         """Whether the group has one axis of order three or six."""
         return not self.is_polyhedral and any(fold in self.name for fold in "36")
+
+    @property
+    def family(self) -> str:
+        """One of `FAMILIES`."""
+        kinds = self.is_pentagonal, self.is_trigonal, self.is_polyhedral, True
+        return FAMILIES[kinds.index(True)]
 
     @property
     def is_improper(self) -> bool:

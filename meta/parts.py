@@ -1,0 +1,94 @@
+"""Which part of an optimizer a training changes, and the runs that judge it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+
+from hopgym.meta import epochs
+from hopgym.meta.batched_unroll import BatchedUnroll
+from hopgym.meta.plan import TrainingPlan
+from hopgym.meta.replayed_unroll import ReplayedUnroll, list_groups
+from hopgym.meta.unroll import HIT_KINDS
+from hopgym.optimizers.learned.search import select_choice, select_rest
+from hopgym.optimizers.symmetry.choices.by_rates import ByRates
+from hopgym.systems import System
+
+
+def select_trained(plan: TrainingPlan, optimizer: Any) -> Any:
+    """Filter of the trained arrays of an optimizer, see `equinox.partition`.
+
+    **Raises:** `ValueError` if it has no choice of groups and the plan asks for one.
+    """
+    if plan.epochs is not None:
+        return select_choice(optimizer)
+    return eqx.is_inexact_array if plan.rates is None else select_rest(optimizer)
+
+
+def make_unrolls(
+    plan: TrainingPlan, optimizer: Any, systems: Sequence[System]
+) -> list[tuple[list[int], BatchedUnroll | ReplayedUnroll]]:
+    """The runs of all systems, with the indices of the systems of each.
+
+    **Arguments:**
+
+    - `plan`: the plan of the training.
+    - `optimizer`: its arrays that are not trained are those of the runs.
+    - `systems`: the systems.
+
+    **Raises:** `ValueError` if a folder of the plan has no epochs of a system.
+    """
+    trained = select_trained(plan, optimizer)
+    if plan.epochs is None:
+        return [
+            ([k], _make_runs(plan, optimizer, system, trained))
+            for k, system in enumerate(systems)
+        ]
+    by_groups: dict[tuple[str, ...], list[int]] = {}
+    for k, system in enumerate(systems):
+        by_groups.setdefault(list_groups(optimizer, system), []).append(k)
+    return [
+        (
+            own,
+            ReplayedUnroll(
+                [systems[k] for k in own],
+                optimizer,
+                Path(plan.epochs),
+                withheld=plan.withheld,
+                trained=trained,
+            ),
+        )
+        for own in by_groups.values()
+    ]
+
+
+def _make_runs(
+    plan: TrainingPlan, optimizer: Any, system: System, trained: Any
+) -> BatchedUnroll:
+    return BatchedUnroll(
+        system,
+        optimizer,
+        trained=trained,
+        bounded=plan.bounded,
+        polish_steps=plan.polish,
+        until_hit=plan.loss in HIT_KINDS,
+        prepare=_make_draw(plan, optimizer, system),
+    )
+
+
+def _make_draw(
+    plan: TrainingPlan, optimizer: Any, system: System
+) -> Callable[[Any], Any]:
+    if plan.rates is None:
+        return lambda own: own
+    names = list(list_groups(optimizer, system))
+    recorded = epochs.read(Path(plan.rates), system.name, names)
+    rates = epochs.compute_rates(recorded)
+    if not rates.any():
+        raise ValueError(f"{plan.rates}: no epoch met the minimum of {system.name}")
+    choice = ByRates(rates)
+    return lambda own: dataclasses.replace(own, choice=choice)
