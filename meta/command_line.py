@@ -46,7 +46,7 @@ added. Defaults are the paper's values.
 """
 ARCHITECTURE_OPTIONS = (
     *("features", "kinds", "hidden", "depth"),
-    *("choice", "quench_end"),
+    *("choice", "quench_end", "moves", "restarts"),
 )
 
 
@@ -82,13 +82,17 @@ def make_parser() -> Parser:
     features = f"inputs of learn2hop, default {','.join(FEATURES)}"
     add("--features", metavar="A,B", help=features)
     add("--kinds", type=int, choices=(1, 2), help="species learn2hop distinguishes")
-    hidden = "width of hidden layers, default 32, of bh-symmetric's network 8"
+    hidden = "width of hidden layers, default 32, of networks of searches 8"
     add("--hidden", **count, help=hidden)
     add("--depth", **count, help="number of dense layers, default 2")
     choices = f"how bh-symmetric chooses groups: {', '.join(CHOICES)}; default merit"
     add("--choice", metavar="NAME", help=choices)
     ends = "bh-lbfgs, bh-symmetric: learn when to end quenches early"
     add("--quench-end", action="store_true", help=ends)
+    moves = "whether the moves of bh-lbfgs treat atoms alike or by a network"
+    add("--moves", metavar="KIND", help=moves)
+    restarts = "bh-lbfgs: learn when to restart"
+    add("--restarts", action="store_true", help=restarts)
     add("--start-from", metavar="NAME", help="trained optimizer, by name or file")
     recorded = "train the choice of groups only, on the epochs of hopgym.meta.record"
     add("--epochs", metavar="DIR", help=recorded)

@@ -23,7 +23,12 @@ from hopgym.optimizers.symmetric_basin_hopping import SymmetricBasinHopping
 from hopgym.optimizers.symmetry.choices.base import Situation
 from hopgym.optimizers.symmetry.choices.network import ByNetwork
 from hopgym.optimizers.symmetry.choices.traits import describe_groups
-from hopgym.optimizers.symmetry.evidence import Evidence, add_epoch, make_evidence
+from hopgym.optimizers.symmetry.evidence import (
+    Evidence,
+    add_end,
+    add_epoch,
+    make_evidence,
+)
 from hopgym.optimizers.symmetry.point_groups import FAMILIES, list_point_groups
 from hopgym.systems import System
 
@@ -291,11 +296,13 @@ def _play_epoch(
     spent = jnp.where(is_hit, hit, length) / (1 - rules.walk_share)
     evaluations = run.evaluations + jnp.round(spent).astype(jnp.int32)
     reached = jnp.where(promising, recorded.lowest[epoch], energy)
+    ended = jnp.asarray(True)
+    evidence = add_epoch(run.evidence, group, energy, inside, ended)
     return ReplayedRun(
         key=key,
         system=run.system,
         withheld=run.withheld,
-        evidence=add_epoch(run.evidence, group, energy, inside, jnp.asarray(True)),
+        evidence=add_end(evidence, group, reached, unit, ended),
         lowest=jnp.minimum(run.lowest, reached),
         epochs=run.epochs + 1,
         evaluations=evaluations,

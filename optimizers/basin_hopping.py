@@ -14,7 +14,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from hopgym._batching import batched_cond
+from hopgym._batching import batched_cond, choose_tree
 from hopgym._checks import (
     FRACTION,
     LIMIT,
@@ -36,12 +36,19 @@ from hopgym.optimizers.moves import (
     Exchange,
     GaussianShake,
     Mixture,
+    Redraw,
     Shake,
     SurfaceMove,
     check_species,
 )
 from hopgym.optimizers.optax_wrapper import adam
 from hopgym.optimizers.quench_end import Forecast, QuenchEnd, follow_quench
+from hopgym.optimizers.restart_rule import (
+    RestartRule,
+    Stall,
+    follow_walk,
+    make_stall,
+)
 from hopgym.optimizers.two_phase import TwoPhase
 
 
@@ -57,6 +64,7 @@ class BasinHoppingState(eqx.Module):
     - `evaluations`: evaluations of the current quench so far.
     - `hops`: number of completed quenches.
     - `forecast`: of the current quench, `None` if all are completed.
+    - `stall`: how long nothing lower was found, `None` if the walk is never restarted.
     """
 
     key: PRNGKeyArray
@@ -67,6 +75,7 @@ class BasinHoppingState(eqx.Module):
     evaluations: Int[Array, ""]
     hops: Int[Array, ""]
     forecast: Forecast | None = None
+    stall: Stall | None = None
 
 
 class BasinHopping(AbstractOptimizer[BasinHoppingState]):
@@ -88,6 +97,7 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
     - `target_acceptance`: fraction of accepted hops that the adaptation aims for.
     - `max_evaluations`: maximum number of evaluations per quench.
     - `quench_end`: ends quenches early; `None` completes all.
+    - `restart`: restarts the walk from random structures; `None` never does.
     """
 
     local: AbstractLocalOptimizer
@@ -97,6 +107,7 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
     target_acceptance: Float[Array, ""] = eqx.field(converter=to_float, default=0.5)
     max_evaluations: Int[Array, ""] = eqx.field(converter=to_int, default=1000)
     quench_end: QuenchEnd | None = None
+    restart: RestartRule | None = None
 
     def __check_init__(self):
         check_fields(
@@ -122,6 +133,7 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
             evaluations=zero,
             hops=zero,
             forecast=self.quench_end and Forecast(infinite, infinite),
+            stall=self.restart and make_stall(positions.dtype),
         )
 
     def update(
@@ -151,11 +163,12 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
             self.temperature,
             self.adaptation_rate,
             self.target_acceptance,
+            self.restart,
         )
-        displacement, (key, minimum, energy, scale, allowed) = batched_cond(
+        displacement, (key, minimum, energy, scale, allowed), stall = batched_cond(
             quenched,
             _hop,
-            (descent, walk),
+            (descent, walk, state.stall),
             rules,
             positions,
             value,
@@ -171,13 +184,14 @@ class BasinHopping(AbstractOptimizer[BasinHoppingState]):
             evaluations=jnp.where(quenched, 0, state.evaluations + 1),
             hops=state.hops + quenched,
             forecast=follow_quench(allowed, value, quenched),
+            stall=stall,
         )
 
 
 def _hop(last, rules, positions, value, context):
     """Accept the minimum or return to the last one, and go to the next start."""
-    move, temperature, adaptation_rate, target_acceptance = rules
-    _, (key, minimum, energy, scale, allowed) = last
+    move, temperature, adaptation_rate, target_acceptance, restart = rules
+    _, (key, minimum, energy, scale, allowed), stall = last
     key, accept_key, move_key = jax.random.split(unroll(key), 3)
     allowance = _draw_allowance(accept_key, temperature, context)
     accepted = value < energy + allowance.astype(value.dtype)
@@ -185,12 +199,20 @@ def _hop(last, rules, positions, value, context):
     scale = adapt_scale(scale, accepted, adaptation_rate, target_acceptance)
     proposal = move.propose(move_key, minimum, scale, context)
     energy = jnp.where(accepted, value, energy)
+    if restart is not None:
+        stall = follow_walk(stall, value, context)
+        restart_key = jax.random.fold_in(move_key, 0)
+        is_due = restart.is_due(restart_key, stall)
+        start = Redraw().propose(restart_key, minimum, scale, context)
+        proposal = jnp.where(is_due, start, proposal)
+        energy = jnp.where(is_due, jnp.inf, energy)
+        stall = choose_tree(is_due, make_stall(value.dtype), stall)
     if allowed is not None:
         # As above, at the end of the next quench.
         _, accept_key, _ = jax.random.split(unroll(key), 3)
         allowance = _draw_allowance(accept_key, temperature, context)
         allowed = energy + allowance.astype(value.dtype)
-    return proposal - positions, (key, minimum, energy, scale, allowed)
+    return proposal - positions, (key, minimum, energy, scale, allowed), stall
 
 
 def _draw_allowance(

@@ -60,10 +60,7 @@ class Shake(AbstractMove):
         context: Context,
     ) -> Float[Array, "atoms 3"]:
         reach = self.step_size * scale * context.length
-        noise = jax.random.uniform(
-            key, positions.shape, positions.dtype, minval=-1, maxval=1
-        )
-        return _keep_fixed(positions + reach * noise, positions, context)
+        return shake(key, positions, reach, context)
 
 
 class GaussianShake(AbstractMove):
@@ -167,27 +164,7 @@ class SurfaceMove(AbstractMove):
         scale: Float[Array, ""],
         context: Context,
     ) -> Float[Array, "atoms 3"]:
-        if isinstance(context.box, Cell):
-            raise ValueError(
-                "surface moves are for clusters in free space: set surface=0 for "
-                "slabs, wires and crystals"
-            )
-        centred = positions - jnp.mean(positions, axis=0)
-        squared = jnp.sum((centred[:, None] - centred) ** 2, axis=-1)
-        near = squared < (self.reach * context.length) ** 2
-        radii2 = jnp.sum(centred**2, axis=1)
-        # Fewest neighbours; among equals, the outermost.
-        rank = jnp.sum(near, axis=1) - radii2 / (1 + jnp.max(radii2))
-        if context.freedom is not None:
-            rank = jnp.where(context.unconstrained, rank, jnp.inf)
-        loosest = jnp.argmin(rank)
-        direction = jax.random.normal(key, (3,), positions.dtype)
-        direction = direction / jnp.maximum(jnp.linalg.norm(direction), 1e-6)
-        place = direction * jnp.sqrt(jnp.max(radii2)) + jnp.mean(positions, axis=0)
-        chosen = jnp.arange(positions.shape[0]) == loosest
-        if context.freedom is not None:
-            chosen = chosen & context.unconstrained
-        return jnp.where(chosen[:, None], place, positions)
+        return move_weakest(key, positions, self.reach, 0.0, context)
 
 
 class Exchange(AbstractMove):
@@ -203,24 +180,7 @@ class Exchange(AbstractMove):
         scale: Float[Array, ""],
         context: Context,
     ) -> Float[Array, "atoms 3"]:
-        first_key, second_key = jax.random.split(key)
-        atoms = positions.shape[0]
-        if context.freedom is None:
-            first = jax.random.randint(first_key, (), 0, atoms)
-            unlike = context.species != context.species[first]
-        else:
-            weights = jnp.where(context.unconstrained, 0.0, -jnp.inf)
-            first = jax.random.categorical(first_key, weights)
-            unlike = context.species != context.species[first]
-            unlike = unlike & context.unconstrained & context.unconstrained[first]
-        weights = jnp.where(unlike, 0.0, -jnp.inf)
-        second = jax.random.categorical(second_key, weights)
-        second = jnp.where(jnp.any(unlike), second, first)
-        order = jnp.arange(atoms)
-        order = jnp.where(
-            order == first, second, jnp.where(order == second, first, order)
-        )
-        return positions[order]
+        return exchange_two(key, positions, None, context)
 
 
 class Mixture(AbstractMove):
@@ -265,6 +225,99 @@ class Mixture(AbstractMove):
             for move in self.moves
         ]
         return jax.lax.switch(which, branches)
+
+
+def shake(
+    key: PRNGKeyArray,
+    positions: Float[Array, "atoms 3"],
+    reach: ArrayLike,
+    context: Context,
+) -> Float[Array, "atoms 3"]:
+    """Displace every coordinate by a uniform random number.
+
+    **Arguments:**
+
+    - `reach`: half-width of the distribution, of all atoms or of each.
+    """
+    noise = jax.random.uniform(
+        key, positions.shape, positions.dtype, minval=-1, maxval=1
+    )
+    return _keep_fixed(positions + reach * noise, positions, context)
+
+
+def move_weakest(
+    key: PRNGKeyArray,
+    positions: Float[Array, "atoms 3"],
+    reach: ArrayLike,
+    scores: ArrayLike,
+    context: Context,
+) -> Float[Array, "atoms 3"]:
+    """Move the atom with the fewest neighbours to a random place on the surface.
+
+    **Arguments:**
+
+    - `reach`: distance below which two atoms are neighbours, in units of length.
+    - `scores`: count as so many neighbours less, of each atom.
+
+    **Raises:** `ValueError` for a cell that is not rectangular or not periodic along
+    all axes.
+    """
+    if isinstance(context.box, Cell):
+        raise ValueError(
+            "surface moves are for clusters in free space: set surface=0 for "
+            "slabs, wires and crystals"
+        )
+    centred = positions - jnp.mean(positions, axis=0)
+    squared = jnp.sum((centred[:, None] - centred) ** 2, axis=-1)
+    near = squared < (reach * context.length) ** 2
+    radii2 = jnp.sum(centred**2, axis=1)
+    # Fewest neighbours; among equals, the outermost.
+    rank = jnp.sum(near, axis=1) - scores - radii2 / (1 + jnp.max(radii2))
+    if context.freedom is not None:
+        rank = jnp.where(context.unconstrained, rank, jnp.inf)
+    loosest = jnp.argmin(rank)
+    direction = jax.random.normal(key, (3,), positions.dtype)
+    direction = direction / jnp.maximum(jnp.linalg.norm(direction), 1e-6)
+    place = direction * jnp.sqrt(jnp.max(radii2)) + jnp.mean(positions, axis=0)
+    chosen = jnp.arange(positions.shape[0]) == loosest
+    if context.freedom is not None:
+        chosen = chosen & context.unconstrained
+    return jnp.where(chosen[:, None], place, positions)
+
+
+def exchange_two(
+    key: PRNGKeyArray,
+    positions: Float[Array, "atoms 3"],
+    logits: Float[Array, " atoms"] | None,
+    context: Context,
+) -> Float[Array, "atoms 3"]:
+    """Exchange two atoms of different species, neither of them constrained.
+
+    Where there are none, nothing changes.
+
+    **Arguments:**
+
+    - `logits`: logarithms of the relative probabilities of atoms, `None` if all are
+      the same.
+    """
+    first_key, second_key = jax.random.split(key)
+    atoms, is_uniform = positions.shape[0], logits is None
+    free = None if context.freedom is None else context.unconstrained
+    logits = jnp.zeros(atoms, positions.dtype) if logits is None else logits
+    if free is None and is_uniform:
+        first = jax.random.randint(first_key, (), 0, atoms)
+    else:
+        weights = logits if free is None else jnp.where(free, logits, -jnp.inf)
+        first = jax.random.categorical(first_key, weights)
+    unlike = context.species != context.species[first]
+    if free is not None:
+        unlike = unlike & free & free[first]
+    weights = jnp.where(unlike, logits, -jnp.inf)
+    second = jax.random.categorical(second_key, weights)
+    second = jnp.where(jnp.any(unlike), second, first)
+    order = jnp.arange(atoms)
+    order = jnp.where(order == first, second, jnp.where(order == second, first, order))
+    return positions[order]
 
 
 def check_species(system: SystemInfo) -> None:

@@ -34,7 +34,7 @@ from hopgym.optimizers.quench_end import Forecast, QuenchEnd, follow_quench
 from hopgym.optimizers.symmetry.choices.base import AbstractChoice, Situation
 from hopgym.optimizers.symmetry.choices.merit import ByMerit
 from hopgym.optimizers.symmetry.cluster_move import MoveKind
-from hopgym.optimizers.symmetry.evidence import add_epoch
+from hopgym.optimizers.symmetry.evidence import add_end, add_epoch
 from hopgym.optimizers.symmetry.prior import Prior
 from hopgym.optimizers.symmetry.progress import (
     GAIN,
@@ -241,6 +241,8 @@ def _plan(subspaces, rules, choice, progress, key, context) -> Progress:
     over = ~(hop | polish | refine | free | walk_on)
     set_out = over & (behind > rules.walk_lag)
     begin = over & ~set_out
+    has_ended = over & (phase != Phase.WALK) & (phase != Phase.INITIAL)
+    evidence = add_end(evidence, epoch.group, epoch.best_energy, unit, has_ended)
 
     group_key, frame_key = jax.random.split(key)
     situation = Situation(

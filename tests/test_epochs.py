@@ -17,6 +17,7 @@ from hopgym.meta.epochs import Epochs, make_epochs
 from hopgym.meta.replayed_unroll import make_record
 from hopgym.meta.train import main as train
 from hopgym.optimizers import load
+from hopgym.optimizers.base import adapt
 from hopgym.optimizers.learned import make_untrained
 from hopgym.optimizers.learned.search import select_choice
 from hopgym.optimizers.symmetry.choices.single import Single
@@ -213,7 +214,7 @@ def test_epochs_of_several_systems(tmp_path):
     np.testing.assert_array_equal(runs.evaluations[:4], [102, 136, 136, 102])
     traits = np.asarray(make_record(systems, search, tmp_path).traits)
     for k, system in enumerate(systems):
-        choice: Any = search.for_system(system).choice
+        choice = adapt(search, system).choice
         np.testing.assert_array_equal(traits[k], choice.traits)
     with pytest.raises(ValueError, match="LJ-5: other groups than LJ-13"):
         write(tmp_path, "LJ-5")

@@ -24,7 +24,7 @@ from hopgym.optimizers.symmetry.choices.thompson import Thompson
 from hopgym.optimizers.symmetry.choices.traits import TRAITS, describe_groups
 from hopgym.optimizers.symmetry.choices.ucb import UCB
 from hopgym.optimizers.symmetry.choices.uniform import Uniform
-from hopgym.optimizers.symmetry.evidence import add_epoch, make_evidence
+from hopgym.optimizers.symmetry.evidence import add_end, add_epoch, make_evidence
 from hopgym.optimizers.symmetry.rules import Rules
 from hopgym.optimizers.symmetry.subspaces import make_subspaces
 
@@ -97,6 +97,23 @@ def test_evidence(double):
             assert float(found[group]) == pytest.approx(expected, abs=tolerance)
     assert evidence.is_tried.tolist() == [True] * 4 + [False]
     assert np.isfinite(evidence.spread).all()
+
+
+def test_ends_of_epochs():
+    """How often each group has come to the lowest energy of all."""
+    ends = [(0, np.inf), (1, -10.0), (0, -10.001), (2, np.nan), (0, -9.0), (1, -10.0)]
+    ends += [(3, -12.0), (3, -12.01), (1, -11.9)]
+    evidence, add = make_evidence(5, jnp.zeros(()).dtype), jax.jit(add_end)
+    returns = []
+    for group, energy in ends:
+        where, energy = jnp.int32(group), jnp.asarray(energy, float)
+        skipped = add(evidence, where, energy, 1.0, jnp.asarray(False))
+        assert eqx.tree_equal(skipped, evidence)
+        evidence = add(evidence, where, energy, 1.0, jnp.asarray(True))
+        returns.append(evidence.returns.tolist())
+    assert returns[0] == [0] * 5 and returns[5] == [1, 2, 0, 0, 0]
+    assert returns[6] == [0, 0, 0, 1, 0] and returns[8] == [0, 0, 0, 2, 0]
+    assert float(evidence.deepest) == pytest.approx(-12)
 
 
 def test_traits():

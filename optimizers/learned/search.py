@@ -21,7 +21,10 @@ from hopgym._suggest import describe_unknown_name
 from hopgym.context import Context, SystemInfo
 from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.basin_hopping import BasinHopping, bh_lbfgs, bh_two_phase
+from hopgym.optimizers.learned.network_moves import MoveNetwork, tell_atoms_apart
+from hopgym.optimizers.moves import Mixture
 from hopgym.optimizers.quench_end import FITTED, QuenchEnd
+from hopgym.optimizers.restart_rule import NEVER, RestartRule
 from hopgym.optimizers.symmetric_basin_hopping import (
     SymmetricBasinHopping,
     bh_symmetric,
@@ -44,6 +47,9 @@ from hopgym.optimizers.symmetry.rules import FRACTIONS, Rules
 Departures = dict[str, Any]  # arrays, and a network
 MOVES = ("surface", "exchange")  # constants that are fractions of the moves
 QUENCH_END = "quench_end"  # entry of searches that learn when quenches end
+MOVE_NETWORK = "moves"  # entry of those whose moves tell atoms apart
+RESTARTS = "restarts"  # entry of those that learn when to restart
+MOVE_KINDS = ("alike", "network")
 PRIOR = "prior_"  # begins the names of the constants of the prior
 MERIT_RULES = ("exploration", "spread")  # on which the choice of groups depends
 # How groups are chosen. A network is made for a key.
@@ -107,25 +113,49 @@ def depart_fraction(value: Any, departure: Float[Array, "..."]) -> Float[Array, 
 
 
 def learned_bh_lbfgs(
-    key: PRNGKeyArray | None = None, quench_end: bool = False
+    key: PRNGKeyArray | None = None,
+    quench_end: bool = False,
+    moves: str = "alike",
+    hidden: int = 8,
+    restarts: bool = False,
 ) -> LearnedSearch:
     """`bh-lbfgs` with learned step size, temperature, moves and adaptation.
 
     **Arguments:**
 
-    - `key`: unused; present in all architectures.
+    - `key`: random key of the network's weights.
     - `quench_end`: whether quenches end early, by learned weights, see
       [`hopgym.optimizers.quench_end.QuenchEnd`][].
+    - `moves`: `"alike"` for all atoms, or those that a `"network"` tells apart, see
+      [`hopgym.optimizers.learned.network_moves.NetworkMoves`][].
+    - `hidden`: width of the hidden layer of the network.
+    - `restarts`: whether the walk is restarted, by learned weights, see
+      [`hopgym.optimizers.restart_rule.RestartRule`][].
+
+    **Raises:** `ValueError` for other moves.
     """
+    if moves not in MOVE_KINDS:
+        raise ValueError(f"moves must be one of {MOVE_KINDS}, got {moves!r}")
     departures = _stay(_list_constants(bh_lbfgs))
     if quench_end:
         departures[QUENCH_END] = jnp.zeros(len(FITTED))
+    if moves == "network":
+        network_key = jax.random.key(0) if key is None else key
+        departures[MOVE_NETWORK] = MoveNetwork(network_key, hidden)
+    if restarts:
+        departures[RESTARTS] = jnp.zeros(len(NEVER))
     return LearnedSearch(_make_bh_lbfgs, departures)
 
 
 def _make_bh_lbfgs(system: SystemInfo, departures: Departures) -> AbstractOptimizer:
     search = bh_lbfgs(system, **_depart_from(bh_lbfgs, departures))
-    return dataclasses.replace(search, quench_end=_make_quench_end(departures))
+    parts: dict[str, Any] = {"quench_end": _make_quench_end(departures)}
+    if MOVE_NETWORK in departures:
+        assert isinstance(search.move, Mixture)
+        parts["move"] = tell_atoms_apart(search.move, departures[MOVE_NETWORK])
+    if RESTARTS in departures:
+        parts["restart"] = RestartRule(to_float(NEVER) + departures[RESTARTS])
+    return dataclasses.replace(search, **parts)
 
 
 def _make_quench_end(departures: Departures) -> QuenchEnd | None:

@@ -60,6 +60,8 @@ ARCHITECTURE_SCHEMA: Schema = {
     "hidden": optional(integer(1, MAX_HIDDEN)),
     "choice": optional(TEXT),
     "quench_end": optional(FLAG),
+    "moves": optional(TEXT),
+    "restarts": optional(FLAG),
     "depth": optional(integer(2, MAX_DEPTH)),
     "learning_rate": optional(number(0.0)),
     "time_step": optional(number(0.0)),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
+
+SAME = 0.02  # units of energy within which two lowest energies are the same
 
 
 class Evidence(eqx.Module):
     """Statistics of the lowest energies of epochs, by group.
 
-    The energies are those of hops within the subspaces, which are quenched loosely.
+    The energies are those of hops within the subspaces, which are quenched loosely, but
+    for `deepest`.
 
     **Attributes:**
 
@@ -19,6 +22,9 @@ class Evidence(eqx.Module):
     - `lowest`: lowest energies of the latter, infinite if there are none.
     - `mean`, `squares`: means, and sums of the squared deviations from them.
     - `evaluations`: spent on hops within the subspaces.
+    - `deepest`: lowest energy of all epochs at their ends, infinite before the first.
+    - `returns`: numbers of epochs that ended there: a funnel is exhausted if its bottom
+      is found again and again.
     """
 
     visits: Int[Array, " groups"]
@@ -27,6 +33,8 @@ class Evidence(eqx.Module):
     mean: Float[Array, " groups"]
     squares: Float[Array, " groups"]
     evaluations: Int[Array, " groups"]
+    deepest: Float[Array, ""]
+    returns: Int[Array, " groups"]
 
     @property
     def is_tried(self) -> Bool[Array, "*batch groups"]:
@@ -44,7 +52,8 @@ def make_evidence(groups: int, dtype: jnp.dtype) -> Evidence:
     """Nothing was found yet."""
     none, zeros = jnp.zeros(groups, jnp.int32), jnp.zeros(groups, dtype)
     infinite = jnp.full(groups, jnp.inf, dtype)
-    return Evidence(none, none, infinite, zeros, zeros, none)
+    deepest = jnp.full((), jnp.inf, dtype)
+    return Evidence(none, none, infinite, zeros, zeros, none, deepest, none)
 
 
 def add_epoch(
@@ -70,4 +79,28 @@ def add_epoch(
         mean=evidence.mean.at[group].set(after),
         squares=evidence.squares.at[group].add(squares),
         evaluations=evidence.evaluations.at[group].add(jnp.where(when, evaluations, 0)),
+        deepest=evidence.deepest,
+        returns=evidence.returns,
     )
+
+
+def add_end(
+    evidence: Evidence,
+    group: Int[Array, ""],
+    energy: Float[Array, ""],
+    unit: ArrayLike,
+    when: Bool[Array, ""],
+) -> Evidence:
+    """Add the lowest energy of an epoch that has ended, if `when` holds.
+
+    **Arguments:**
+
+    - `unit`: the system's unit of energy.
+    """
+    margin = jnp.asarray(SAME * unit, energy.dtype)
+    deepest = evidence.deepest
+    lower = when & (energy < deepest - margin)
+    same = when & jnp.isfinite(energy) & (energy <= deepest + margin)
+    returns = jnp.where(lower, 0, evidence.returns).at[group].add(same)
+    deepest = jnp.where(lower, energy, deepest)
+    return eqx.tree_at(lambda e: (e.deepest, e.returns), evidence, (deepest, returns))

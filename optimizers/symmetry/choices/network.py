@@ -18,8 +18,8 @@ from hopgym.optimizers.symmetry.rules import Rules
 
 # Inputs of the network that depend on what was found, after the traits of the group.
 FINDINGS = (
-    *("is_tried", "visits", "lowest", "mean", "spread", "evaluations"),
-    *("share_of_groups_tried", "all_evaluations", "all_epochs"),
+    *("is_tried", "visits", "lowest", "mean", "spread", "evaluations", "returns"),
+    *("share_of_groups_tried", "all_evaluations", "all_epochs", "all_returns"),
 )
 FACTORS = ("patience", "loose", "give_up", "compressed")  # of the rules
 NEAR, FAR = 2.0, 20.0  # units of energy over which differences are told apart
@@ -97,6 +97,7 @@ def describe_findings(situation: Situation) -> Float[Array, "groups findings"]:
         jnp.mean(tried),
         jnp.log1p(situation.evaluations) / 10,
         jnp.log1p(situation.epochs) / 5,
+        jnp.log1p(jnp.sum(evidence.returns)) / 3,
     )
     spent = evidence.evaluations / jnp.maximum(jnp.sum(evidence.evaluations), 1)
     columns = (
@@ -106,6 +107,7 @@ def describe_findings(situation: Situation) -> Float[Array, "groups findings"]:
         compare(evidence.mean, FAR),
         jnp.tanh(evidence.spread / (FAR * unit)),
         spent,
+        jnp.log1p(evidence.returns) / 3,
         *(jnp.broadcast_to(value, tried.shape) for value in shared),
     )
     return jnp.stack([to_float(column) for column in columns], axis=1)
