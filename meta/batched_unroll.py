@@ -28,6 +28,8 @@ from hopgym.systems import System
 
 START_STREAM, POLICY_STREAM = 0, 1  # of random numbers, folded into a key
 ATOMS_AT_ONCE = 800  # advance together on a device: few enough to fit in its cache
+# If runs may end: those that are still open are gathered again after so many steps.
+STEPS_AT_ONCE, ROWS_AT_ONCE = 200, 4
 
 
 class BatchedUnroll:
@@ -94,20 +96,33 @@ class BatchedUnroll:
                 met = runs.state.first_hit > 0
                 return ~met if until_hit else jnp.ones_like(met)
 
-            def advance_group(weights, runs):
+            def advance_group(few, weights, runs):
                 def advance_once(carry):
                     step, runs = carry
                     return step + 1, jax.vmap(one)(weights, runs)
 
                 _, runs = jax.lax.while_loop(
-                    lambda carry: (carry[0] < steps) & jnp.any(is_open(carry[1])),
+                    lambda carry: (carry[0] < few) & jnp.any(is_open(carry[1])),
                     advance_once,
                     (jnp.zeros_like(steps), runs),
                 )
                 return runs
 
-            size = max(1, ATOMS_AT_ONCE // system.atoms)
-            return advance_open(advance_group, weights, runs, is_open(runs), size)
+            size = ROWS_AT_ONCE if until_hit else max(1, ATOMS_AT_ONCE // system.atoms)
+
+            def advance_all(carry):
+                left, runs = carry
+                few = jnp.minimum(left, STEPS_AT_ONCE) if until_hit else left
+                function = functools.partial(advance_group, few)
+                runs = advance_open(function, weights, runs, is_open(runs), size)
+                return left - few, runs
+
+            _, runs = jax.lax.while_loop(
+                lambda carry: (carry[0] > 0) & jnp.any(is_open(carry[1])),
+                advance_all,
+                (steps, runs),
+            )
+            return runs
 
         def losses(kind, runs, steps):
             return compute_losses(

@@ -32,7 +32,8 @@ from hopgym.optimizers.symmetry.evidence import (
 from hopgym.optimizers.symmetry.point_groups import FAMILIES, list_point_groups
 from hopgym.systems import System
 
-ROWS_AT_ONCE = 512  # advance together on a CPU
+ROWS_AT_ONCE = 256  # advance together on a CPU
+EPOCHS_AT_ONCE = 16  # after which the runs that are still open are gathered again
 FEWEST_HITS = 3  # that other families must have if those of one do not count
 
 
@@ -160,15 +161,22 @@ class ReplayedUnroll:
                         search.choice, traits=record.traits[run.system]
                     )
                     search = dataclasses.replace(search, choice=choice)
+                last = run.epochs + EPOCHS_AT_ONCE
                 return jax.lax.while_loop(
-                    lambda run: run.is_open,
+                    lambda run: run.is_open & (run.epochs < last),
                     lambda run: _play_epoch(run, search, record),
                     run,
                 )
 
             runs = eqx.tree_at(lambda r: r.limit, runs, runs.limit + steps)
             size = ROWS_AT_ONCE if first_device.platform == "cpu" else len(runs.limit)
-            return advance_open(jax.vmap(one), weights, runs, runs.is_open, size)
+            return jax.lax.while_loop(
+                lambda runs: jnp.any(runs.is_open),
+                lambda runs: advance_open(
+                    jax.vmap(one), weights, runs, runs.is_open, size
+                ),
+                runs,
+            )
 
         def jit(function, *batched: bool):
             return jax.jit(_sharding.shard(function, self._mesh, batched))
