@@ -98,7 +98,7 @@ def make_parser() -> Parser:
     add("--epochs", metavar="DIR", help=recorded)
     share = "with --epochs: in this fraction of runs hits of one family do not count"
     add("--withheld", type=parse_positive, metavar="X", help=share)
-    rest = "train all but that: groups are drawn by their hits in the epochs of DIR"
+    rest = "train the rules of epochs only; groups are drawn by their hits in DIR"
     add("--rates", metavar="DIR", help=rest)
 
     add = parser.add_argument_group("strategy").add_argument

@@ -14,7 +14,7 @@ from hopgym.meta.batched_unroll import BatchedUnroll
 from hopgym.meta.plan import TrainingPlan
 from hopgym.meta.replayed_unroll import ReplayedUnroll, list_groups
 from hopgym.meta.unroll import HIT_KINDS
-from hopgym.optimizers.learned.search import select_choice, select_rest
+from hopgym.optimizers.learned.search import select_choice, select_epochs
 from hopgym.optimizers.symmetry.choices.by_rates import ByRates
 from hopgym.systems import System
 
@@ -26,7 +26,7 @@ def select_trained(plan: TrainingPlan, optimizer: Any) -> Any:
     """
     if plan.epochs is not None:
         return select_choice(optimizer)
-    return eqx.is_inexact_array if plan.rates is None else select_rest(optimizer)
+    return eqx.is_inexact_array if plan.rates is None else select_epochs(optimizer)
 
 
 def make_unrolls(

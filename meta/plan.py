@@ -75,7 +75,7 @@ class TrainingPlan:
     - `withheld`: fraction of these runs in which the hits of one family of groups do
       not count.
     - `rates`: folder of recorded epochs: runs draw groups in proportion to the hits per
-      evaluation that were recorded there, and all but the choice of groups is trained.
+      evaluation that were recorded there, and what these epochs depend on is trained.
     - `seed`: random seed.
     - `evaluate_every`: number of updates between evaluations on held-out starts, which
       determine the best weights.
@@ -128,7 +128,9 @@ class TrainingPlan:
                 f"{self.loss}"
             )
         if self.epochs is not None and self.rates is not None:
-            raise ValueError("either the choice of groups is trained, or all but that")
+            raise ValueError(
+                "either the choice of groups is trained, or the rules of their epochs"
+            )
         if not 0 <= self.withheld <= 1:
             raise ValueError(f"withheld must be from 0 to 1, got {self.withheld}")
         if self.withheld and self.epochs is None:

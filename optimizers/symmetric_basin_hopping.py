@@ -222,6 +222,8 @@ def _plan(subspaces, rules, choice, progress, key, context) -> Progress:
     inside = (phase == Phase.START) | (phase == Phase.HOP)
     patience = rules.patience * epoch.decision.patience
     patience = patience * atoms / subspaces.orders[epoch.group] / 15
+    orbits = atoms / subspaces.orders[epoch.group]
+    patience = patience * (orbits / 15) ** (rules.patience_power - 1)
     done = inside & (epoch.stalled >= jnp.maximum(patience, 1))
     evidence = add_epoch(
         progress.evidence, epoch.group, epoch.best_energy, epoch.evaluations, done

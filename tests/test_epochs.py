@@ -336,12 +336,12 @@ def test_only_searches_that_choose_groups(recorded, tmp_path, capsys):
     assert "only bh-symmetric chooses groups" in capsys.readouterr().err
 
 
-def test_all_but_the_choice_is_trained(recorded, tmp_path, capsys):
+def test_the_rules_of_epochs_are_trained(recorded, tmp_path, capsys):
     words = [*WORDS[:2], *WORDS[4:], "--rates", str(recorded)]
     assert train([*words, "--out", str(tmp_path / "run")]) == 0
     search: Any = load(tmp_path / "run" / "weights.eqx")
     moved = {name for name, x in search.departures.items() if np.any(x)}
-    assert "patience" in moved and "exploration" not in moved
+    assert "patience" in moved and not {"exploration", "walk_share"} & moved
     assert not any(name.startswith("prior") for name in moved)
     for more, message in (
         (["--systems", "LJ-7"], "has no epochs of LJ-7"),

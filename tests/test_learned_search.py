@@ -21,7 +21,7 @@ from hopgym.optimizers.learned.search import (
     depart,
     depart_fraction,
     select_choice,
-    select_rest,
+    select_epochs,
     take_constants,
 )
 from hopgym.optimizers.symmetry.choices.merit import ByMerit
@@ -117,16 +117,16 @@ def test_what_a_choice_depends_on():
         select_choice(make_learned("bh-lbfgs"))
 
 
-def test_the_rest_is_what_no_choice_depends_on():
+def test_what_epochs_depend_on():
     for name in ("bh-symmetric", "network", "ucb"):
         search = make_learned(name)
-        rest = jax.tree.leaves(select_rest(search))
+        rest = jax.tree.leaves(select_epochs(search))
         choice = jax.tree.leaves(select_choice(search))
         assert not any(a and b for a, b in zip(rest, choice, strict=True))
-        names = {key for key, flag in select_rest(search).departures.items() if flag}
-        assert {"patience", "pressure", "step_size"} <= names
-        assert not {"exploration", "spread"} & names
-    network = select_rest(make_learned("network")).departures["choice"]
+        names = {key for key, flag in select_epochs(search).departures.items() if flag}
+        assert {"patience", "pressure", "free_hops"} <= names
+        assert not {"exploration", "spread", "walk_share", "step_size"} & names
+    network = select_epochs(make_learned("network")).departures["choice"]
     assert not any(jax.tree.leaves(network))
 
 

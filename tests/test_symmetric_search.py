@@ -56,6 +56,15 @@ def test_the_walk_goes_on_from_what_epochs_have_found():
     assert (progress.walk.lowest <= progress.lowest + 2e-3).mean() > 0.9
 
 
+def test_epochs_are_longer_in_larger_subspaces():
+    """Here every group has fewer orbits than 15: the power makes epochs shorter."""
+    epochs = [
+        np.mean(search(1500, Rules(patience=20, patience_power=power))[1].epochs)
+        for power in (0.0, 1.0)
+    ]
+    assert epochs[0] < 0.8 * epochs[1]
+
+
 def test_without_exploration_the_best_group_is_searched_again():
     again = []
     for exploration in (0.0, 1.0):

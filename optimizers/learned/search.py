@@ -47,10 +47,13 @@ from hopgym.optimizers.symmetry.rules import FRACTIONS, Rules
 Departures = dict[str, Any]  # arrays, and a network
 MOVES = ("surface", "exchange")  # constants that are fractions of the moves
 QUENCH_END = "quench_end"  # entry of searches that learn when quenches end
+# The constant, and weights of logarithms of the order of ten.
+QUENCH_END_SCALES = (1.0, 0.1, 0.1, 0.1, 0.1, 0.1)
 MOVE_NETWORK = "moves"  # entry of those whose moves tell atoms apart
 RESTARTS = "restarts"  # entry of those that learn when to restart
 MOVE_KINDS = ("alike", "network")
 PRIOR = "prior_"  # begins the names of the constants of the prior
+WALK = "walk_"  # begins the names of the constants of the ordinary basin hopping
 MERIT_RULES = ("exploration", "spread")  # on which the choice of groups depends
 # How groups are chosen. A network is made for a key.
 CHOICES: dict[str, type[AbstractChoice]] = {
@@ -161,7 +164,8 @@ def _make_bh_lbfgs(system: SystemInfo, departures: Departures) -> AbstractOptimi
 def _make_quench_end(departures: Departures) -> QuenchEnd | None:
     if QUENCH_END not in departures:
         return None
-    return QuenchEnd(to_float(FITTED) + departures[QUENCH_END])
+    shift = to_float(QUENCH_END_SCALES) * departures[QUENCH_END]
+    return QuenchEnd(to_float(FITTED) + shift)
 
 
 def learned_bh_two_phase(key: PRNGKeyArray | None = None) -> LearnedSearch:
@@ -278,18 +282,27 @@ def select_choice(search: AbstractOptimizer) -> LearnedSearch:
     return spec
 
 
-def select_rest(search: AbstractOptimizer) -> LearnedSearch:
-    """Select all but what the choice of groups depends on.
+def select_epochs(search: AbstractOptimizer) -> LearnedSearch:
+    """Select what epochs depend on, but for the choice of their groups.
+
+    The constants of the ordinary basin hopping are left out: it is for systems without
+    symmetry.
 
     **Returns:** `True` for these of its numbers, `False` for others.
 
     **Raises:** `ValueError` for a search that chooses no groups.
     """
     choice = select_choice(search)
-    spec = jax.tree.map(lambda flag: not flag, choice)
-    unused = dict.fromkeys(MERIT_RULES, False)
-    kept = {"choice": jax.tree.map(lambda _: False, choice.departures["choice"])}
-    return LearnedSearch(spec.make, {**spec.departures, **unused, **kept})
+    names = {name for name in _list_rules() if not name.startswith(WALK)}
+    names -= set(MERIT_RULES)
+    names |= {"pressure", QUENCH_END}
+    return LearnedSearch(
+        choice.make,
+        {
+            name: jax.tree.map(lambda _, flag=name in names: flag, value)
+            for name, value in choice.departures.items()
+        },
+    )
 
 
 def take_constants(

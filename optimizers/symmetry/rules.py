@@ -17,7 +17,8 @@ from hopgym._converters import to_float, to_int
 
 FRACTIONS = ("exchanges", "compressed", "exploration", "walk_share")
 NUMBERS = (
-    *("temperature", "hops", "reach", "patience", "give_up", "rounds", "promising"),
+    *("temperature", "hops", "reach", "patience", "patience_power", "give_up"),
+    *("rounds", "promising"),
     *("free_temperature", "free_hops", "free_reach", "free_patience"),
     *("walk_lag", "walk_temperature", "walk_adaptation"),
 )
@@ -32,7 +33,8 @@ class Rules(eqx.Module):
     - `hops`: relative frequencies of dropping the weakest orbit, of dropping two, and
       of displacements by up to `reach`; each time the structure is completed again.
     - `exchanges`: fraction of these hops that exchange two orbits, in alloys.
-    - `patience`: an epoch ends after patience x (atoms / order / 15) hops in vain.
+    - `patience`, `patience_power`: an epoch ends after patience x (atoms / order /
+      15)^power hops in vain.
     - `loose`: largest force on an atom at the end of these quenches.
     - `compressed`: fraction of epochs that start under compression.
     - `give_up`: an epoch whose best is as much above that of all epochs ends there.
@@ -57,6 +59,7 @@ class Rules(eqx.Module):
     reach: Float[Array, ""] = eqx.field(converter=to_float, default=0.17)
     exchanges: Float[Array, ""] = eqx.field(converter=to_float, default=0.3)
     patience: Float[Array, ""] = eqx.field(converter=to_float, default=5.0)
+    patience_power: Float[Array, ""] = eqx.field(converter=to_float, default=1.0)
     loose: Float[Array, ""] = eqx.field(converter=to_float, default=3.0)
     compressed: Float[Array, ""] = eqx.field(converter=to_float, default=0.66)
     give_up: Float[Array, ""] = eqx.field(converter=to_float, default=10.0)
