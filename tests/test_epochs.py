@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from epoch_files import get_groups, write_epochs
 
 import hopgym
 from hopgym.environment import take_step
@@ -25,30 +26,6 @@ from hopgym.optimizers.symmetry.point_groups import FAMILIES, list_point_groups
 
 KEY = jax.random.key(0)
 COUNTS = ("inside", "outside", "hit")
-
-
-def get_groups(name):
-    search: Any = make_untrained("bh-symmetric", KEY)
-    return list(search.for_system(hopgym.get_system(name)).subspaces.names)
-
-
-def write(folder, name, *, length=10, hits=(), energy=-10.0):
-    """Two epochs for each group, one of them with the minimum in some groups."""
-    groups = get_groups(name)
-    group = np.repeat(np.arange(len(groups), dtype=np.int32), 2)
-    is_hit = np.isin(group, hits) & (np.arange(len(group)) % 2 == 0)
-    rows = {
-        "energy": np.full(len(group), energy, np.float32),
-        "lowest": np.full(len(group), energy, np.float32),
-        "inside": np.full(len(group), length, np.int32),
-        "outside": np.full(len(group), length // 2, np.int32),
-        "hit": np.where(is_hit, length - 3, 0).astype(np.int32),
-    }
-    folder.mkdir(exist_ok=True)
-    header = {"system": name, "groups": groups}
-    found = make_epochs(len(groups), rows, group)
-    epochs.write(folder / f"{name}{epochs.SUFFIX}", found, header)
-    return found
 
 
 def repeat(search, rows):
@@ -160,7 +137,7 @@ def test_bad_input_of_the_command(words, message, tmp_path, capsys):
 
 def test_replayed_runs_spend_what_their_epochs_did(tmp_path):
     system = hopgym.get_system("LJ-13")
-    write(tmp_path, "LJ-13", length=10, energy=float(system.reference) + 5)
+    write_epochs(tmp_path, "LJ-13", length=10, energy=float(system.reference) + 5)
     search = make_untrained("bh-symmetric", KEY)
     unroll = ReplayedUnroll([system], search, tmp_path, trained=select_choice(search))
     weights = repeat(search, 3)
@@ -179,7 +156,7 @@ def test_replayed_runs_spend_what_their_epochs_did(tmp_path):
 def test_hits_of_replayed_runs(tmp_path):
     system = hopgym.get_system("LJ-13")
     groups = len(get_groups("LJ-13"))
-    write(tmp_path, "LJ-13", length=10, hits=range(groups))
+    write_epochs(tmp_path, "LJ-13", length=10, hits=range(groups))
     search = make_untrained("bh-symmetric", KEY, choice="uniform")
     unroll = ReplayedUnroll([system], search, tmp_path, trained=select_choice(search))
     rows = 400
@@ -205,7 +182,7 @@ def test_epochs_of_several_systems(tmp_path):
     systems = [hopgym.get_system(name) for name in ("LJ-13", "LJ-14")]
     for system, length in zip(systems, (10, 40), strict=True):
         energy = float(system.reference) + 5
-        write(tmp_path, system.name, length=length, energy=energy)
+        write_epochs(tmp_path, system.name, length=length, energy=energy)
     search = make_untrained("bh-symmetric", KEY, choice="network")
     unroll = ReplayedUnroll(systems, search, tmp_path, trained=select_choice(search))
     weights, which = repeat(search, 4), np.array([0, 1, 1, 0])
@@ -217,7 +194,7 @@ def test_epochs_of_several_systems(tmp_path):
         choice = adapt(search, system).choice
         np.testing.assert_array_equal(traits[k], choice.traits)
     with pytest.raises(ValueError, match="LJ-5: other groups than LJ-13"):
-        write(tmp_path, "LJ-5")
+        write_epochs(tmp_path, "LJ-5")
         other = hopgym.get_system("LJ-5")
         ReplayedUnroll([systems[0], other], search, tmp_path)
 
@@ -230,7 +207,7 @@ def test_withheld_hits_do_not_count(tmp_path):
     for name, groups in good.items():
         kinds = [families[group] for group in groups]
         hits = [k for k, group in enumerate(names) if families[group] in kinds]
-        write(tmp_path, name, hits=hits)
+        write_epochs(tmp_path, name, hits=hits)
     systems = [hopgym.get_system(name) for name in good]
     search = make_untrained("bh-symmetric", KEY, choice="uniform")
     trained = select_choice(search)
@@ -263,7 +240,7 @@ def test_the_choice_is_trained_and_nothing_else(tmp_path):
     """Groups that find the minimum become likelier than others."""
     good = get_groups("LJ-13").index("C2")
     folder = tmp_path / "epochs"
-    write(folder, "LJ-13", hits=[good])
+    write_epochs(folder, "LJ-13", hits=[good])
     plan = TrainingPlan(
         systems=[(0, "LJ-13")],
         unroll=[(0, 3000)],
@@ -289,7 +266,7 @@ def test_the_choice_is_trained_and_nothing_else(tmp_path):
 def recorded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recorded") / "epochs"
     for name in ("LJ-5", "LJ-6"):
-        write(folder, name, hits=[0])
+        write_epochs(folder, name, hits=[0])
     return folder
 
 
@@ -348,7 +325,7 @@ def test_the_rules_of_epochs_are_trained(recorded, tmp_path, capsys):
         (["--withheld", "0.5"], "of recorded epochs only"),
         (["--loss", "best"], "no epoch met"),
     ):
-        write(tmp_path / "vain", "LJ-5")
+        write_epochs(tmp_path / "vain", "LJ-5")
         folder = ["--rates", str(tmp_path / "vain")] if "best" in more else []
         with pytest.raises(SystemExit):
             train([*words, *folder, *more, "--out", str(tmp_path / "other")])
