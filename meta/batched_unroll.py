@@ -28,8 +28,7 @@ from hopgym.systems import System
 
 START_STREAM, POLICY_STREAM = 0, 1  # of random numbers, folded into a key
 ATOMS_AT_ONCE = 800  # advance together on a device: few enough to fit in its cache
-# If runs may end: those that are still open are gathered again after so many steps.
-STEPS_AT_ONCE, ROWS_AT_ONCE = 200, 4
+STEPS_AT_ONCE = 200  # after which the runs that are still open are gathered again
 
 
 class BatchedUnroll:
@@ -37,7 +36,8 @@ class BatchedUnroll:
 
     Row k of every array belongs to run k. Rows are spread over the devices of all
     processes (in multi-process JAX every process must call every method with the same
-    arguments). The results of a row do not depend on the other rows.
+    arguments). The results of a row do not depend on the other rows, but for what runs
+    that may end do after their ends.
 
     **Arguments:**
 
@@ -108,7 +108,7 @@ class BatchedUnroll:
                 )
                 return runs
 
-            size = ROWS_AT_ONCE if until_hit else max(1, ATOMS_AT_ONCE // system.atoms)
+            size = max(1, ATOMS_AT_ONCE // system.atoms)
 
             def advance_all(carry):
                 left, runs = carry

@@ -26,7 +26,7 @@ from hopgym.meta.run_folder import RunFolder
 from hopgym.meta.strategies import STRATEGIES, AbstractSettings, get_strategy
 from hopgym.meta.unroll import LOSS_KINDS
 from hopgym.optimizers import learned
-from hopgym.optimizers.learned import ARCHITECTURES, CHOICES, FEATURES
+from hopgym.optimizers.learned import ARCHITECTURES, CHOICES, FEATURES, MOVE_KINDS
 from hopgym.systems import System, get_system
 
 EXAMPLES = """\
@@ -89,7 +89,7 @@ def make_parser() -> Parser:
     add("--choice", metavar="NAME", help=choices)
     ends = "bh-lbfgs, bh-symmetric: learn when to end quenches early"
     add("--quench-end", action="store_true", help=ends)
-    moves = "whether the moves of bh-lbfgs treat atoms alike or by a network"
+    moves = f"of bh-lbfgs, treat atoms: {' or by a '.join(MOVE_KINDS)}; default alike"
     add("--moves", metavar="KIND", help=moves)
     restarts = "bh-lbfgs: learn when to restart"
     add("--restarts", action="store_true", help=restarts)
@@ -97,9 +97,11 @@ def make_parser() -> Parser:
     recorded = "train the choice of groups only, on the epochs of hopgym.meta.record"
     add("--epochs", metavar="DIR", help=recorded)
     share = "with --epochs: in this fraction of runs hits of one family do not count"
-    add("--withheld", type=parse_positive, metavar="X", help=share)
+    add("--withheld", type=_parse_fraction, metavar="X", help=share)
     rest = "train the rules of epochs only; groups are drawn by their hits in DIR"
     add("--rates", metavar="DIR", help=rest)
+    only = "train these constants of a search, default: all that apply"
+    add("--only", metavar="A,B", type=parse_names, help=only)
 
     add = parser.add_argument_group("strategy").add_argument
     add("--strategy", metavar="NAME", help=f"one of {', '.join(STRATEGIES)}")
@@ -150,7 +152,7 @@ def make_plan(given: dict[str, Any]) -> TrainingPlan:
         raise ValueError("--evaluation-systems needs at least one name")
     strategy = given.get("strategy", "esmc")
     options = ("loss", "polish", "seed", "evaluate_every", "evaluation_starts")
-    options += ("evaluation_systems", "epochs", "withheld", "rates")
+    options += ("evaluation_systems", "epochs", "withheld", "rates", "only")
     return TrainingPlan(
         systems=systems,
         unroll=unroll,
@@ -181,7 +183,7 @@ def load_plan(folder: RunFolder, given: dict[str, Any]) -> TrainingPlan:
     if not fixed:
         return plan
     stored = _flatten(plan)
-    requested = _flatten(make_plan({"strategy": plan.strategy, **fixed}))
+    requested = _flatten(make_plan({**_list_given(plan), **fixed}))
     changed = sorted(
         name
         for name in {_to_entry(option) for option in fixed}
@@ -193,6 +195,18 @@ def load_plan(folder: RunFolder, given: dict[str, Any]) -> TrainingPlan:
         )
         raise ValueError(f"{folder.path} is another run: {shown}")
     return plan
+
+
+def _list_given(plan: TrainingPlan) -> dict[str, Any]:
+    """Options of a plan on which the meaning of others depends."""
+    names = ("strategy", "loss", "epochs", "rates", "start_from")
+    given = {name: getattr(plan, name) for name in names}
+    if plan.start_from is None:
+        given |= plan.architecture
+        given["optimizer"] = given.pop("name")
+        if "features" in given:
+            given["features"] = ",".join(given["features"])
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _collect_settings() -> dict[str, tuple[Callable[[str], Any], str]]:
@@ -293,6 +307,10 @@ def _parse_length(text: str) -> int:
         return parse_count(text)
     except argparse.ArgumentTypeError as error:
         raise ValueError(f"--unroll: {error}") from None
+
+
+def _parse_fraction(text: str) -> float:
+    return 0.0 if text.strip() == "0" else parse_positive(text)
 
 
 def _parse_steps(text: str) -> int:

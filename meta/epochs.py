@@ -95,4 +95,9 @@ def read(folder: Path, system: str, groups: list[str]) -> Epochs:
         **dict.fromkeys(("energy", "lowest"), energies),
         **dict.fromkeys(("inside", "outside", "hit"), numbers),
     )
-    return _serialisation.read(path, like)
+    found = _serialisation.read(path, like)
+    length = found.inside + found.outside
+    sound = (length > 0).all() and (found.hit >= 0).all()
+    if not sound or np.isnan(found.energy).any() or np.isnan(found.lowest).any():
+        raise ValueError(f"{path} is damaged: epochs without evaluations or energies")
+    return found

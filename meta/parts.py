@@ -14,7 +14,7 @@ from hopgym.meta.batched_unroll import BatchedUnroll
 from hopgym.meta.plan import TrainingPlan
 from hopgym.meta.replayed_unroll import ReplayedUnroll, list_groups
 from hopgym.meta.unroll import HIT_KINDS
-from hopgym.optimizers.learned.search import select_choice, select_epochs
+from hopgym.optimizers.learned.search import select_choice, select_epochs, select_named
 from hopgym.optimizers.symmetry.choices.by_rates import ByRates
 from hopgym.systems import System
 
@@ -22,10 +22,13 @@ from hopgym.systems import System
 def select_trained(plan: TrainingPlan, optimizer: Any) -> Any:
     """Filter of the trained arrays of an optimizer, see `equinox.partition`.
 
-    **Raises:** `ValueError` if it has no choice of groups and the plan asks for one.
+    **Raises:** `KeyError` if it has no constant of a name in the plan; `ValueError` if
+    it has no constants with names, or no choice of groups, and the plan asks for these.
     """
     if plan.epochs is not None:
         return select_choice(optimizer)
+    if plan.only:
+        return select_named(optimizer, plan.only)
     return eqx.is_inexact_array if plan.rates is None else select_epochs(optimizer)
 
 

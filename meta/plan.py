@@ -47,6 +47,7 @@ SCHEMA: Schema = {  # of stored plans
     "epochs": optional(nullable(TEXT)),
     "withheld": optional(number(0.0)),
     "rates": optional(nullable(TEXT)),
+    "only": optional(list_of(TEXT)),
     "seed": optional(integer(0, MAX_COUNT)),
     "evaluate_every": optional(COUNT),
     "evaluation_starts": optional(integer(1, MAX_RUNS)),
@@ -76,6 +77,8 @@ class TrainingPlan:
       not count.
     - `rates`: folder of recorded epochs: runs draw groups in proportion to the hits per
       evaluation that were recorded there, and what these epochs depend on is trained.
+    - `only`: names of the constants of a search that are trained, by default all that
+      apply.
     - `seed`: random seed.
     - `evaluate_every`: number of updates between evaluations on held-out starts, which
       determine the best weights.
@@ -100,6 +103,7 @@ class TrainingPlan:
     epochs: str | None = None
     withheld: float = 0.0
     rates: str | None = None
+    only: list[str] = field(default_factory=list)
     seed: int = 0
     evaluate_every: int = 10
     evaluation_starts: int = 40
@@ -129,8 +133,11 @@ class TrainingPlan:
             )
         if self.epochs is not None and self.rates is not None:
             raise ValueError(
-                "either the choice of groups is trained, or the rules of their epochs"
+                "epochs train the choice of groups, rates the rules of their epochs: "
+                "only one of them can be given"
             )
+        if self.only and self.epochs is not None:
+            raise ValueError("epochs train the choice of groups, not single constants")
         if not 0 <= self.withheld <= 1:
             raise ValueError(f"withheld must be from 0 to 1, got {self.withheld}")
         if self.withheld and self.epochs is None:

@@ -47,6 +47,7 @@ class ReplayedRun(eqx.Module):
     - `withheld`: index of the family whose hits do not count, -1 for none.
     - `evidence`: what the epochs have found.
     - `lowest`: lowest energy of all epochs.
+    - `counted`: that of epochs whose hits count.
     - `epochs`, `evaluations`: numbers so far.
     - `limit`: number of evaluations at which to stop.
     - `first_hit`: number of evaluations at the first hit, -1 before it.
@@ -57,6 +58,7 @@ class ReplayedRun(eqx.Module):
     withheld: Int[Array, "*batch"]
     evidence: Evidence
     lowest: Float[Array, "*batch"]
+    counted: Float[Array, "*batch"]
     epochs: Int[Array, "*batch"]
     evaluations: Int[Array, "*batch"]
     limit: Int[Array, "*batch"]
@@ -110,7 +112,7 @@ class ReplayedUnroll:
     - `devices`: by default all.
 
     **Raises:** `ValueError` if the search chooses no groups on a system, or the folder
-    has no epochs of these.
+    has no epochs of these, or none with a hit.
     """
 
     def __init__(
@@ -145,6 +147,7 @@ class ReplayedUnroll:
                     withheld=jnp.where(is_withheld, family, -1),
                     evidence=make_evidence(groups, dtype),
                     lowest=jnp.full((), jnp.inf, dtype),
+                    counted=jnp.full((), jnp.inf, dtype),
                     epochs=zero,
                     evaluations=zero,
                     limit=zero,
@@ -230,7 +233,7 @@ class ReplayedUnroll:
         return Outcome(energy, energy, jnp.asarray(first_hit > 0))
 
     def _gather(self, runs: ReplayedRun, rows: int) -> tuple[np.ndarray, ...]:
-        wanted = runs.first_hit, runs.lowest, runs.system
+        wanted = runs.first_hit, runs.counted, runs.system
         return _sharding.gather(wanted, rows, self._mesh)
 
 
@@ -238,7 +241,7 @@ def make_record(systems: Sequence[System], architecture: Any, folder: Path) -> R
     """Read the epochs of systems that have the same groups.
 
     **Raises:** `ValueError` if the search chooses no groups on a system, the folder has
-    no epochs of these, or the groups of the systems differ.
+    no epochs of these, or none with a hit, or the groups of the systems differ.
     """
     names = list_groups(architecture, systems[0])
     known = {group.name: group.family for group in list_point_groups()}
@@ -251,6 +254,8 @@ def make_record(systems: Sequence[System], architecture: Any, folder: Path) -> R
         own = epochs.read(folder, system.name, list(names))
         read.append(own)
         subspaces = adapt(architecture, system).subspaces
+        if not own.hit.any():
+            raise ValueError(f"{folder}: no epoch met the minimum of {system.name}")
         traits.append(describe_groups(subspaces, system.atoms))
         owner = np.repeat(family, np.diff(own.first))
         hits = np.bincount(owner[own.hit > 0], minlength=len(FAMILIES))
@@ -298,8 +303,8 @@ def _play_epoch(
     promising = energy <= run.lowest + rules.give_up * unit
     length = inside + jnp.where(promising, recorded.outside[epoch], 0)
     hit = recorded.hit[epoch]
-    is_hit = (hit > 0) & (promising | (hit <= inside))
-    is_hit = is_hit & (record.family[group] != run.withheld)
+    counts = record.family[group] != run.withheld
+    is_hit = counts & (hit > 0) & (promising | (hit <= inside))
     # The ordinary basin hopping has its share.
     spent = jnp.where(is_hit, hit, length) / (1 - rules.walk_share)
     evaluations = run.evaluations + jnp.round(spent).astype(jnp.int32)
@@ -312,6 +317,7 @@ def _play_epoch(
         withheld=run.withheld,
         evidence=add_end(evidence, group, reached, unit, ended),
         lowest=jnp.minimum(run.lowest, reached),
+        counted=jnp.where(counts, jnp.minimum(run.counted, reached), run.counted),
         epochs=run.epochs + 1,
         evaluations=evaluations,
         limit=run.limit,

@@ -192,6 +192,7 @@ def _hop(last, rules, positions, value, context):
     """Accept the minimum or return to the last one, and go to the next start."""
     move, temperature, adaptation_rate, target_acceptance, restart = rules
     _, (key, minimum, energy, scale, allowed), stall = last
+    restart_key = jax.random.fold_in(key, 3)  # beside the three that follow
     key, accept_key, move_key = jax.random.split(unroll(key), 3)
     allowance = _draw_allowance(accept_key, temperature, context)
     accepted = value < energy + allowance.astype(value.dtype)
@@ -201,12 +202,15 @@ def _hop(last, rules, positions, value, context):
     energy = jnp.where(accepted, value, energy)
     if restart is not None:
         stall = follow_walk(stall, value, context)
-        restart_key = jax.random.fold_in(move_key, 0)
-        is_due = restart.is_due(restart_key, stall)
-        start = Redraw().propose(restart_key, minimum, scale, context)
-        proposal = jnp.where(is_due, start, proposal)
-        energy = jnp.where(is_due, jnp.inf, energy)
-        stall = choose_tree(is_due, make_stall(value.dtype), stall)
+        due_key, start_key = jax.random.split(restart_key)
+        is_due = restart.is_due(due_key, stall)
+        start = Redraw().propose(start_key, minimum, scale, context)
+        new = start, start, jnp.full_like(energy, jnp.inf), jnp.ones_like(scale)
+        proposal, minimum, energy, scale, stall = choose_tree(
+            is_due,
+            (*new, make_stall(value.dtype)),
+            (proposal, minimum, energy, scale, stall),
+        )
     if allowed is not None:
         # As above, at the end of the next quench.
         _, accept_key, _ = jax.random.split(unroll(key), 3)

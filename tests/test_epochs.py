@@ -137,7 +137,8 @@ def test_bad_input_of_the_command(words, message, tmp_path, capsys):
 
 def test_replayed_runs_spend_what_their_epochs_did(tmp_path):
     system = hopgym.get_system("LJ-13")
-    write_epochs(tmp_path, "LJ-13", length=10, energy=float(system.reference) + 5)
+    energy = float(system.reference) + 5
+    write_epochs(tmp_path, "LJ-13", length=10, energy=energy, hits=[0])
     search = make_untrained("bh-symmetric", KEY)
     unroll = ReplayedUnroll([system], search, tmp_path, trained=select_choice(search))
     weights = repeat(search, 3)
@@ -182,7 +183,7 @@ def test_epochs_of_several_systems(tmp_path):
     systems = [hopgym.get_system(name) for name in ("LJ-13", "LJ-14")]
     for system, length in zip(systems, (10, 40), strict=True):
         energy = float(system.reference) + 5
-        write_epochs(tmp_path, system.name, length=length, energy=energy)
+        write_epochs(tmp_path, system.name, length=length, energy=energy, hits=[0])
     search = make_untrained("bh-symmetric", KEY, choice="network")
     unroll = ReplayedUnroll(systems, search, tmp_path, trained=select_choice(search))
     weights, which = repeat(search, 4), np.array([0, 1, 1, 0])
@@ -275,11 +276,15 @@ WORDS += ["--systems", "LJ-5,LJ-6", "--unroll", "200", "--updates", "2"]
 WORDS += ["--loss", "first-hit", "--evaluation-starts", "2", "--cma-population", "4"]
 
 
-def test_train_and_go_on_with_another_choice(recorded, tmp_path):
+def test_train_and_go_on_with_another_choice(recorded, tmp_path, capsys):
     words = [*WORDS, "--epochs", str(recorded), "--withheld", "0.5"]
     assert train([*words, "--out", str(tmp_path / "run")]) == 0
     trained: Any = load(tmp_path / "run" / "weights.eqx")
-    assert train(["--out", str(tmp_path / "run"), "--resume", "--updates", "3"]) == 0
+    resume = ["--out", str(tmp_path / "run"), "--resume"]
+    assert train([*resume, "--updates", "3", "--epochs", str(recorded)]) == 0
+    with pytest.raises(SystemExit):
+        train([*resume, "--withheld", "0"])
+    assert "withheld is 0.5, not 0.0" in capsys.readouterr().err
     more = ["--start-from", str(tmp_path / "run" / "weights.eqx"), "--choice", "ucb"]
     more += ["--out", str(tmp_path / "ucb"), *WORDS[4:], "--epochs", str(recorded)]
     assert train(more) == 0
@@ -294,7 +299,8 @@ def test_train_and_go_on_with_another_choice(recorded, tmp_path):
         (["--loss", "best"], "epochs are for the losses first-hit and hit-share"),
         (["--choice", "best"], "unknown choice 'best'"),
         (["--withheld", "2"], "withheld must be from 0 to 1"),
-        (["--rates", "runs/epochs"], "either the choice of groups is trained, or"),
+        (["--only", "loose"], "not single constants"),
+        (["--rates", "runs/epochs"], "only one of them can be given"),
         (["--evaluation-systems", "LJ-4"], "has no epochs of LJ-4"),
     ],
 )
@@ -313,16 +319,30 @@ def test_only_searches_that_choose_groups(recorded, tmp_path, capsys):
     assert "only bh-symmetric chooses groups" in capsys.readouterr().err
 
 
+def list_moved(path):
+    """Names of the constants that are not those of the zoo."""
+    search: Any = load(path)
+    return {
+        name
+        for name, values in search.departures.items()
+        if any(np.any(x) for x in jax.tree.leaves(values))
+    }
+
+
 def test_the_rules_of_epochs_are_trained(recorded, tmp_path, capsys):
     words = [*WORDS[:2], *WORDS[4:], "--rates", str(recorded)]
     assert train([*words, "--out", str(tmp_path / "run")]) == 0
-    search: Any = load(tmp_path / "run" / "weights.eqx")
-    moved = {name for name, x in search.departures.items() if np.any(x)}
+    moved = list_moved(tmp_path / "run" / "weights.eqx")
     assert "patience" in moved and not {"exploration", "walk_share"} & moved
     assert not any(name.startswith("prior") for name in moved)
+    few = [*words, "--only", "loose,pressure", "--out", str(tmp_path / "few")]
+    assert train(few) == 0
+    assert list_moved(tmp_path / "few" / "weights.eqx") == {"loose", "pressure"}
     for more, message in (
         (["--systems", "LJ-7"], "has no epochs of LJ-7"),
         (["--withheld", "0.5"], "of recorded epochs only"),
+        (["--only", "losse"], "unknown constant 'losse'"),
+        (["--only", "loose", "--optimizer", "adam4p"], "only searches have constants"),
         (["--loss", "best"], "no epoch met"),
     ):
         write_epochs(tmp_path / "vain", "LJ-5")
@@ -342,6 +362,11 @@ def test_epochs_of_other_groups(tmp_path):
     with pytest.raises(ValueError, match="other groups"):
         epochs.read(tmp_path, "LJ-5", get_groups("LJ-5"))
     path = tmp_path / "LJ-5.epochs"
+    rows["inside"] = rows["outside"] = np.zeros(1, np.int32)
+    empty = make_epochs(1, rows, np.zeros(1, np.int32))
+    epochs.write(path, empty, header)
+    with pytest.raises(ValueError, match="epochs without evaluations"):
+        epochs.read(tmp_path, "LJ-5", ["C1"])
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match="damaged"):
         epochs.read(tmp_path, "LJ-5", ["C1"])

@@ -144,14 +144,15 @@ def test_runs_that_may_end_at_their_hits_have_the_losses_of_those_that_go_on(
     monkeypatch,
 ):
     monkeypatch.setattr(batched_unroll, "ATOMS_AT_ONCE", 10)  # two runs at once
+    monkeypatch.setattr(batched_unroll, "STEPS_AT_ONCE", 7)
     system, model, rows, steps = short(), LBFGS(max_step=0.2), 7, 120
     weights, instances = many(model, rows), np.arange(rows)
     found, losses = [], []
     for until_hit in (False, True):
         batched = BatchedUnroll(system, model, until_hit=until_hit)
         runs = batched.begin(KEY, weights, instances)
-        for _ in range(steps // 20):
-            runs = batched.advance(weights, runs, 20)
+        for _ in range(steps // 40):
+            runs = batched.advance(weights, runs, 40)
         found.append(batched.fetch(runs, rows).state)
         losses.append(batched.losses(runs, rows, steps, "first-hit"))
     on, ended = found

@@ -13,7 +13,7 @@ import hopgym
 from hopgym.environment import take_step
 from hopgym.meta.train import main as train
 from hopgym.optimizers import BasinHopping, bh_lbfgs, load
-from hopgym.optimizers.basin_hopping import cluster_moves
+from hopgym.optimizers.basin_hopping import _hop, cluster_moves
 from hopgym.optimizers.learned import make_untrained
 from hopgym.optimizers.learned.network_moves import (
     INPUTS,
@@ -207,6 +207,35 @@ def test_walks_that_always_restart():
     assert np.isinf(np.asarray(state.energy)).all()
 
 
+def test_restarts_are_uniform_and_moves_keep_their_shares():
+    """What is drawn for the restart must not be drawn again for the structure."""
+    search = dataclasses.replace(bh_lbfgs(SILICON), restart=RestartRule([-2.0, 0, 0]))
+    context = hopgym.Environment(SILICON).context
+    start = SILICON.sample(KEY)
+    rules = (search.move, 0.8, 0.02, 0.5, search.restart)
+    zero = jnp.zeros((), start.dtype)
+
+    def hop(key):
+        walk = key, start, zero, zero + 1, None
+        last = start, walk, make_stall(start.dtype)
+        displacement, (_, minimum, _, scale, _), stall = _hop(
+            last, rules, start, zero - 1, context
+        )
+        return start + displacement, minimum, scale, stall.hops
+
+    keys = jax.random.split(KEY, 3000)
+    found, minimum, scale, hops = map(np.asarray, jax.vmap(hop)(keys))
+    restarted = hops == 0
+    share = 1 / (1 + np.exp(2.0))
+    assert restarted.mean() == pytest.approx(share, abs=0.02)
+    first = found[restarted, 0] / np.asarray(SILICON.box)
+    np.testing.assert_allclose(first.mean(axis=0), 0.5, atol=0.06)
+    np.testing.assert_allclose(first.std(axis=0), 12**-0.5, atol=0.04)
+    # The walk has left the old minimum, with moves of the first size.
+    np.testing.assert_allclose(minimum[restarted], found[restarted], atol=1e-5)
+    assert (scale[restarted] == 1).all() and (scale[~restarted] > 1).all()
+
+
 # Training
 
 
@@ -228,3 +257,7 @@ def test_unknown_moves():
         make_untrained("bh-lbfgs", KEY, moves="best")
     with pytest.raises(ValueError, match="needs 3 numbers"):
         RestartRule([1.0])
+    with pytest.raises(ValueError, match="shares must not all be 0"):
+        NetworkMoves(make_network(), [0.0, 0.0, 0.0], 0.3)
+    with pytest.raises(ValueError, match="step_size"):
+        NetworkMoves(make_network(), [1.0, 0.0, 0.0], -0.3)

@@ -317,11 +317,11 @@ def test_committed_checkpoints_can_be_gone_on_from(tmp_path):
         header = folder.read_header()
         assert header["update"] > 0
         plan = load_plan(folder, {"strategy": "esmc", "sigma": 0.1})
-        stored = header["plan"]
-        settings = plan.to_json()["settings"]
+        stored, settings = header["plan"], plan.to_json()["settings"]
         assert settings == {name: stored["settings"][name] for name in settings}
-        added = {"evaluation_systems": [], "epochs": None, "withheld": 0, "rates": None}
-        assert plan.to_json() == {**stored, "settings": settings, **added}
+        added = {"epochs": None, "withheld": 0, "rates": None, "only": []}
+        added |= {"evaluation_systems": [], "settings": settings}
+        assert plan.to_json() == {**stored, **added}
         shutil.copy(path, tmp_path)
         copied = RunFolder(tmp_path)
         copied.write_checkpoint({**header, "plan": plan.to_json()}, ())

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from hopgym._checks import NOT_NEGATIVE, check_fields, is_known
 from hopgym._converters import to_float
 from hopgym.context import Context
 from hopgym.optimizers.learned.radial import ETAS, radial_functions
@@ -72,8 +73,13 @@ class NetworkMoves(AbstractMove):
     """
 
     network: MoveNetwork
-    shares: Float[Array, "3"]
+    shares: Float[Array, "3"] = eqx.field(converter=to_float)
     step_size: Float[Array, ""] = eqx.field(converter=to_float)
+
+    def __check_init__(self):
+        check_fields(self, shares=NOT_NEGATIVE, step_size=NOT_NEGATIVE)
+        if is_known(self.shares) and not self.shares.any():
+            raise ValueError("NetworkMoves: shares must not all be 0")
 
     def propose(
         self,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -292,15 +292,31 @@ def select_epochs(search: AbstractOptimizer) -> LearnedSearch:
 
     **Raises:** `ValueError` for a search that chooses no groups.
     """
-    choice = select_choice(search)
+    select_choice(search)
+    assert isinstance(search, LearnedSearch)
     names = {name for name in _list_rules() if not name.startswith(WALK)}
-    names -= set(MERIT_RULES)
-    names |= {"pressure", QUENCH_END}
+    names = (names - set(MERIT_RULES)) | {"pressure", QUENCH_END}
+    return select_named(search, [name for name in search.departures if name in names])
+
+
+def select_named(search: AbstractOptimizer, names: Sequence[str]) -> LearnedSearch:
+    """Select some of the numbers of a search by their names.
+
+    **Returns:** `True` for these of its numbers, `False` for others.
+
+    **Raises:** `KeyError` for an unknown name; `ValueError` for another optimizer.
+    """
+    if not isinstance(search, LearnedSearch):
+        raise ValueError("only searches have constants with names")
+    for name in names:
+        if name not in search.departures:
+            known = list(search.departures)
+            raise KeyError(describe_unknown_name("constant", name, known))
     return LearnedSearch(
-        choice.make,
+        search.make,
         {
             name: jax.tree.map(lambda _, flag=name in names: flag, value)
-            for name, value in choice.departures.items()
+            for name, value in search.departures.items()
         },
     )
 
