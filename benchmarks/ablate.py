@@ -32,7 +32,7 @@ from hopgym._cli.arguments import (
     Parser,
     parse_count,
     parse_names,
-    parse_positive,
+    parse_not_negative,
     parse_seed,
     parse_starts,
 )
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--starts", type=parse_starts, default=200, metavar="N", help="of each system")
     add("--steps", type=parse_count, default=50_000, metavar="N", help="of each run")
     share = "fraction of runs in which the hits of one family do not count, default 0"
-    add("--withheld", type=parse_positive, default=0.0, metavar="X", help=share)
+    add("--withheld", type=parse_not_negative, default=0.0, metavar="X", help=share)
     add("--seed", type=parse_seed, default=0, metavar="N", help="default 0")
     options = parser.parse_args(arguments)
     use_all_cores(one_thread_each=True)
@@ -133,13 +133,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except (KeyError, ValueError, OSError) as error:
         parser.fail(error)
-    rows = []
-    for name, losses in found.items():
-        apart = losses - found[ALL]
+    base = found.pop(ALL)
+    rows = [[ALL, f"{np.mean(base):.3f}", ""]]
+    for name, losses in sorted(found.items(), key=lambda item: -np.mean(item[1])):
+        apart = losses - base
         error = np.std(apart) / len(apart) ** 0.5
-        change = "" if name == ALL else f"{np.mean(apart):+.3f} ± {error:.3f}"
+        change = f"{np.mean(apart):+.3f} ± {error:.3f}"
         rows.append([name.replace("_", " "), f"{np.mean(losses):.3f}", change])
-    rows[1:] = sorted(rows[1:], key=lambda row: -float(row[2].split()[0]))
     print(format_markdown(["without", "loss", "change"], rows))
     return 0
 

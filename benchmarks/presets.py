@@ -34,9 +34,6 @@ YARDSTICK = (
     *("Gupta-Au55", "Gupta-Ag19Au19", "Gupta-Pd19Pt19", "SW-Si64", "SW-Si216"),
 )
 
-# Minima of all kinds: LJ-38 is octahedral, 98 tetrahedral, the others are decahedra.
-SYMMETRIC = ("LJ-38", "LJ-75", "LJ-76", "LJ-77", *HARDEST)
-
 
 @dataclass(frozen=True)
 class Budget:
@@ -84,12 +81,6 @@ PRESETS = {
         },
         optimizers=SEARCHES,
         budget=Budget(starts=100, steps=200_000),
-    ),
-    "learning": Preset(
-        about="bh-learned and what is not learned, an hour on two cores",
-        systems={name: Budget(starts=100, steps=50_000) for name in SYMMETRIC},
-        optimizers=("bh-lbfgs", "bh-symmetric", "bh-learned"),
-        budget=Budget(starts=100, steps=50_000),
     ),
     "paper": Preset(
         about="the systems and budget of Learn2Hop's Table 2",

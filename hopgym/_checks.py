@@ -81,6 +81,19 @@ def check_fields(module: Any, **rules: Rule) -> None:
         check_number(f"{type(module).__name__}: {name}", getattr(module, name), rule)
 
 
+def check_length(module: Any, name: str, count: int) -> None:
+    """Check that a field of a module is a vector of so many numbers.
+
+    **Raises:** `ValueError`, which names the field.
+    """
+    value = getattr(module, name)
+    if value.shape != (count,):
+        raise ValueError(
+            f"{type(module).__name__}: {name} needs {count} numbers, got "
+            f"{describe(value)}"
+        )
+
+
 def check_integer(
     what: str, value: Any, least: int, most: int | None = LARGEST_INT
 ) -> int:

@@ -16,6 +16,7 @@ from hopgym._cli.arguments import (
     parse_count,
     parse_integer,
     parse_names,
+    parse_not_negative,
     parse_positive,
     parse_seed,
     parse_starts,
@@ -82,7 +83,7 @@ def make_parser() -> Parser:
     features = f"inputs of learn2hop, default {','.join(FEATURES)}"
     add("--features", metavar="A,B", help=features)
     add("--kinds", type=int, choices=(1, 2), help="species learn2hop distinguishes")
-    hidden = "width of hidden layers, default 32, of networks of searches 8"
+    hidden = "width of hidden layers, default 32, of bh-symmetric's network 8"
     add("--hidden", **count, help=hidden)
     add("--depth", **count, help="number of dense layers, default 2")
     choices = f"how bh-symmetric chooses groups: {', '.join(CHOICES)}; default merit"
@@ -97,7 +98,7 @@ def make_parser() -> Parser:
     recorded = "train the choice of groups only, on the epochs of hopgym.meta.record"
     add("--epochs", metavar="DIR", help=recorded)
     share = "with --epochs: in this fraction of runs hits of one family do not count"
-    add("--withheld", type=_parse_fraction, metavar="X", help=share)
+    add("--withheld", type=parse_not_negative, metavar="X", help=share)
     rest = "train the rules of epochs only; groups are drawn by their hits in DIR"
     add("--rates", metavar="DIR", help=rest)
     only = "train these constants of a search, default: all that apply"
@@ -307,10 +308,6 @@ def _parse_length(text: str) -> int:
         return parse_count(text)
     except argparse.ArgumentTypeError as error:
         raise ValueError(f"--unroll: {error}") from None
-
-
-def _parse_fraction(text: str) -> float:
-    return 0.0 if text.strip() == "0" else parse_positive(text)
 
 
 def _parse_steps(text: str) -> int:

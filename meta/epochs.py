@@ -76,8 +76,8 @@ def write(path: Path, epochs: Epochs, header: dict[str, Any]) -> None:
 def read(folder: Path, system: str, groups: list[str]) -> Epochs:
     """Read the epochs of a system from a folder.
 
-    **Raises:** `ValueError` if there is no such file, or it is damaged or of other
-    groups.
+    **Raises:** `ValueError` if there is no such file, it is damaged or of other groups,
+    or no epoch met the minimum.
     """
     path = folder / f"{system}{SUFFIX}"
     if not path.is_file():
@@ -100,4 +100,6 @@ def read(folder: Path, system: str, groups: list[str]) -> Epochs:
     sound = (length > 0).all() and (found.hit >= 0).all()
     if not sound or np.isnan(found.energy).any() or np.isnan(found.lowest).any():
         raise ValueError(f"{path} is damaged: epochs without evaluations or energies")
+    if not found.hit.any():
+        raise ValueError(f"{path}: no epoch met the minimum of {system}")
     return found

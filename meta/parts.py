@@ -12,7 +12,7 @@ import equinox as eqx
 from hopgym.meta import epochs
 from hopgym.meta.batched_unroll import BatchedUnroll
 from hopgym.meta.plan import TrainingPlan
-from hopgym.meta.replayed_unroll import ReplayedUnroll, list_groups
+from hopgym.meta.replayed_unroll import ReplayedUnroll, adapt_search
 from hopgym.meta.unroll import HIT_KINDS
 from hopgym.optimizers.learned.search import select_choice, select_epochs, select_named
 from hopgym.optimizers.symmetry.choices.by_rates import ByRates
@@ -53,7 +53,8 @@ def make_unrolls(
         ]
     by_groups: dict[tuple[str, ...], list[int]] = {}
     for k, system in enumerate(systems):
-        by_groups.setdefault(list_groups(optimizer, system), []).append(k)
+        names = adapt_search(optimizer, system).subspaces.names
+        by_groups.setdefault(names, []).append(k)
     return [
         (
             own,
@@ -88,10 +89,7 @@ def _make_draw(
 ) -> Callable[[Any], Any]:
     if plan.rates is None:
         return lambda own: own
-    names = list(list_groups(optimizer, system))
-    recorded = epochs.read(Path(plan.rates), system.name, names)
-    rates = epochs.compute_rates(recorded)
-    if not rates.any():
-        raise ValueError(f"{plan.rates}: no epoch met the minimum of {system.name}")
-    choice = ByRates(rates)
+    names = adapt_search(optimizer, system).subspaces.names
+    recorded = epochs.read(Path(plan.rates), system.name, list(names))
+    choice = ByRates(epochs.compute_rates(recorded))
     return lambda own: dataclasses.replace(own, choice=choice)

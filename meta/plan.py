@@ -28,7 +28,7 @@ from hopgym.meta.strategies import (
     AbstractStrategy,
     get_strategy,
 )
-from hopgym.meta.unroll import HIT_KINDS, LOSS_KINDS, check_loss
+from hopgym.meta.unroll import HIT_KINDS, LOSS_KINDS, check_loss, check_withheld
 from hopgym.optimizers.learned.weights import ARCHITECTURE_SCHEMA
 
 COUNT = integer(1, MAX_COUNT)
@@ -138,8 +138,7 @@ class TrainingPlan:
             )
         if self.only and self.epochs is not None:
             raise ValueError("epochs train the choice of groups, not single constants")
-        if not 0 <= self.withheld <= 1:
-            raise ValueError(f"withheld must be from 0 to 1, got {self.withheld}")
+        check_withheld(self.withheld)
         if self.withheld and self.epochs is None:
             raise ValueError("hits are withheld of recorded epochs only")
         for name in ("evaluate_every", "evaluation_starts", "evaluation_steps"):

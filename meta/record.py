@@ -36,10 +36,9 @@ from hopgym._cli.provenance import describe_run, format_command
 from hopgym.environment import Environment, take_step
 from hopgym.meta import epochs
 from hopgym.meta.batched_unroll import ATOMS_AT_ONCE
-from hopgym.meta.replayed_unroll import list_groups
+from hopgym.meta.replayed_unroll import adapt_search
 from hopgym.meta.unroll import check_loss
 from hopgym.optimizers import learned
-from hopgym.optimizers.base import adapt
 from hopgym.optimizers.symmetric_basin_hopping import SymmetricBasinHopping
 from hopgym.optimizers.symmetry.choices.single import Single
 from hopgym.optimizers.symmetry.progress import Phase
@@ -205,9 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             search = learned.make_untrained("bh-symmetric", jax.random.key(0))
         else:
             search = learned.load(options.search)
-        for system in systems:
-            list_groups(search, system)
-        searches = [adapt(search, system) for system in systems]
+        searches = [adapt_search(search, system) for system in systems]
         options.out.mkdir(parents=True, exist_ok=True)
     except (KeyError, ValueError, OSError) as error:
         parser.fail(error)

@@ -17,7 +17,7 @@ from hopgym import _sharding
 from hopgym.meta import epochs
 from hopgym.meta.batched_unroll import POLICY_STREAM, advance_open, make_key
 from hopgym.meta.epochs import Epochs
-from hopgym.meta.unroll import Outcome, hit_loss
+from hopgym.meta.unroll import Outcome, check_withheld, hit_loss
 from hopgym.optimizers.base import adapt
 from hopgym.optimizers.symmetric_basin_hopping import SymmetricBasinHopping
 from hopgym.optimizers.symmetry.choices.base import Situation
@@ -111,8 +111,8 @@ class ReplayedUnroll:
     - `trained`: filter of the trained arrays, see `equinox.partition`.
     - `devices`: by default all.
 
-    **Raises:** `ValueError` if the search chooses no groups on a system, or the folder
-    has no epochs of these, or none with a hit.
+    **Raises:** `ValueError` if the search chooses no groups on a system, the folder has
+    no epochs of these, or none with a hit, or `withheld` is no fraction.
     """
 
     def __init__(
@@ -125,6 +125,7 @@ class ReplayedUnroll:
         trained: Any = eqx.is_inexact_array,
         devices: Sequence[Any] | None = None,
     ):
+        check_withheld(withheld)
         self._systems = list(systems)
         self._record = make_record(systems, architecture, folder)
         self._mesh = _sharding.make_mesh(devices=devices)
@@ -243,19 +244,17 @@ def make_record(systems: Sequence[System], architecture: Any, folder: Path) -> R
     **Raises:** `ValueError` if the search chooses no groups on a system, the folder has
     no epochs of these, or none with a hit, or the groups of the systems differ.
     """
-    names = list_groups(architecture, systems[0])
+    names = adapt_search(architecture, systems[0]).subspaces.names
     known = {group.name: group.family for group in list_point_groups()}
     families = [known.get(name, "other") for name in names]
     family = np.array([FAMILIES.index(one) for one in families], np.int32)
     read, traits, withholdable = [], [], []
     for system in systems:
-        if list_groups(architecture, system) != names:
+        subspaces = adapt_search(architecture, system).subspaces
+        if subspaces.names != names:
             raise ValueError(f"{system.name}: other groups than {systems[0].name}")
         own = epochs.read(folder, system.name, list(names))
         read.append(own)
-        subspaces = adapt(architecture, system).subspaces
-        if not own.hit.any():
-            raise ValueError(f"{folder}: no epoch met the minimum of {system.name}")
         traits.append(describe_groups(subspaces, system.atoms))
         owner = np.repeat(family, np.diff(own.first))
         hits = np.bincount(owner[own.hit > 0], minlength=len(FAMILIES))
@@ -277,15 +276,15 @@ def make_record(systems: Sequence[System], architecture: Any, folder: Path) -> R
     )
 
 
-def list_groups(architecture: Any, system: System) -> tuple[str, ...]:
-    """The groups among which a search chooses.
+def adapt_search(architecture: Any, system: System) -> SymmetricBasinHopping:
+    """A search that chooses groups, for a system.
 
-    **Raises:** `ValueError` if there are none.
+    **Raises:** `ValueError` if it chooses none there.
     """
     own = adapt(architecture, system)
     if not isinstance(own, SymmetricBasinHopping):
         raise ValueError(f"{system.name}: the search chooses no groups there")
-    return own.subspaces.names
+    return own
 
 
 def _play_epoch(

@@ -177,6 +177,12 @@ def check_loss(kind: str, *systems: System) -> None:
             )
 
 
+def check_withheld(share: float) -> None:
+    """Raise `ValueError` for what is no fraction of runs."""
+    if not 0 <= share <= 1:
+        raise ValueError(f"withheld must be from 0 to 1, got {share}")
+
+
 def meta_loss(
     optimizer: Any,
     system: System,

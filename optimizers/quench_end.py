@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from hopgym._checks import describe
+from hopgym._checks import check_length
 from hopgym.context import Context
 
 INPUTS = (
@@ -63,11 +63,7 @@ class QuenchEnd(eqx.Module):
     )
 
     def __check_init__(self):
-        if self.weights.shape != (len(INPUTS),):
-            raise ValueError(
-                f"QuenchEnd: weights needs {len(INPUTS)} numbers, got "
-                f"{describe(self.weights)}"
-            )
+        check_length(self, "weights", len(INPUTS))
 
     def is_in_vain(
         self,

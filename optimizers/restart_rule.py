@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from hopgym._checks import describe
+from hopgym._checks import check_length
 from hopgym.context import Context
 
 INPUTS = ("constant", "log_stalled", "log_hops")
@@ -62,11 +62,7 @@ class RestartRule(eqx.Module):
     )
 
     def __check_init__(self):
-        if self.weights.shape != (len(INPUTS),):
-            raise ValueError(
-                f"RestartRule: weights needs {len(INPUTS)} numbers, got "
-                f"{describe(self.weights)}"
-            )
+        check_length(self, "weights", len(INPUTS))
 
     def is_due(self, key: PRNGKeyArray, stall: Stall) -> Bool[Array, ""]:
         """Whether the walk starts again from a random structure."""

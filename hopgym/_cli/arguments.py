@@ -81,13 +81,28 @@ def parse_positive(text: str) -> float:
 
     **Raises:** `argparse.ArgumentTypeError` for anything else.
     """
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    value = _parse_number(text)
     if not (value > 0 and math.isfinite(value)):
         raise argparse.ArgumentTypeError(f"must be positive, got {text}")
     return value
+
+
+def parse_not_negative(text: str) -> float:
+    """Parse a finite number that is not negative.
+
+    **Raises:** `argparse.ArgumentTypeError` for anything else.
+    """
+    value = _parse_number(text)
+    if not (value >= 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"must not be negative, got {text}")
+    return value
+
+
+def _parse_number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
 
 
 def parse_names(text: str) -> list[str]:

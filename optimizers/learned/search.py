@@ -52,6 +52,7 @@ QUENCH_END_SCALES = (1.0, 0.1, 0.1, 0.1, 0.1, 0.1)
 MOVE_NETWORK = "moves"  # entry of those whose moves tell atoms apart
 RESTARTS = "restarts"  # entry of those that learn when to restart
 MOVE_KINDS = ("alike", "network")
+MOVE_HIDDEN = 8  # width of the hidden layer of their network
 PRIOR = "prior_"  # begins the names of the constants of the prior
 WALK = "walk_"  # begins the names of the constants of the ordinary basin hopping
 MERIT_RULES = ("exploration", "spread")  # on which the choice of groups depends
@@ -119,7 +120,6 @@ def learned_bh_lbfgs(
     key: PRNGKeyArray | None = None,
     quench_end: bool = False,
     moves: str = "alike",
-    hidden: int = 8,
     restarts: bool = False,
 ) -> LearnedSearch:
     """`bh-lbfgs` with learned step size, temperature, moves and adaptation.
@@ -131,7 +131,6 @@ def learned_bh_lbfgs(
       [`hopgym.optimizers.quench_end.QuenchEnd`][].
     - `moves`: `"alike"` for all atoms, or those that a `"network"` tells apart, see
       [`hopgym.optimizers.learned.network_moves.NetworkMoves`][].
-    - `hidden`: width of the hidden layer of the network.
     - `restarts`: whether the walk is restarted, by learned weights, see
       [`hopgym.optimizers.restart_rule.RestartRule`][].
 
@@ -144,7 +143,7 @@ def learned_bh_lbfgs(
         departures[QUENCH_END] = jnp.zeros(len(FITTED))
     if moves == "network":
         network_key = jax.random.key(0) if key is None else key
-        departures[MOVE_NETWORK] = MoveNetwork(network_key, hidden)
+        departures[MOVE_NETWORK] = MoveNetwork(network_key, MOVE_HIDDEN)
     if restarts:
         departures[RESTARTS] = jnp.zeros(len(NEVER))
     return LearnedSearch(_make_bh_lbfgs, departures)
@@ -266,17 +265,9 @@ def select_choice(search: AbstractOptimizer) -> LearnedSearch:
         raise ValueError("only bh-symmetric chooses groups")
     assert isinstance(search, LearnedSearch)
     rules = MERIT_RULES if make.choice in ("merit", "network") else ()
-    chosen = {
-        name: name in ("choice", *rules) or name.startswith(PRIOR)
-        for name in search.departures
-    }
-    spec = LearnedSearch(
-        search.make,
-        {
-            name: jax.tree.map(lambda _, flag=chosen[name]: flag, value)
-            for name, value in search.departures.items()
-        },
-    )
+    own = ("choice", *rules)
+    names = [n for n in search.departures if n in own or n.startswith(PRIOR)]
+    spec = select_named(search, names)
     if make.choice == "network":
         spec = eqx.tree_at(lambda s: s.departures["choice"].factors, spec, False)
     return spec
