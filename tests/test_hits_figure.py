@@ -31,14 +31,16 @@ def test_curves_are_shares_of_starts():
     first, second = hits_figure.draw(CELLS).axes
     assert [first.get_title(), second.get_title()] == ["LJ-5", "LJ-6"]
     own = {
-        to_rgb(line.get_color()): line for line in first.lines if len(line.get_xdata())
+        to_rgb(line.get_color()): line
+        for line in first.lines
+        if np.size(line.get_xdata())
     }
     found, none = (own[colour] for colour in choose_colours(2))
-    assert list(found.get_xdata()) == [100, 200, 300, 400, 1000]
-    assert list(found.get_ydata()) == [0, 0.25, 0.5, 0.75, 0.75]
-    assert list(none.get_ydata()) == [0, 0]
+    assert np.asarray(found.get_xdata()).tolist() == [100, 200, 300, 400, 1000]
+    assert np.asarray(found.get_ydata()).tolist() == [0, 0.25, 0.5, 0.75, 0.75]
+    assert np.asarray(none.get_ydata()).tolist() == [0, 0]
     (line,) = second.lines
-    assert list(line.get_xdata()) == [100, 100, 500, 600, 700, 1000]
+    assert np.asarray(line.get_xdata()).tolist() == [100, 100, 500, 600, 700, 1000]
 
 
 def test_the_last_row_may_have_gaps():
