@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from epoch_files import write_epochs as write_epochs
 from optimizer_runs import descend
 
 import hopgym
@@ -19,8 +20,12 @@ from hopgym.meta import (
     scaled_loss,
     schedule,
 )
+from hopgym.meta import (
+    ReplayedUnroll as ReplayedUnroll,
+)
 from hopgym.meta.unroll import HIT_KINDS, LOSS_KINDS
 from hopgym.optimizers import LBFGS, GradientDescent, Learn2Hop, adam
+from hopgym.optimizers.learned import make_untrained as make_untrained
 from hopgym.systems import HarmonicStart
 
 KEY = jax.random.key(11)
@@ -167,6 +172,7 @@ def test_runs_that_may_end_at_their_hits_have_the_losses_of_those_that_go_on(
 
 DEVICES = """
 import sys
+from pathlib import Path
 import jax, numpy as np
 sys.path.insert(0, sys.argv[2])
 import test_meta as t
@@ -177,11 +183,27 @@ weights = t.many(model, 5)
 runs = batched.begin(t.KEY, weights, np.array([0, 1, 1, 7, 0]))
 runs = batched.advance(weights, runs, 20)
 found = batched.fetch(runs, 5)
+
+descent = t.LBFGS(max_step=0.2)
+until_hit = t.BatchedUnroll(t.short(), descent, until_hit=True)
+weights = t.many(descent, 7)
+ended = until_hit.begin(t.KEY, weights, np.arange(7))
+ended = until_hit.advance(weights, ended, 120)
+
+search = t.make_untrained("bh-symmetric", t.KEY)
+folder = Path(sys.argv[1]).with_suffix(".epochs")
+t.write_epochs(folder, "LJ-13", hits=range(9), energy=-40.0)
+replayed = t.ReplayedUnroll([t.hopgym.get_system("LJ-13")], search, folder)
+weights = t.many(search, 7)
+played = replayed.begin(t.KEY, weights, np.arange(7), np.zeros(7, int))
+played = replayed.advance(weights, played, 900)
 np.savez(
     sys.argv[1],
     devices=len(jax.devices()),
     positions=found.state.positions,
     losses=batched.losses(runs, 5, 20, "final"),
+    first_hit=until_hit.fetch(ended, 7).state.first_hit,
+    replayed=replayed.losses(played, 7, 900, "first-hit"),
 )
 """
 
@@ -200,7 +222,9 @@ def test_two_devices_give_what_one_gives(tmp_path, monkeypatch):
     )
     found = [dict(np.load(path)) for path in paths]
     assert [int(values["devices"]) for values in found] == [1, 2]
-    for name in ("positions", "losses"):
+    assert 2 <= (found[0]["first_hit"] > 0).sum() < 7
+    assert len(set(found[0]["replayed"])) > 2
+    for name in ("positions", "losses", "first_hit", "replayed"):
         np.testing.assert_allclose(found[0][name], found[1][name], rtol=1e-5, atol=1e-5)
 
 
