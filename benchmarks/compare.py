@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.columns import Cell, format_hits
 from benchmarks.lookup import check_names
 from benchmarks.markdown import format_markdown
-from benchmarks.store import read_record
+from benchmarks.store import read_sound_record
 from benchmarks.summarise import count_until_hit
 from hopgym._cli.arguments import Parser, parse_names
 from hopgym._cli.process import run as run_command
@@ -120,10 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--systems", metavar="A,B", type=parse_names, default=[])
     options = parser.parse_args(arguments)
     try:
-        cells, complaints = read_record(options.folder)
-        if complaints or not cells:
-            why = complaints[0] if complaints else "there are no results"
-            raise ValueError(f"{options.folder}: {why}")
+        cells = read_sound_record(options.folder)
         if options.systems:
             check_names("system", options.systems, [cell["system"] for cell in cells])
         print(compare(cells, options.against, options.systems))

@@ -1,6 +1,6 @@
 """Figure: the share of starts that have hit, against evaluations, system by system.
 
-python benchmarks/hits_figure.py benchmarks/results/yardstick docs/hits.png
+python benchmarks/hits_figure.py benchmarks/results/yardstick hits.png
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from benchmarks.columns import Cell
 from benchmarks.figure_file import choose_colours, save_figure
 from benchmarks.lookup import check_names
-from benchmarks.store import read_record
+from benchmarks.store import read_sound_record
 from hopgym._cli.arguments import Parser, parse_names
 from hopgym._cli.process import run as run_command
 
@@ -83,10 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--optimizers", metavar="A,B", type=parse_names, default=[], help="these only")
     options = parser.parse_args(arguments)
     try:
-        cells, complaints = read_record(options.folder)
-        if complaints or not cells:
-            why = complaints[0] if complaints else "there are no results"
-            raise ValueError(f"{options.folder}: {why}")
+        cells = read_sound_record(options.folder)
         names = [cell["optimizer"] for cell in cells]
         if options.optimizers:
             check_names("optimizer", options.optimizers, names)

@@ -55,6 +55,19 @@ def read_record(folder: Path) -> tuple[list[Cell], list[str]]:
     return cells, complaints
 
 
+def read_sound_record(folder: Path) -> list[Cell]:
+    """Read the cells in `results.jsonl`.
+
+    **Raises:** `ValueError`, which names the folder, if a line is damaged or there is
+    no cell.
+    """
+    cells, complaints = read_record(folder)
+    if complaints or not cells:
+        why = complaints[0] if complaints else "there are no results"
+        raise ValueError(f"{folder}: {why}")
+    return cells
+
+
 class Store:
     """A results folder, with the cells of the record and those in `cells`.
 

@@ -4,23 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmark_cells import make_cell
 
 from benchmarks import compare
 from benchmarks.store import read_record
 
 YARDSTICK = Path(__file__).parents[1] / "benchmarks/results/yardstick"
-
-
-def make_cell(optimizer, system, first_hit, **others):
-    return {
-        "optimizer": optimizer,
-        "system": system,
-        "starts": len(first_hit),
-        "steps": 1000,
-        "hits": int(np.sum(np.asarray(first_hit) > 0)),
-        "first_hit": list(first_hit),
-        **others,
-    }
 
 
 def test_evaluations_per_hit_are_those_of_the_columns():

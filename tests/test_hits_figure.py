@@ -2,22 +2,11 @@
 
 import numpy as np
 import pytest
+from benchmark_cells import make_cell
 from matplotlib.colors import to_rgb
 
 from benchmarks import hits_figure
 from benchmarks.figure_file import choose_colours
-
-
-def make_cell(optimizer, system, first_hit):
-    return {
-        "optimizer": optimizer,
-        "system": system,
-        "starts": len(first_hit),
-        "steps": 1000,
-        "hits": int(np.sum(np.asarray(first_hit) > 0)),
-        "first_hit": first_hit,
-    }
-
 
 CELLS = [
     make_cell("a", "LJ-5", [300, -1, 200, 400]),

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from epoch_files import write_epochs as write_epochs
 from optimizer_runs import descend
 
 import hopgym
@@ -20,12 +19,8 @@ from hopgym.meta import (
     scaled_loss,
     schedule,
 )
-from hopgym.meta import (
-    ReplayedUnroll as ReplayedUnroll,
-)
 from hopgym.meta.unroll import HIT_KINDS, LOSS_KINDS
 from hopgym.optimizers import LBFGS, GradientDescent, Learn2Hop, adam
-from hopgym.optimizers.learned import make_untrained as make_untrained
 from hopgym.systems import HarmonicStart
 
 KEY = jax.random.key(11)
@@ -176,6 +171,9 @@ from pathlib import Path
 import jax, numpy as np
 sys.path.insert(0, sys.argv[2])
 import test_meta as t
+from epoch_files import write_epochs
+from hopgym.meta import ReplayedUnroll
+from hopgym.optimizers.learned import make_untrained
 
 model = t.Learn2Hop(t.KEY, hidden=4, kinds=1)
 batched = t.BatchedUnroll(t.short(), model, polish_steps=10)
@@ -190,10 +188,10 @@ weights = t.many(descent, 7)
 ended = until_hit.begin(t.KEY, weights, np.arange(7))
 ended = until_hit.advance(weights, ended, 120)
 
-search = t.make_untrained("bh-symmetric", t.KEY)
+search = make_untrained("bh-symmetric", t.KEY)
 folder = Path(sys.argv[1]).with_suffix(".epochs")
-t.write_epochs(folder, "LJ-13", hits=range(9), energy=-40.0)
-replayed = t.ReplayedUnroll([t.hopgym.get_system("LJ-13")], search, folder)
+write_epochs(folder, "LJ-13", hits=range(9), energy=-40.0)
+replayed = ReplayedUnroll([t.hopgym.get_system("LJ-13")], search, folder)
 weights = t.many(search, 7)
 played = replayed.begin(t.KEY, weights, np.arange(7), np.zeros(7, int))
 played = replayed.advance(weights, played, 900)
