@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 import hopgym
+from benchmarks.store import read_sound_record
+from hopgym.systems import morse
 from hopgym.systems.gupta import load_minima
 from hopgym.systems.silicon import SiliconCrystals
 
-STUDY = Path(__file__).parents[1] / "benchmarks/results/search/references.jsonl"
+RESULTS = Path(__file__).parents[1] / "benchmarks/results"
+STUDY = RESULTS / "search/references.jsonl"
 SEARCHES = [json.loads(line) for line in STUDY.read_text().splitlines()]
 ROUNDING = 1e-4  # eV: more than that of quenches in single precision
 
@@ -44,3 +47,19 @@ def test_nothing_below_diamond(name):
     evaluations, energies = find(name)
     assert evaluations > (5e5 if name == "SW-Si216" else 5e6)
     assert energies.min() > float(hopgym.get_system(name).reference) - 1e-4
+
+
+def test_lowest_minima_of_morse_clusters():
+    """All that are not published were found, several times, and nothing lower."""
+    minima = morse.load_minima()
+    cells = {cell["system"]: cell for cell in read_sound_record(RESULTS / "morse")}
+    assert all(cell["starts"] * cell["steps"] >= 5e6 for cell in cells.values())
+    for (rho, atoms), (reference, source) in minima.items():
+        cell = cells.get(f"Morse{rho}-{atoms}")
+        if cell is None:
+            assert source != "search"
+            continue
+        assert cell["dtype"] == "float64"
+        above = np.array(cell["energies"]) - reference
+        assert above.min() == pytest.approx(0, abs=2e-6)
+        assert source != "search" or np.sum(above < 1e-3) >= 4

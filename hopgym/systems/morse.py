@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import functools
+import importlib.resources
 import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -18,17 +21,26 @@ from hopgym.systems.system import System
 RANGES = (3, 6, 10, 14)
 SIZES = range(2, 81)
 
-# Lowest energies in epsilon, by number of atoms, for each of RANGES: J. P. K. Doye, The
-# Structure of Clusters, PhD thesis, University of Cambridge (1996), table 2.2.
-SOURCE = "J. P. K. Doye, PhD thesis, University of Cambridge (1996), table 2.2"
-MINIMA = {
-    5: (-9.2995, -9.0449, -9.0036, -9.0003),
-    6: (-13.5442, -12.4878, -12.0949, -12.0182),
-    7: (-17.5530, -16.2076, -15.9565, -15.8831),
-    8: (-22.0429, -19.3274, -18.9646, -18.8837),
-    9: (-26.7784, -23.4172, -22.8508, -22.6449),
-    10: (-31.8886, -27.4733, -26.5839, -26.1327),
+# Where energies come from, by the last column of the table.
+SOURCES = {
+    "thesis": "J. P. K. Doye, PhD thesis, University of Cambridge (1996), table 2.2",
+    "database": "Cambridge Cluster Database",
+    "search": "lowest found by bh-symmetric from 100 starts of 50,000 evaluations",
 }
+
+
+@functools.cache
+def load_minima() -> dict[tuple[int, int], tuple[float, str]]:
+    """Load the lowest known energies in epsilon with their sources.
+
+    Keys are the range parameter and the number of atoms.
+    """
+    table = importlib.resources.files("hopgym") / "data" / "morse_minima.csv"
+    lines = [line for line in table.read_text().splitlines() if line[0] != "#"]
+    return {
+        (int(row["rho"]), int(row["atoms"])): (float(row["energy"]), row["source"])
+        for row in csv.DictReader(lines)
+    }
 
 
 class MorseClusters(AbstractFamily):
@@ -79,9 +91,7 @@ class MorseClusters(AbstractFamily):
         return dataclasses.replace(cluster, elements=(element,))
 
     def _cluster(self, name: str, rho: int, atoms: int) -> System:
-        reference = None
-        if atoms in MINIMA:
-            reference = MINIMA[atoms][RANGES.index(rho)]
+        reference, source = load_minima().get((rho, atoms), (None, ""))
         return System(
             name=name,
             potential=Morse(rho),
@@ -89,5 +99,5 @@ class MorseClusters(AbstractFamily):
             start=HarmonicStart(edge=3.0),
             energy_scale=-(reference or estimate_energy(atoms)),
             reference=reference,
-            reference_source=SOURCE if reference is not None else "",
+            reference_source=SOURCES.get(source, ""),
         )
