@@ -17,7 +17,10 @@ CLASSICAL = (
     "bh-two-phase",
     "bh-symmetric",
 )
-LEARNED = ("learn2hop-lj13-esmc", "learn2hop-lj13-ga", "learn2hop-lj-set")
+LEARNED = (
+    *("learn2hop-lj13-esmc", "learn2hop-lj13-ga", "learn2hop-lj-set"),
+    "bh-learned",
+)
 # Classical optimizers with learned hyper-parameters (Learn2Hop, appendix C).
 REPARAMETRISED = ("adam4p-lj13", "fire6p-lj13", "bh-step-lj13")
 SEARCHES = (
@@ -29,6 +32,8 @@ SEARCHES = (
 )
 # Lennard-Jones clusters whose minima are Marks decahedra or a Leary tetrahedron.
 HARDEST = ("LJ-98", "LJ-102", "LJ-103", "LJ-104")
+# LJ-38, and the larger ones whose minima are not icosahedral either.
+NOT_ICOSAHEDRAL = ("LJ-38", "LJ-75", "LJ-76", "LJ-77", *HARDEST)
 YARDSTICK = (
     *("LJ-13", "LJ-19", "LJ-31", "LJ-38", "LJ-55", "LJ-75", *HARDEST),
     *("Gupta-Au55", "Gupta-Ag19Au19", "Gupta-Pd19Pt19", "SW-Si64", "SW-Si216"),
@@ -81,6 +86,12 @@ PRESETS = {
         },
         optimizers=SEARCHES,
         budget=Budget(starts=100, steps=200_000),
+    ),
+    "learning": Preset(
+        about="a learned search on clusters that are not icosahedral, half an hour",
+        systems={name: Budget(starts=100, steps=50_000) for name in NOT_ICOSAHEDRAL},
+        optimizers=("bh-lbfgs", "bh-symmetric", "bh-learned"),
+        budget=Budget(starts=100, steps=50_000),
     ),
     "paper": Preset(
         about="the systems and budget of Learn2Hop's Table 2",

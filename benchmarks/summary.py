@@ -17,11 +17,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.columns import Cell, get_protocol
+from benchmarks.compare import compare
 from benchmarks.markdown import format_markdown
 from benchmarks.paper import METHODS, TABLE_2
-from benchmarks.presets import YARDSTICK
+from benchmarks.presets import PRESETS
 from benchmarks.report import group_cells
-from benchmarks.store import read_record
+from benchmarks.store import read_record, read_sound_record
 from hopgym._cli.process import run as run_command
 from hopgym.optimizers import ZOO
 
@@ -59,10 +60,15 @@ def read_cells(study: str) -> dict[tuple[str, str], Cell]:
 
 
 def format_searches(study: str) -> str:
-    """Format a table of systems of the yardstick by optimizers: the hits of each."""
+    """Format a table of the systems of a preset by optimizers: the hits of each.
+
+    Those of the zoo come first.
+    """
     found = read_cells(study)
-    optimizers = sorted({one for one, _ in found}, key=list(ZOO).index)
-    systems = sorted({system for _, system in found}, key=YARDSTICK.index)
+    names = dict.fromkeys(one for one, _ in found)
+    optimizers = [name for name in ZOO if name in names]
+    optimizers += [name for name in names if name not in ZOO]
+    systems = list(PRESETS[study].systems)
     rows = [
         [system, *(format_hits(found.get((one, system))) for one in optimizers)]
         for system in systems
@@ -115,6 +121,7 @@ TABLES = (
     lambda: format_table("paper", methods=METHODS),
     lambda: format_searches("yardstick"),
     lambda: format_searches("yardstick-long"),
+    lambda: compare(read_sound_record(RESULTS / "learning"), "bh-learned"),
 )
 
 

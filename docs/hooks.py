@@ -11,6 +11,7 @@ PICTURES = {
     "curves-LJ-75.png": "paper/curves-LJ-75.png",
     "minima-LJ-75.png": "paper/minima-LJ-75.png",
     "minima-Gupta-Au55.png": "paper/minima-Gupta-Au55.png",
+    "hits.png": "learning/hits.png",
     "sweep.png": "sweep/sweep.png",
     "figure3.png": "fig3/figure.png",
     "rl.png": "rl/LJ-13-step.png",

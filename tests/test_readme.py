@@ -48,11 +48,12 @@ def test_own_optimizer_runs(tmp_path):
 
 
 def test_tables_are_the_committed_results():
-    selected, paper, *searches = (table() for table in summary.TABLES)
+    selected, paper, *searches, learning = (table() for table in summary.TABLES)
     assert selected in README
     assert paper in (ROOT / "docs" / "results.md").read_text()
     page = (ROOT / "docs" / "hard_minima.md").read_text()
     assert len(searches) == 2 and all(table in page for table in searches)
+    assert learning in (ROOT / "docs" / "learning.md").read_text()
     cells, _ = read_record(ROOT / "benchmarks" / "results" / "sweep")
     assert sweep.format_summary(cells) in page
 

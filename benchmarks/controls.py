@@ -1,0 +1,80 @@
+"""Controls of the learned search: its constants, with other choices of groups.
+
+python benchmarks/run.py --systems LJ-38 --optimizers bh-learned \\
+    --optimizer benchmarks/controls.py:uniform
+
+Each takes `bh-learned` and replaces how it chooses the group of the next epoch. The
+oracle knows more than a search may know: the group that is best for the size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from hopgym.context import SystemInfo
+from hopgym.optimizers import load
+from hopgym.optimizers.base import adapt
+from hopgym.optimizers.symmetric_basin_hopping import SymmetricBasinHopping
+from hopgym.optimizers.symmetry.choices.base import AbstractChoice
+from hopgym.optimizers.symmetry.choices.halving import SuccessiveHalving
+from hopgym.optimizers.symmetry.choices.network import ByNetwork
+from hopgym.optimizers.symmetry.choices.single import Single
+from hopgym.optimizers.symmetry.choices.uniform import Uniform
+
+LEARNED = "bh-learned"
+# The group with most hits per evaluation of those that `hopgym.meta.record` runs.
+BEST_GROUPS = {
+    "LJ-38": "C4h",
+    **dict.fromkeys(("LJ-75", "LJ-76", "LJ-77"), "C5h"),
+    "LJ-98": "Td",
+    **dict.fromkeys(("LJ-102", "LJ-103", "LJ-104"), "C5h"),
+}
+
+
+def no_network(system: SystemInfo) -> SymmetricBasinHopping:
+    """The learned search without its network: the choice depends on lowest energies."""
+    search = _load(system)
+    if not isinstance(search.choice, ByNetwork):
+        raise ValueError(f"{LEARNED} has no network")
+    network = jax.tree.map(jnp.zeros_like, search.choice.network)
+    return eqx.tree_at(lambda s: s.choice.network, search, network)
+
+
+def uniform(system: SystemInfo) -> SymmetricBasinHopping:
+    """The learned search with groups drawn at random."""
+    return _choose(_load(system), Uniform())
+
+
+def halving(system: SystemInfo) -> SymmetricBasinHopping:
+    """The learned search with groups chosen by successive halving."""
+    return _choose(_load(system), SuccessiveHalving())
+
+
+def oracle(system: SystemInfo) -> SymmetricBasinHopping:
+    """The learned search in the best group of the system only: an upper bound.
+
+    **Raises:** `ValueError` if it is not known.
+    """
+    if system.name not in BEST_GROUPS:
+        known = ", ".join(BEST_GROUPS)
+        raise ValueError(f"{system.name}: the best group is known for {known}")
+    search = _load(system)
+    group = search.subspaces.names.index(BEST_GROUPS[system.name])
+    return _choose(search, Single(group))
+
+
+def _load(system: SystemInfo) -> SymmetricBasinHopping:
+    search = adapt(load(LEARNED), system)
+    if not isinstance(search, SymmetricBasinHopping):
+        raise ValueError(f"{system.name}: {LEARNED} chooses no groups there")
+    return search
+
+
+def _choose(
+    search: SymmetricBasinHopping, choice: AbstractChoice
+) -> SymmetricBasinHopping:
+    return dataclasses.replace(search, choice=choice)
