@@ -114,7 +114,8 @@ def format_table(
 # Optimizers in the table of the README.
 SELECTED = (
     *("adam", "fire", "random-restart", "annealing", "bh-paper", "bh-lbfgs"),
-    *("bh-two-phase", "bh-symmetric", "learn2hop-lj13-esmc", "learn2hop-lj-set"),
+    *("bh-two-phase", "bh-symmetric", "bh-learned"),
+    *("learn2hop-lj13-esmc", "learn2hop-lj-set"),
 )
 TABLES = (
     lambda: format_table("paper", SELECTED, ("BH", "ESMC", "GA")),
