@@ -19,7 +19,6 @@ from hopgym.context import SystemInfo
 from hopgym.optimizers import load
 from hopgym.optimizers.base import adapt
 from hopgym.optimizers.symmetric_basin_hopping import SymmetricBasinHopping
-from hopgym.optimizers.symmetry.choices.base import AbstractChoice
 from hopgym.optimizers.symmetry.choices.halving import SuccessiveHalving
 from hopgym.optimizers.symmetry.choices.network import ByNetwork
 from hopgym.optimizers.symmetry.choices.single import Single
@@ -46,12 +45,12 @@ def no_network(system: SystemInfo) -> SymmetricBasinHopping:
 
 def uniform(system: SystemInfo) -> SymmetricBasinHopping:
     """The learned search with groups drawn at random."""
-    return _choose(_load(system), Uniform())
+    return dataclasses.replace(_load(system), choice=Uniform())
 
 
 def halving(system: SystemInfo) -> SymmetricBasinHopping:
     """The learned search with groups chosen by successive halving."""
-    return _choose(_load(system), SuccessiveHalving())
+    return dataclasses.replace(_load(system), choice=SuccessiveHalving())
 
 
 def oracle(system: SystemInfo) -> SymmetricBasinHopping:
@@ -64,7 +63,7 @@ def oracle(system: SystemInfo) -> SymmetricBasinHopping:
         raise ValueError(f"{system.name}: the best group is known for {known}")
     search = _load(system)
     group = search.subspaces.names.index(BEST_GROUPS[system.name])
-    return _choose(search, Single(group))
+    return dataclasses.replace(search, choice=Single(group))
 
 
 def _load(system: SystemInfo) -> SymmetricBasinHopping:
@@ -72,9 +71,3 @@ def _load(system: SystemInfo) -> SymmetricBasinHopping:
     if not isinstance(search, SymmetricBasinHopping):
         raise ValueError(f"{system.name}: {LEARNED} chooses no groups there")
     return search
-
-
-def _choose(
-    search: SymmetricBasinHopping, choice: AbstractChoice
-) -> SymmetricBasinHopping:
-    return dataclasses.replace(search, choice=choice)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
-import importlib.resources
 import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from hopgym.potentials import LennardJones
 from hopgym.systems._elements import get_single_element
+from hopgym.systems._minima import read_minima
 from hopgym.systems._sizes import read_count
 from hopgym.systems.family import AbstractFamily, Edges
 from hopgym.systems.start import HarmonicStart
@@ -24,9 +23,8 @@ MAX_ATOMS = 150  # size of the largest cluster in the table of minima
 @functools.cache
 def load_minima() -> dict[int, float]:
     """Load the lowest known energies in epsilon, by number of atoms."""
-    table = importlib.resources.files("hopgym") / "data" / "lj_minima.csv"
-    lines = [line for line in table.read_text().splitlines() if line[0] != "#"]
-    return {int(row["n_atoms"]): float(row["energy"]) for row in csv.DictReader(lines)}
+    rows = read_minima("lj_minima.csv")
+    return {int(row["n_atoms"]): float(row["energy"]) for row in rows}
 
 
 def estimate_energy(atoms: int) -> float:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
-import importlib.resources
 import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from hopgym.potentials import Morse
 from hopgym.systems._elements import get_single_element
+from hopgym.systems._minima import read_minima
 from hopgym.systems._sizes import read_count
 from hopgym.systems.family import AbstractFamily, Edges
 from hopgym.systems.lennard_jones import estimate_energy
@@ -35,11 +34,9 @@ def load_minima() -> dict[tuple[int, int], tuple[float, str]]:
 
     Keys are the range parameter and the number of atoms.
     """
-    table = importlib.resources.files("hopgym") / "data" / "morse_minima.csv"
-    lines = [line for line in table.read_text().splitlines() if line[0] != "#"]
     return {
         (int(row["rho"]), int(row["atoms"])): (float(row["energy"]), row["source"])
-        for row in csv.DictReader(lines)
+        for row in read_minima("morse_minima.csv")
     }
 
 
