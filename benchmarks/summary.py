@@ -60,14 +60,9 @@ def read_cells(study: str) -> dict[tuple[str, str], Cell]:
 
 
 def format_searches(study: str) -> str:
-    """Format a table of the systems of a preset by optimizers: the hits of each.
-
-    Those of the zoo come first.
-    """
+    """Format a table of the systems of a preset by optimizers: the hits of each."""
     found = read_cells(study)
-    names = dict.fromkeys(one for one, _ in found)
-    optimizers = [name for name in ZOO if name in names]
-    optimizers += [name for name in names if name not in ZOO]
+    optimizers = sorted({one for one, _ in found}, key=list(ZOO).index)
     systems = list(PRESETS[study].systems)
     rows = [
         [system, *(format_hits(found.get((one, system))) for one in optimizers)]
