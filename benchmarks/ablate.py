@@ -1,9 +1,10 @@
-"""Show which inputs the network of a learned choice of groups uses.
+"""Show what a learned choice of groups uses: inputs of its network, known rates.
 
 python benchmarks/ablate.py runs/choice/best.eqx --epochs runs/epochs --systems LJ-38
 
 Runs are played with recorded epochs (`python -m hopgym.meta.record`), each time with
-one input less: the network sees a zero instead. Losses are means of the logarithm of
+one input less: the network sees a zero instead. In the last cases there is no network,
+and no known rates of other systems. Losses are means of the logarithm of
 the evaluations until a hit, as a fraction of the budget; larger ones are worse.
 """
 
@@ -39,14 +40,16 @@ from hopgym._cli.arguments import (
 from hopgym._cli.devices import use_all_cores
 from hopgym._cli.process import run as run_command
 from hopgym.meta import ReplayedUnroll
-from hopgym.optimizers import load
-from hopgym.optimizers.learned.search import select_choice
+from hopgym.optimizers import load, read_header
+from hopgym.optimizers.learned.search import RATES
+from hopgym.optimizers.learned.selection import select_choice
 from hopgym.optimizers.symmetry.choices.network import FINDINGS, ChoiceNetwork
 from hopgym.optimizers.symmetry.choices.traits import TRAITS
 from hopgym.systems import System
 
 INPUTS = (*TRAITS, *FINDINGS)
 ALL = "all inputs"
+NO_NETWORK, NO_RATES = "network", "rates_of_other_systems"
 
 
 def drop_inputs(search: Any, dropped: Sequence[str]) -> Any:
@@ -65,6 +68,23 @@ def drop_inputs(search: Any, dropped: Sequence[str]) -> Any:
     )
 
 
+def list_cases(search: Any) -> dict[str, Any]:
+    """The search, and without each of its inputs, by its name.
+
+    **Raises:** `ValueError` if its choice is no network.
+    """
+    cases = {ALL: drop_inputs(search, ())}
+    cases |= {name: drop_inputs(search, [name]) for name in INPUTS}
+    network = search.departures["choice"]
+    cases[NO_NETWORK] = eqx.tree_at(
+        lambda s: s.departures["choice"].score, search, jnp.zeros_like(network.score)
+    )
+    if RATES in search.departures:
+        same = jnp.ones_like(search.departures[RATES])
+        cases[NO_RATES] = eqx.tree_at(lambda s: s.departures[RATES], search, same)
+    return cases
+
+
 def ablate(
     search: Any,
     systems: Sequence[System],
@@ -73,6 +93,7 @@ def ablate(
     starts: int = 200,
     steps: int = 50_000,
     withheld: float = 0.0,
+    known: Sequence[str] = (),
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
     """Losses of the runs with all inputs, and without each, by its name.
@@ -83,20 +104,23 @@ def ablate(
     - `systems`: all with the same groups.
     - `folder`: folder of the recorded epochs.
     - `starts`, `steps`: number of runs on each system, and their evaluations.
-    - `withheld`: see [`hopgym.meta.ReplayedUnroll`][].
+    - `withheld`, `known`: see [`hopgym.meta.ReplayedUnroll`][].
     - `seed`: random seed; the random numbers are the same without each input.
 
     **Raises:** `ValueError` if its choice is no network, or as `ReplayedUnroll`.
     """
-    cases = {ALL: (), **{name: (name,) for name in INPUTS}}
-    searches = [drop_inputs(search, dropped) for dropped in cases.values()]
+    cases = list_cases(search)
     trained = select_choice(search)
-    unroll = ReplayedUnroll(systems, search, folder, withheld=withheld, trained=trained)
+    if RATES in search.departures:
+        trained = eqx.tree_at(lambda s: s.departures[RATES], trained, True)
+    unroll = ReplayedUnroll(
+        systems, search, folder, withheld=withheld, known=known, trained=trained
+    )
     rows = len(systems) * starts
     instances = np.arange(rows)
     which = np.repeat(np.arange(len(systems)), starts)
     found = {}
-    for name, one in zip(cases, searches, strict=True):
+    for name, one in cases.items():
         weights = jax.tree.map(
             lambda x: jnp.broadcast_to(x, (rows, *x.shape)),
             eqx.filter(one, trained),
@@ -122,13 +146,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     use_all_cores(one_thread_each=True)
     try:
+        search = load(options.search)
+        knows = RATES in getattr(search, "departures", {})
         found = ablate(
-            load(options.search),
+            search,
             get_systems(options.systems),
             options.epochs,
             starts=options.starts,
             steps=options.steps,
             withheld=options.withheld,
+            known=read_header(options.search).get("systems", ()) if knows else (),
             seed=options.seed,
         )
     except (KeyError, ValueError, OSError) as error:

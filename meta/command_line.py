@@ -27,7 +27,13 @@ from hopgym.meta.run_folder import RunFolder
 from hopgym.meta.strategies import STRATEGIES, AbstractSettings, get_strategy
 from hopgym.meta.unroll import LOSS_KINDS
 from hopgym.optimizers import learned
-from hopgym.optimizers.learned import ARCHITECTURES, CHOICES, FEATURES, MOVE_KINDS
+from hopgym.optimizers.learned import (
+    ARCHITECTURES,
+    CHOICES,
+    EXPERIENCE,
+    FEATURES,
+    MOVE_KINDS,
+)
 from hopgym.systems import System, get_system
 
 EXAMPLES = """\
@@ -266,7 +272,8 @@ def _make_architecture(
                     "--start-from determines the architecture: leave out "
                     f"{_to_option(option)}"
                 )
-        return {**stored, **{name: given[name] for name in own if name in given}}
+        architecture = {**stored, **{n: given[n] for n in own if n in given}}
+        return _count_known(architecture, given, systems)
     name = given.get("optimizer", "learn2hop")
     architecture: dict[str, Any] = {"name": name}
     architecture |= {key: given[key] for key in ARCHITECTURE_OPTIONS if key in given}
@@ -283,6 +290,15 @@ def _make_architecture(
                 value = parameter.default
                 value = list(value) if isinstance(value, tuple) else value
                 architecture.setdefault(key, value)
+    return _count_known(architecture, given, systems)
+
+
+def _count_known(
+    architecture: dict[str, Any], given: dict[str, Any], systems: Sequence[System]
+) -> dict[str, Any]:
+    """A search that knows rates learns those of the systems of its training."""
+    if architecture.get("choice") == EXPERIENCE and "epochs" in given:
+        return {**architecture, "known": len(systems)}
     return architecture
 
 

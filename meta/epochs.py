@@ -60,11 +60,21 @@ def make_epochs(groups: int, rows: dict[str, np.ndarray], group: np.ndarray) -> 
     return Epochs(first=first, **{name: x[order] for name, x in rows.items()})
 
 
-def compute_rates(epochs: Epochs) -> Float[np.ndarray, " groups"]:
-    """Hits per evaluation of each group."""
-    length = np.where(epochs.hit > 0, epochs.hit, epochs.inside + epochs.outside)
+def compute_rates(
+    epochs: Epochs, *, inside: bool = False
+) -> Float[np.ndarray, " groups"]:
+    """Hits per evaluation of each group.
+
+    **Arguments:**
+
+    - `inside`: whether only evaluations of hops within the subspace are counted, as in
+      the evidence of a search.
+    """
+    hit, inner = np.asarray(epochs.hit), np.asarray(epochs.inside)
+    whole = inner if inside else inner + np.asarray(epochs.outside)
+    length = np.where(hit > 0, np.minimum(hit, whole), whole)
     first = epochs.first[:-1]
-    hits = np.add.reduceat(np.asarray(epochs.hit) > 0, first, dtype=np.int64)
+    hits = np.add.reduceat(hit > 0, first, dtype=np.int64)
     return hits / np.add.reduceat(length, first, dtype=np.int64)
 
 

@@ -14,9 +14,15 @@ from hopgym.meta.batched_unroll import BatchedUnroll
 from hopgym.meta.plan import TrainingPlan
 from hopgym.meta.replayed_unroll import ReplayedUnroll, adapt_search
 from hopgym.meta.unroll import HIT_KINDS
-from hopgym.optimizers.learned.search import select_choice, select_epochs, select_named
+from hopgym.optimizers.learned import EXPERIENCE
+from hopgym.optimizers.learned.search import RATES, give_rates
+from hopgym.optimizers.learned.selection import (
+    select_choice,
+    select_epochs,
+    select_named,
+)
 from hopgym.optimizers.symmetry.choices.by_rates import ByRates
-from hopgym.systems import System
+from hopgym.systems import System, get_system
 
 
 def select_trained(plan: TrainingPlan, optimizer: Any) -> Any:
@@ -30,6 +36,33 @@ def select_trained(plan: TrainingPlan, optimizer: Any) -> Any:
     if plan.only:
         return select_named(optimizer, plan.only)
     return eqx.is_inexact_array if plan.rates is None else select_epochs(optimizer)
+
+
+def learn_rates(plan: TrainingPlan, optimizer: Any) -> Any:
+    """The optimizer with the rates that its training systems have in recorded epochs.
+
+    Others than `bh-symmetric` with the choice `"experience"` know no rates. Without
+    recorded epochs it needs them from another training.
+
+    **Raises:** `ValueError` if there are none, or the folder of the plan has no epochs
+    of a system.
+    """
+    if plan.architecture.get("choice") != EXPERIENCE:
+        return optimizer
+    if plan.epochs is None:
+        if not optimizer.departures[RATES].any():
+            raise ValueError(
+                f"the choice {EXPERIENCE} has to learn rates: record epochs with "
+                "python -m hopgym.meta.record, and give their folder as epochs"
+            )
+        return optimizer
+    rates = []
+    for _, name in plan.systems:
+        groups = adapt_search(optimizer, get_system(name)).subspaces.names
+        own = epochs.read(Path(plan.epochs), name, list(groups))
+        found = epochs.compute_rates(own, inside=True)
+        rates.append(dict(zip(groups, found.tolist(), strict=True)))
+    return give_rates(optimizer, rates)
 
 
 def make_unrolls(
@@ -63,6 +96,7 @@ def make_unrolls(
                 optimizer,
                 Path(plan.epochs),
                 withheld=plan.withheld,
+                known=[name for _, name in plan.systems],
                 trained=trained,
             ),
         )

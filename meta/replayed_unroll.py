@@ -14,13 +14,15 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from hopgym import _sharding
+from hopgym._converters import to_float
 from hopgym.meta import epochs
 from hopgym.meta.batched_unroll import POLICY_STREAM, advance_open, make_key
 from hopgym.meta.epochs import Epochs
 from hopgym.meta.unroll import Outcome, check_withheld, hit_loss
 from hopgym.optimizers.base import adapt
 from hopgym.optimizers.symmetric_basin_hopping import SymmetricBasinHopping
-from hopgym.optimizers.symmetry.choices.base import Situation
+from hopgym.optimizers.symmetry.choices.base import AbstractChoice, Situation
+from hopgym.optimizers.symmetry.choices.experience import ByExperience
 from hopgym.optimizers.symmetry.choices.network import ByNetwork
 from hopgym.optimizers.symmetry.choices.traits import describe_groups
 from hopgym.optimizers.symmetry.evidence import (
@@ -79,6 +81,7 @@ class Record(eqx.Module):
     - `withholdable`: whether the hits of a family may not count: others have some.
     - `traits`: of the groups, see `describe_groups`.
     - `unit`: units of energy.
+    - `others`: 1 for the known systems that are others than each, 0 for itself.
     """
 
     epochs: Epochs
@@ -86,6 +89,7 @@ class Record(eqx.Module):
     withholdable: Bool[Array, "systems families"]
     traits: Float[Array, "systems groups traits"]
     unit: Float[Array, " systems"]
+    others: Float[Array, "systems known"]
 
 
 class ReplayedUnroll:
@@ -108,6 +112,8 @@ class ReplayedUnroll:
       weights.
     - `folder`: folder of the recorded epochs.
     - `withheld`: fraction of the runs in which the hits of one family do not count.
+    - `known`: names of the systems whose rates the search knows, if it does. Runs on
+      one of these make no use of its own rates.
     - `trained`: filter of the trained arrays, see `equinox.partition`.
     - `devices`: by default all.
 
@@ -122,12 +128,13 @@ class ReplayedUnroll:
         folder: Path,
         *,
         withheld: float = 0.0,
+        known: Sequence[str] = (),
         trained: Any = eqx.is_inexact_array,
         devices: Sequence[Any] | None = None,
     ):
         check_withheld(withheld)
         self._systems = list(systems)
-        self._record = make_record(systems, architecture, folder)
+        self._record = make_record(systems, architecture, folder, known)
         self._mesh = _sharding.make_mesh(devices=devices)
         first_device = (devices or jax.devices())[0]
         _, frozen = eqx.partition(architecture, trained)
@@ -160,11 +167,8 @@ class ReplayedUnroll:
         def advance(record, weights, runs, steps):
             def one(weights, run):
                 search = adapt(eqx.combine(weights, frozen), systems[0])
-                if isinstance(search.choice, ByNetwork):
-                    choice = dataclasses.replace(
-                        search.choice, traits=record.traits[run.system]
-                    )
-                    search = dataclasses.replace(search, choice=choice)
+                choice = _choose_as(search.choice, record, run.system)
+                search = dataclasses.replace(search, choice=choice)
                 last = run.epochs + EPOCHS_AT_ONCE
                 return jax.lax.while_loop(
                     lambda run: run.is_open & (run.epochs < last),
@@ -238,15 +242,28 @@ class ReplayedUnroll:
         return _sharding.gather(wanted, rows, self._mesh)
 
 
-def make_record(systems: Sequence[System], architecture: Any, folder: Path) -> Record:
+def make_record(
+    systems: Sequence[System],
+    architecture: Any,
+    folder: Path,
+    known: Sequence[str] = (),
+) -> Record:
     """Read the epochs of systems that have the same groups.
+
+    Arguments are those of `ReplayedUnroll`.
 
     **Raises:** `ValueError` if the search chooses no groups on a system, the folder has
     no epochs of these, or none with a hit, or the groups of the systems differ.
     """
-    names = adapt_search(architecture, systems[0]).subspaces.names
-    known = {group.name: group.family for group in list_point_groups()}
-    families = [known.get(name, "other") for name in names]
+    search = adapt_search(architecture, systems[0])
+    names, rates = search.subspaces.names, _get_rates(search.choice)
+    if known and rates is not None and len(rates) != len(known):
+        raise ValueError(
+            f"the search knows rates of {len(rates)} systems, and {len(known)} names "
+            "were given"
+        )
+    kinds = {group.name: group.family for group in list_point_groups()}
+    families = [kinds.get(name, "other") for name in names]
     family = np.array([FAMILIES.index(one) for one in families], np.int32)
     read, traits, withholdable = [], [], []
     for system in systems:
@@ -273,6 +290,9 @@ def make_record(systems: Sequence[System], architecture: Any, folder: Path) -> R
         withholdable=jnp.asarray(np.stack(withholdable)),
         traits=jnp.stack(traits),
         unit=jnp.asarray([system.energy_unit for system in systems], dtype),
+        others=to_float(
+            [[float(name != system.name) for name in known] for system in systems]
+        ),
     )
 
 
@@ -285,6 +305,23 @@ def adapt_search(architecture: Any, system: System) -> SymmetricBasinHopping:
     if not isinstance(own, SymmetricBasinHopping):
         raise ValueError(f"{system.name}: the search chooses no groups there")
     return own
+
+
+def _choose_as(
+    choice: AbstractChoice, record: Record, system: Int[Array, ""]
+) -> AbstractChoice:
+    """The choice of the search on one of the systems of a record."""
+    if not isinstance(choice, ByNetwork):
+        return choice
+    base = choice.base
+    if isinstance(base, ByExperience) and record.others.shape[1]:
+        base = dataclasses.replace(base, weights=record.others[system])
+    return dataclasses.replace(choice, traits=record.traits[system], base=base)
+
+
+def _get_rates(choice: AbstractChoice) -> Float[Array, "known groups"] | None:
+    base = choice.base if isinstance(choice, ByNetwork) else choice
+    return base.rates if isinstance(base, ByExperience) else None
 
 
 def _play_epoch(

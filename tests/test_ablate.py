@@ -12,6 +12,7 @@ from epoch_files import get_groups, write_epochs
 import hopgym
 from benchmarks import ablate
 from hopgym.optimizers.learned import make_untrained, save
+from hopgym.optimizers.learned.search import give_rates
 from hopgym.optimizers.symmetry.choices.network import ByNetwork
 
 SYSTEM = hopgym.get_system("LJ-13")
@@ -46,13 +47,26 @@ def folder(tmp_path_factory):
 
 def test_the_input_that_counts(search, folder):
     found = ablate.ablate(search, [SYSTEM], folder, starts=100, steps=400)
-    assert list(found) == [ablate.ALL, *ablate.INPUTS]
+    assert list(found) == [ablate.ALL, *ablate.INPUTS, ablate.NO_NETWORK]
     means = {name: losses.mean() for name, losses in found.items()}
-    worst = max(means, key=means.__getitem__)
-    assert worst == "log_order" and means[worst] > means[ablate.ALL] + 0.5
+    assert means["log_order"] > means[ablate.ALL] + 0.5
+    assert means[ablate.NO_NETWORK] == means["log_order"]
     unused = set(ablate.INPUTS) - {"log_order"}
     for name in unused:
         np.testing.assert_array_equal(found[name], found[ablate.ALL])
+
+
+def test_the_rates_that_count(search, folder):
+    """What is known is wrong here, and the network knows nothing."""
+    knowing: Any = make_untrained(
+        "bh-symmetric", jax.random.key(0), choice="experience", hidden=2, known=1
+    )
+    knowing = give_rates(knowing, [{"C3": 1e-2}])
+    found = ablate.ablate(knowing, [SYSTEM], folder, starts=20, steps=400)
+    means = {name: losses.mean() for name, losses in found.items()}
+    others = {name: mean for name, mean in means.items() if name != ablate.NO_RATES}
+    assert len(set(others.values())) == 1
+    assert means[ablate.NO_RATES] < means[ablate.ALL] - 1
 
 
 def test_what_the_network_does_not_see(search):
@@ -68,8 +82,8 @@ def test_the_command(search, folder, tmp_path, capsys):
     words = ["--epochs", str(folder), "--systems", "LJ-13", "--starts", "40"]
     assert ablate.main([str(path), *words, "--steps", "400"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3 + len(ablate.INPUTS)
-    assert lines[3].startswith("| log order |")
+    assert len(lines) == 4 + len(ablate.INPUTS)
+    assert {line.split("|")[1] for line in lines[3:5]} == {" log order ", " network "}
     for own, message in (
         (["bh-symmetric"], "bh-symmetric"),
         (["learn2hop-lj13-ga"], "no network that chooses groups"),

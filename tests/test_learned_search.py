@@ -20,10 +20,11 @@ from hopgym.optimizers.learned import CHOICES, make_untrained
 from hopgym.optimizers.learned.search import (
     depart,
     depart_fraction,
-    select_choice,
-    select_epochs,
+    give_rates,
     take_constants,
 )
+from hopgym.optimizers.learned.selection import select_choice, select_epochs
+from hopgym.optimizers.symmetry.choices.experience import ByExperience
 from hopgym.optimizers.symmetry.choices.merit import ByMerit
 from hopgym.optimizers.symmetry.choices.ucb import UCB
 from hopgym.optimizers.symmetry.prior import Prior
@@ -34,6 +35,7 @@ SEARCHES = {
     **{name: {"name": name} for name in ("bh-lbfgs", "bh-two-phase", "bh-symmetric")},
     "network": {"name": "bh-symmetric", "choice": "network"},
     "ucb": {"name": "bh-symmetric", "choice": "ucb"},
+    "experience": {"name": "bh-symmetric", "choice": "experience", "known": 2},
 }
 KEY = jax.random.key(0)
 # Point groups with the inversion, of order up to 24.
@@ -98,7 +100,7 @@ def get_lj38():
 
 
 def test_what_a_choice_depends_on():
-    for name in ("bh-symmetric", "network", "ucb"):
+    for name in ("bh-symmetric", "network", "ucb", "experience"):
         search = make_learned(name)
         flags = jax.tree.leaves(select_choice(search))
         assert len(flags) == len(jax.tree.leaves(search))
@@ -108,9 +110,12 @@ def test_what_a_choice_depends_on():
             if any(jax.tree.leaves(value))
         }
         prior = {f"prior_{entry.name}" for entry in dataclasses.fields(Prior)}
-        merit = {"exploration", "spread"} if name != "ucb" else set()
+        merit = (
+            {"exploration", "spread"} if name in ("bh-symmetric", "network") else set()
+        )
         own = {"choice"} if name != "bh-symmetric" else set()
-        assert selected == prior | merit | own
+        expected = own if name == "experience" else prior | merit | own
+        assert selected == expected
     factors = select_choice(make_learned("network")).departures["choice"].factors
     assert factors is False
     with pytest.raises(ValueError, match="chooses groups"):
@@ -118,13 +123,13 @@ def test_what_a_choice_depends_on():
 
 
 def test_what_epochs_depend_on():
-    for name in ("bh-symmetric", "network", "ucb"):
+    for name in ("bh-symmetric", "network", "ucb", "experience"):
         search = make_learned(name)
         rest = jax.tree.leaves(select_epochs(search))
         choice = jax.tree.leaves(select_choice(search))
         assert not any(a and b for a, b in zip(rest, choice, strict=True))
         names = {key for key, flag in select_epochs(search).departures.items() if flag}
-        assert {"patience", "pressure", "free_hops"} <= names
+        assert {"patience", "pressure", "free_hops"} <= names and "rates" not in names
         assert not {"exploration", "spread", "walk_share", "step_size"} & names
     network = select_epochs(make_learned("network")).departures["choice"]
     assert not any(jax.tree.leaves(network))
@@ -139,6 +144,33 @@ def test_constants_of_one_search_and_the_choice_of_another():
     assert float(search.rules.patience) == pytest.approx(5 * np.exp(0.3))
     with pytest.raises(ValueError, match="chooses groups"):
         take_constants(make_learned("bh-lbfgs"), trained)
+
+
+def test_rates_of_other_systems():
+    """Each group of a system has its own; a box, whose groups are others, none."""
+    rates = [{"C5": 2e-4, "Th": 1e-4}, {"C2": 3e-4, "I": 1.0}]
+    search = give_rates(make_learned("experience"), rates)
+    for name in ("LJ-6", "LJ-38", "Gupta-Ag19Au19"):
+        own: Any = search.for_system(hopgym.get_system(name))
+        base = own.choice.base
+        assert isinstance(base, ByExperience)
+        table = dict(zip(own.subspaces.names, np.asarray(base.rates).T, strict=True))
+        assert table["C5"].tolist() == pytest.approx([2e-4, 0])
+        assert table["C2"].tolist() == pytest.approx([0, 3e-4])
+        assert not table["Cs"].any() and ("Th" in table) == (name != "LJ-6")
+    box: Any = search.for_system(hopgym.get_system("SW-Si64"))
+    assert isinstance(box.choice.base, ByMerit)
+    moved = take_constants(search, make_learned("bh-symmetric"))
+    np.testing.assert_array_equal(moved.departures["rates"], search.departures["rates"])
+    for wrong, message in (
+        (rates[:1], "rates of 1 systems, but made for 2"),
+        ([rates[0], {}], "must have met the minimum"),
+        ([rates[0], {"I": 1.0}], "must have met the minimum"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            give_rates(make_learned("experience"), wrong)
+    with pytest.raises(ValueError, match="only bh-symmetric with the choice"):
+        give_rates(make_learned("network"), rates)
 
 
 def test_an_unknown_choice():

@@ -11,6 +11,7 @@ from hopgym.optimizers import bh_symmetric
 from hopgym.optimizers.symmetry.choices.base import Situation
 from hopgym.optimizers.symmetry.choices.beliefs import Beliefs
 from hopgym.optimizers.symmetry.choices.by_rates import ByRates
+from hopgym.optimizers.symmetry.choices.experience import ByExperience
 from hopgym.optimizers.symmetry.choices.halving import SuccessiveHalving
 from hopgym.optimizers.symmetry.choices.merit import ByMerit
 from hopgym.optimizers.symmetry.choices.network import (
@@ -168,6 +169,28 @@ def test_merit():
     np.testing.assert_allclose(share, expected, atol=5 * np.sqrt(0.25 / len(KEYS)))
 
 
+def test_experience():
+    """Bayes' rule, with nothing but evaluations in vain as evidence."""
+    subspaces = get_subspaces()
+    rates = np.zeros((3, 37))
+    rates[0, 3], rates[1, 5], rates[2, 7] = 3e-3, 2e-3, 1e-2
+    rates[0, 8] = rates[1, 8] = 4e-4
+    choice = ByExperience(rates, [1.0, 1.0, 0.0])
+    for epochs, best in (([], 3), (EPOCHS, 5), ([(3, -170.0, 100)], 3)):
+        spent = np.zeros(37)
+        for group, _, evaluations in epochs:
+            spent[group] += evaluations
+        situation = make_situation(subspaces, epochs)
+        scores = choice.score(KEYS[0], Rules(), situation)
+        weights = np.array([1, 1, 0]) * np.exp(-rates @ spent)
+        expected = (weights / weights.sum()) @ rates
+        known = expected > 0
+        np.testing.assert_allclose(np.exp(scores)[known], expected[known], rtol=1e-4)
+        # The best group of the first system, until it was searched in vain.
+        assert expected.argmax() == best
+        assert (choose(choice, situation).group == best).all()
+
+
 def test_controls():
     situation = make_situation(get_subspaces(), EPOCHS)
     share = np.bincount(choose(Uniform(), situation).group, minlength=37) / len(KEYS)
@@ -284,6 +307,12 @@ def test_halving_tries_all_first():
         lambda: bh_symmetric(hopgym.get_system("LJ-5"), choice=Single(-1)),
         lambda: bh_symmetric(hopgym.get_system("LJ-5"), choice=ByRates([1.0, 2.0])),
         lambda: ByRates([0.0, 0.0]),
+        lambda: ByExperience([[0.1, -0.1]], [1.0]),
+        lambda: ByExperience([[0.1, 0.1]], [0.0]),
+        lambda: ByExperience([[0.1, np.nan]], [1.0]),
+        lambda: bh_symmetric(
+            hopgym.get_system("LJ-5"), choice=ByExperience([[0.1, 0.1]], [1.0])
+        ),
         lambda: ByRates([1.0, -1.0]),
     ],
 )

@@ -30,6 +30,7 @@ from hopgym.optimizers.symmetric_basin_hopping import (
     bh_symmetric,
 )
 from hopgym.optimizers.symmetry.choices.base import AbstractChoice
+from hopgym.optimizers.symmetry.choices.experience import ByExperience
 from hopgym.optimizers.symmetry.choices.halving import SuccessiveHalving
 from hopgym.optimizers.symmetry.choices.merit import ByMerit
 from hopgym.optimizers.symmetry.choices.network import (
@@ -41,8 +42,10 @@ from hopgym.optimizers.symmetry.choices.thompson import Thompson
 from hopgym.optimizers.symmetry.choices.traits import TRAITS, describe_groups
 from hopgym.optimizers.symmetry.choices.ucb import UCB
 from hopgym.optimizers.symmetry.choices.uniform import Uniform
+from hopgym.optimizers.symmetry.point_groups import list_point_groups
 from hopgym.optimizers.symmetry.prior import Prior
 from hopgym.optimizers.symmetry.rules import FRACTIONS, Rules
+from hopgym.optimizers.symmetry.subspaces import LARGEST_ORDER, AbstractSubspaces
 
 Departures = dict[str, Any]  # arrays, and a network
 MOVES = ("surface", "exchange")  # constants that are fractions of the moves
@@ -54,12 +57,16 @@ RESTARTS = "restarts"  # entry of those that learn when to restart
 MOVE_KINDS = ("alike", "network")
 MOVE_HIDDEN = 8  # width of the hidden layer of their network
 PRIOR = "prior_"  # begins the names of the constants of the prior
-WALK = "walk_"  # begins the names of the constants of the ordinary basin hopping
-MERIT_RULES = ("exploration", "spread")  # on which the choice of groups depends
-# How groups are chosen. A network is made for a key.
+RATES = "rates"  # entry of those that know rates of other systems; never trained
+EXPERIENCE = "experience"  # the choice of these
+# Columns of the rates.
+GROUPS = tuple(g.name for g in list_point_groups() if g.order <= LARGEST_ORDER)
+# How groups are chosen. A network is made for a key; that of `EXPERIENCE` adds to the
+# expected rates, the other one to the merit.
 CHOICES: dict[str, type[AbstractChoice]] = {
     "merit": ByMerit,
     "network": ByNetwork,
+    EXPERIENCE: ByNetwork,
     "ucb": UCB,
     "thompson": Thompson,
     "halving": SuccessiveHalving,
@@ -186,6 +193,7 @@ def learned_bh_symmetric(
     choice: str = "merit",
     hidden: int = 8,
     quench_end: bool = False,
+    known: int = 1,
 ) -> LearnedSearch:
     """`bh-symmetric` with all of its constants learned, and the prior of its groups.
 
@@ -196,6 +204,8 @@ def learned_bh_symmetric(
       too.
     - `hidden`: width of the hidden layer of a network.
     - `quench_end`: whether quenches end early, as in `bh-lbfgs`.
+    - `known`: number of systems whose rates are known if the choice is `"experience"`;
+      see `give_rates`.
 
     **Raises:** `KeyError` for an unknown choice.
     """
@@ -204,29 +214,38 @@ def learned_bh_symmetric(
     network_key = jax.random.key(0) if key is None else key
     prior = dataclasses.asdict(Prior())
     departures = {
-        **_stay(_list_rules()),
+        **_stay(list_rules()),
         **_stay({f"{PRIOR}{name}": value for name, value in prior.items()}),
         **_stay(_list_constants(bh_symmetric)),
     }
-    if choice == "network":
+    if CHOICES[choice] is ByNetwork:
         inputs = len(TRAITS) + len(FINDINGS)
         departures["choice"] = ChoiceNetwork(network_key, inputs, hidden)
     else:
         departures["choice"] = jax.tree.map(jnp.zeros_like, CHOICES[choice]())
+    if choice == EXPERIENCE:
+        departures[RATES] = jnp.zeros((known, len(GROUPS)))
     if quench_end:
         departures[QUENCH_END] = jnp.zeros(len(FITTED))
-    return LearnedSearch(_MakeBhSymmetric(choice), departures)
+    return LearnedSearch(MakeBhSymmetric(choice), departures)
 
 
 @dataclasses.dataclass(frozen=True)
-class _MakeBhSymmetric:
+class MakeBhSymmetric:
+    """Makes a `bh-symmetric` with learned constants.
+
+    **Arguments:**
+
+    - `choice`: of the groups, one of `CHOICES`.
+    """
+
     choice: str
 
     def __call__(
         self, system: SystemInfo, departures: Departures
     ) -> SymmetricBasinHopping | BasinHopping:
         values = {}
-        for name, value in _list_rules().items():
+        for name, value in list_rules().items():
             shift = depart_fraction if name in FRACTIONS else depart
             values[name] = shift(value, departures[name])
         for name in ("rounds", "free_patience"):
@@ -244,72 +263,58 @@ class _MakeBhSymmetric:
         if isinstance(search, BasinHopping):
             return search
         learned = departures["choice"]
-        if self.choice == "network":
+        if CHOICES[self.choice] is ByNetwork:
             traits = describe_groups(search.subspaces, len(system.species))
-            choice = ByNetwork(learned, traits)
+            base = _make_base(search.subspaces, departures.get(RATES))
+            choice = ByNetwork(learned, traits, base)
         else:
             choice = jax.tree.map(depart, CHOICES[self.choice](), learned)
         end = _make_quench_end(departures)
         return dataclasses.replace(search, choice=choice, quench_end=end)
 
 
-def select_choice(search: AbstractOptimizer) -> LearnedSearch:
-    """Select what the choice of groups depends on, but for the rules of their epochs.
+def _make_base(
+    subspaces: AbstractSubspaces, rates: Float[Array, "known groups"] | None
+) -> ByMerit | ByExperience:
+    """What a network adds to. No rates are known of the groups of a box."""
+    if rates is None or not set(subspaces.names) <= set(GROUPS):
+        return ByMerit()
+    columns = np.array([GROUPS.index(name) for name in subspaces.names])
+    return ByExperience(rates[:, columns], jnp.ones(len(rates)))
 
-    **Returns:** `True` for these of its numbers, `False` for others.
 
-    **Raises:** `ValueError` for a search that chooses no groups.
+def give_rates(
+    search: AbstractOptimizer, rates: Sequence[dict[str, float]]
+) -> LearnedSearch:
+    """Tell a learned search how often groups meet the minima of other systems.
+
+    **Arguments:**
+
+    - `search`: its choice is `"experience"`.
+    - `rates`: hits per evaluation of each group, by its name, on each system. Those
+      that are absent never meet the minimum.
+
+    **Raises:** `ValueError` for another search, another number of systems than it was
+    made for, or a system without a hit.
     """
-    make = getattr(search, "make", None)
-    if not isinstance(make, _MakeBhSymmetric):
+    if not isinstance(search, LearnedSearch) or RATES not in search.departures:
+        raise ValueError(f"only bh-symmetric with the choice {EXPERIENCE} knows rates")
+    table = np.array([[row.get(name, 0.0) for name in GROUPS] for row in rates])
+    if table.shape != search.departures[RATES].shape:
+        known = len(search.departures[RATES])
+        raise ValueError(f"rates of {len(rates)} systems, but made for {known}")
+    if not table.any(axis=1).all():
+        raise ValueError("a group must have met the minimum of each known system")
+    departures = {**search.departures, RATES: to_float(table)}
+    return LearnedSearch(search.make, departures)
+
+
+def check_chooses_groups(search: AbstractOptimizer) -> LearnedSearch:
+    """Raise `ValueError` for anything but a learned search that chooses groups."""
+    if not isinstance(getattr(search, "make", None), MakeBhSymmetric):
         raise ValueError("only bh-symmetric chooses groups")
     assert isinstance(search, LearnedSearch)
-    rules = MERIT_RULES if make.choice in ("merit", "network") else ()
-    own = ("choice", *rules)
-    names = [n for n in search.departures if n in own or n.startswith(PRIOR)]
-    spec = select_named(search, names)
-    if make.choice == "network":
-        spec = eqx.tree_at(lambda s: s.departures["choice"].factors, spec, False)
-    return spec
-
-
-def select_epochs(search: AbstractOptimizer) -> LearnedSearch:
-    """Select what epochs depend on, but for the choice of their groups.
-
-    The constants of the ordinary basin hopping are left out: it is for systems without
-    symmetry.
-
-    **Returns:** `True` for these of its numbers, `False` for others.
-
-    **Raises:** `ValueError` for a search that chooses no groups.
-    """
-    select_choice(search)
-    assert isinstance(search, LearnedSearch)
-    names = {name for name in _list_rules() if not name.startswith(WALK)}
-    names = (names - set(MERIT_RULES)) | {"pressure", QUENCH_END}
-    return select_named(search, [name for name in search.departures if name in names])
-
-
-def select_named(search: AbstractOptimizer, names: Sequence[str]) -> LearnedSearch:
-    """Select some of the numbers of a search by their names.
-
-    **Returns:** `True` for these of its numbers, `False` for others.
-
-    **Raises:** `KeyError` for an unknown name; `ValueError` for another optimizer.
-    """
-    if not isinstance(search, LearnedSearch):
-        raise ValueError("only searches have constants with names")
-    for name in names:
-        if name not in search.departures:
-            known = list(search.departures)
-            raise KeyError(describe_unknown_name("constant", name, known))
-    return LearnedSearch(
-        search.make,
-        {
-            name: jax.tree.map(lambda _, flag=name in names: flag, value)
-            for name, value in search.departures.items()
-        },
-    )
+    return search
 
 
 def take_constants(
@@ -319,14 +324,12 @@ def take_constants(
 
     **Raises:** `ValueError` if one of them is no such search.
     """
-    for one in (search, other):
-        select_choice(one)
-    assert isinstance(search, LearnedSearch) and isinstance(other, LearnedSearch)
-    own = {"choice": search.departures["choice"]}
+    search, other = (check_chooses_groups(one) for one in (search, other))
+    own = {n: search.departures[n] for n in ("choice", RATES) if n in search.departures}
     return LearnedSearch(search.make, {**other.departures, **own})
 
 
-def _list_rules() -> dict[str, Any]:
+def list_rules() -> dict[str, Any]:
     """Constants of `bh-symmetric` by hand."""
     return {entry.name: entry.default for entry in dataclasses.fields(Rules)}
 

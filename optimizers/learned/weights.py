@@ -51,6 +51,7 @@ SUFFIX = ".eqx"
 LICENCE = "Apache-2.0"
 MAX_HIDDEN = 1024
 MAX_DEPTH = 64
+MAX_KNOWN = 10_000
 SCHEMA: Schema = {"architecture": OBJECT}  # of headers
 # Of the name and the options of an architecture; each has some of the options.
 ARCHITECTURE_SCHEMA: Schema = {
@@ -60,6 +61,7 @@ ARCHITECTURE_SCHEMA: Schema = {
     "hidden": optional(integer(1, MAX_HIDDEN)),
     "choice": optional(TEXT),
     "quench_end": optional(FLAG),
+    "known": optional(integer(1, MAX_KNOWN)),
     "moves": optional(TEXT),
     "restarts": optional(FLAG),
     "depth": optional(integer(2, MAX_DEPTH)),

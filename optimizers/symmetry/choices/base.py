@@ -63,3 +63,17 @@ class AbstractChoice(eqx.Module):
     @abc.abstractmethod
     def choose(self, key: PRNGKeyArray, rules: Rules, situation: Situation) -> Decision:
         """Choose the next epoch."""
+
+
+class AbstractScoredChoice(AbstractChoice):
+    """Chooses the group with the highest score, by the usual rules."""
+
+    @abc.abstractmethod
+    def score(
+        self, key: PRNGKeyArray, rules: Rules, situation: Situation
+    ) -> Float[Array, " groups"]:
+        """Score the groups, with random numbers if the choice is random."""
+
+    def choose(self, key: PRNGKeyArray, rules: Rules, situation: Situation) -> Decision:
+        scores = self.score(key, rules, situation)
+        return decide(jnp.argmax(scores), scores.dtype)

@@ -6,25 +6,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hopgym.optimizers.symmetry.choices.base import (
-    AbstractChoice,
-    Decision,
-    Situation,
-    decide,
-)
+from hopgym.optimizers.symmetry.choices.base import AbstractScoredChoice, Situation
 from hopgym.optimizers.symmetry.rules import Rules
 
 
-class ByMerit(AbstractChoice):
+class ByMerit(AbstractScoredChoice):
     """Draw a group with a probability that falls with its lowest energy.
 
     See `exploration` of [`hopgym.optimizers.symmetry.rules.Rules`][].
     """
 
-    def choose(self, key: PRNGKeyArray, rules: Rules, situation: Situation) -> Decision:
+    def score(
+        self, key: PRNGKeyArray, rules: Rules, situation: Situation
+    ) -> Float[Array, " groups"]:
+        """Logarithms of the probabilities, with Gumbel noise."""
         explore_key, key = jax.random.split(key)
         logits = situation.logits + weigh(explore_key, rules, situation)
-        return decide(jax.random.categorical(key, logits), logits.dtype)
+        return logits + jax.random.gumbel(key, logits.shape, logits.dtype)
 
 
 def weigh(

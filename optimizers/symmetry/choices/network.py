@@ -10,10 +10,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from hopgym._converters import to_float
 from hopgym.optimizers.symmetry.choices.base import (
     AbstractChoice,
+    AbstractScoredChoice,
     Decision,
     Situation,
 )
-from hopgym.optimizers.symmetry.choices.merit import weigh
+from hopgym.optimizers.symmetry.choices.merit import ByMerit
 from hopgym.optimizers.symmetry.rules import Rules
 
 # Inputs of the network that depend on what was found, after the traits of the group.
@@ -28,8 +29,8 @@ NEAR, FAR = 2.0, 20.0  # units of energy over which differences are told apart
 class ChoiceNetwork(eqx.Module):
     """A perceptron with one hidden layer, applied to each group.
 
-    The weights of its outputs, `score` and `factors`, are zero at first: then the
-    choice is that of [`hopgym.optimizers.symmetry.choices.merit.ByMerit`][].
+    The weights of its outputs, `score` and `factors`, are zero at first: then it
+    changes nothing.
 
     **Arguments:**
 
@@ -59,24 +60,27 @@ class ChoiceNetwork(eqx.Module):
 
 
 class ByNetwork(AbstractChoice):
-    """Add the scores of a network to the logits, and scale the rules of the epoch.
+    """Add the scores of a network to those of another choice, and scale the rules.
 
     **Arguments:**
 
     - `network`: the network.
     - `traits`: what does not change of each group.
+    - `base`: the other choice.
     """
 
     network: ChoiceNetwork
     traits: Float[Array, "groups traits"]
+    base: AbstractScoredChoice = ByMerit()
+
+    def check(self, groups: int) -> None:
+        self.base.check(groups)
 
     def choose(self, key: PRNGKeyArray, rules: Rules, situation: Situation) -> Decision:
-        explore_key, key = jax.random.split(key)
         findings = describe_findings(situation)
         inputs = jnp.concatenate([self.traits, findings], axis=1)
         scores, factors = self.network(inputs)
-        logits = situation.logits + weigh(explore_key, rules, situation)
-        group = jax.random.categorical(key, logits + scores)
+        group = jnp.argmax(self.base.score(key, rules, situation) + scores)
         # Between a tenth and ten.
         patience, loose, give_up, compressed = 10 ** jnp.tanh(factors[group])
         return Decision(group.astype(jnp.int32), patience, loose, give_up, compressed)

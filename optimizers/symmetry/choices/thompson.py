@@ -12,17 +12,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hopgym._checks import NOT_NEGATIVE, check_fields
 from hopgym._converters import to_float
-from hopgym.optimizers.symmetry.choices.base import (
-    AbstractChoice,
-    Decision,
-    Situation,
-    decide,
-)
+from hopgym.optimizers.symmetry.choices.base import AbstractScoredChoice, Situation
 from hopgym.optimizers.symmetry.choices.beliefs import Beliefs
 from hopgym.optimizers.symmetry.rules import Rules
 
 
-class Thompson(AbstractChoice):
+class Thompson(AbstractScoredChoice):
     """Draw the mean of each group from the beliefs; choose the lowest tail.
 
     The tail is `tail` spreads below the mean: a minimum is found by good epochs, not by
@@ -40,8 +35,11 @@ class Thompson(AbstractChoice):
     def __check_init__(self):
         check_fields(self, tail=NOT_NEGATIVE)
 
-    def choose(self, key: PRNGKeyArray, rules: Rules, situation: Situation) -> Decision:
+    def score(
+        self, key: PRNGKeyArray, rules: Rules, situation: Situation
+    ) -> Float[Array, " groups"]:
+        """Energies that the groups may reach, in units below zero."""
         means, spreads, count = self.beliefs.update(situation)
         noise = jax.random.normal(key, means.shape, means.dtype) / jnp.sqrt(count)
         reached = means + spreads * (noise - self.tail)
-        return decide(jnp.argmin(reached), means.dtype)
+        return -reached / situation.energy_unit

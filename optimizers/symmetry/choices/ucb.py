@@ -11,17 +11,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hopgym._checks import NOT_NEGATIVE, check_fields
 from hopgym._converters import to_float
-from hopgym.optimizers.symmetry.choices.base import (
-    AbstractChoice,
-    Decision,
-    Situation,
-    decide,
-)
+from hopgym.optimizers.symmetry.choices.base import AbstractScoredChoice, Situation
 from hopgym.optimizers.symmetry.choices.beliefs import Beliefs
 from hopgym.optimizers.symmetry.rules import Rules
 
 
-class UCB(AbstractChoice):
+class UCB(AbstractScoredChoice):
     """Choose the group with the lowest bound, mean - width spread sqrt(ln t / n).
 
     t and n are the numbers of all epochs and of those of the group, with those that the
@@ -39,7 +34,10 @@ class UCB(AbstractChoice):
     def __check_init__(self):
         check_fields(self, width=NOT_NEGATIVE)
 
-    def choose(self, key: PRNGKeyArray, rules: Rules, situation: Situation) -> Decision:
+    def score(
+        self, key: PRNGKeyArray, rules: Rules, situation: Situation
+    ) -> Float[Array, " groups"]:
+        """The bounds, in units of energy below zero."""
         means, spreads, count = self.beliefs.update(situation)
         doubt = jnp.sqrt(jnp.log(jnp.sum(count)) / count)
-        return decide(jnp.argmin(means - self.width * spreads * doubt), means.dtype)
+        return (self.width * spreads * doubt - means) / situation.energy_unit

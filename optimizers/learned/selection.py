@@ -1,0 +1,83 @@
+"""Which numbers of a learned search a training changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+
+from hopgym._suggest import describe_unknown_name
+from hopgym.optimizers.base import AbstractOptimizer
+from hopgym.optimizers.learned.search import (
+    CHOICES,
+    EXPERIENCE,
+    PRIOR,
+    QUENCH_END,
+    LearnedSearch,
+    MakeBhSymmetric,
+    check_chooses_groups,
+    list_rules,
+)
+from hopgym.optimizers.symmetry.choices.network import ByNetwork
+
+WALK = "walk_"  # begins the names of the constants of the ordinary basin hopping
+MERIT_RULES = ("exploration", "spread")  # on which the choice of groups depends
+
+
+def select_choice(search: AbstractOptimizer) -> LearnedSearch:
+    """Select what the choice of groups depends on, but for the rules of their epochs.
+
+    **Returns:** `True` for these of its numbers, `False` for others.
+
+    **Raises:** `ValueError` for a search that chooses no groups.
+    """
+    search = check_chooses_groups(search)
+    make = search.make
+    assert isinstance(make, MakeBhSymmetric)
+    rules = MERIT_RULES if make.choice in ("merit", "network") else ()
+    own = ("choice", *rules)
+    prior = () if make.choice == EXPERIENCE else PRIOR
+    names = [n for n in search.departures if n in own or n.startswith(prior)]
+    spec = select_named(search, names)
+    if CHOICES[make.choice] is ByNetwork:
+        spec = eqx.tree_at(lambda s: s.departures["choice"].factors, spec, False)
+    return spec
+
+
+def select_epochs(search: AbstractOptimizer) -> LearnedSearch:
+    """Select what epochs depend on, but for the choice of their groups.
+
+    The constants of the ordinary basin hopping are left out: it is for systems without
+    symmetry.
+
+    **Returns:** `True` for these of its numbers, `False` for others.
+
+    **Raises:** `ValueError` for a search that chooses no groups.
+    """
+    search = check_chooses_groups(search)
+    names = {name for name in list_rules() if not name.startswith(WALK)}
+    names = (names - set(MERIT_RULES)) | {"pressure", QUENCH_END}
+    return select_named(search, [name for name in search.departures if name in names])
+
+
+def select_named(search: AbstractOptimizer, names: Sequence[str]) -> LearnedSearch:
+    """Select some of the numbers of a search by their names.
+
+    **Returns:** `True` for these of its numbers, `False` for others.
+
+    **Raises:** `KeyError` for an unknown name; `ValueError` for another optimizer.
+    """
+    if not isinstance(search, LearnedSearch):
+        raise ValueError("only searches have constants with names")
+    for name in names:
+        if name not in search.departures:
+            known = list(search.departures)
+            raise KeyError(describe_unknown_name("constant", name, known))
+    return LearnedSearch(
+        search.make,
+        {
+            name: jax.tree.map(lambda _, flag=name in names: flag, value)
+            for name, value in search.departures.items()
+        },
+    )
