@@ -30,8 +30,8 @@ from hopgym.optimizers import learned
 from hopgym.optimizers.learned import (
     ARCHITECTURES,
     CHOICES,
-    EXPERIENCE,
     FEATURES,
+    KNOWING,
     MOVE_KINDS,
 )
 from hopgym.systems import System, get_system
@@ -297,7 +297,7 @@ def _count_known(
     architecture: dict[str, Any], given: dict[str, Any], systems: Sequence[System]
 ) -> dict[str, Any]:
     """A search that knows rates learns those of the systems of its training."""
-    if architecture.get("choice") == EXPERIENCE and "epochs" in given:
+    if architecture.get("choice") in KNOWING and "epochs" in given:
         return {**architecture, "known": len(systems)}
     return architecture
 

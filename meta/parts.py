@@ -7,22 +7,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
-
 from hopgym.meta import epochs
 from hopgym.meta.batched_unroll import BatchedUnroll
 from hopgym.meta.plan import TrainingPlan
 from hopgym.meta.replayed_unroll import ReplayedUnroll, adapt_search
 from hopgym.meta.unroll import HIT_KINDS
 from hopgym.optimizers.learned import EXPERIENCE
-from hopgym.optimizers.learned.search import RATES, give_rates
 from hopgym.optimizers.learned.selection import (
+    select_all,
     select_choice,
     select_epochs,
     select_named,
 )
 from hopgym.optimizers.symmetry.choices.by_rates import ByRates
-from hopgym.systems import System, get_system
+from hopgym.systems import System
 
 
 def select_trained(plan: TrainingPlan, optimizer: Any) -> Any:
@@ -32,37 +30,15 @@ def select_trained(plan: TrainingPlan, optimizer: Any) -> Any:
     it has no constants with names, or no choice of groups, and the plan asks for these.
     """
     if plan.epochs is not None:
+        if plan.architecture.get("choice") == EXPERIENCE:
+            raise ValueError(
+                f"the choice {EXPERIENCE} has no weights to be trained: count rates "
+                "with python -m hopgym.meta.rates"
+            )
         return select_choice(optimizer)
     if plan.only:
         return select_named(optimizer, plan.only)
-    return eqx.is_inexact_array if plan.rates is None else select_epochs(optimizer)
-
-
-def learn_rates(plan: TrainingPlan, optimizer: Any) -> Any:
-    """The optimizer with the rates that its training systems have in recorded epochs.
-
-    Others than `bh-symmetric` with the choice `"experience"` know no rates. Without
-    recorded epochs it needs them from another training.
-
-    **Raises:** `ValueError` if there are none, or the folder of the plan has no epochs
-    of a system.
-    """
-    if plan.architecture.get("choice") != EXPERIENCE:
-        return optimizer
-    if plan.epochs is None:
-        if not optimizer.departures[RATES].any():
-            raise ValueError(
-                f"the choice {EXPERIENCE} has to learn rates: record epochs with "
-                "python -m hopgym.meta.record, and give their folder as epochs"
-            )
-        return optimizer
-    rates = []
-    for _, name in plan.systems:
-        groups = adapt_search(optimizer, get_system(name)).subspaces.names
-        own = epochs.read(Path(plan.epochs), name, list(groups))
-        found = epochs.compute_rates(own, inside=True)
-        rates.append(dict(zip(groups, found.tolist(), strict=True)))
-    return give_rates(optimizer, rates)
+    return select_all(optimizer) if plan.rates is None else select_epochs(optimizer)
 
 
 def make_unrolls(

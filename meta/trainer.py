@@ -18,7 +18,8 @@ from hopgym._cli.pace import Pace
 from hopgym.meta import schedule
 from hopgym.meta.batched_unroll import BatchedUnroll
 from hopgym.meta.distributed import broadcast, is_leader
-from hopgym.meta.parts import learn_rates, make_unrolls, select_trained
+from hopgym.meta.known_rates import learn_rates
+from hopgym.meta.parts import make_unrolls, select_trained
 from hopgym.meta.plan import TrainingPlan
 from hopgym.meta.replayed_unroll import ReplayedUnroll
 from hopgym.meta.run_folder import RunFolder
@@ -72,7 +73,8 @@ class Trainer:
             stored = learned.read_header(plan.start_from)["architecture"]
             is_same = stored == plan.architecture
             initial = given if is_same else take_constants(initial, given)
-        initial = learn_rates(plan, initial)
+        if plan.architecture.get("choice") in learned.KNOWING:
+            initial = learn_rates(initial, self.systems, plan.epochs)
         trained = select_trained(plan, initial)
         weights, self.frozen = eqx.partition(initial, trained)
         self.strategy = get_strategy(plan.strategy)(

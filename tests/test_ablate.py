@@ -59,7 +59,11 @@ def test_the_input_that_counts(search, folder):
 def test_the_rates_that_count(search, folder):
     """What is known is wrong here, and the network knows nothing."""
     knowing: Any = make_untrained(
-        "bh-symmetric", jax.random.key(0), choice="experience", hidden=2, known=1
+        "bh-symmetric",
+        jax.random.key(0),
+        choice="network-experience",
+        hidden=2,
+        known=1,
     )
     knowing = give_rates(knowing, [{"C3": 1e-2}])
     found = ablate.ablate(knowing, [SYSTEM], folder, starts=20, steps=400)

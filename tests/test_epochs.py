@@ -208,7 +208,7 @@ def test_own_rates_are_not_known(tmp_path):
     good = {"LJ-13": "C2", "LJ-14": "C5"}
     for name, group in good.items():
         write_epochs(tmp_path, name, hits=[names.index(group)])
-    search = make_untrained("bh-symmetric", KEY, choice="experience", known=2)
+    search = make_untrained("bh-symmetric", KEY, choice="network-experience", known=2)
     search = give_rates(search, [{group: 1e-3} for group in good.values()])
     trained, which = select_choice(search), np.array([0, 1])
     tried = {}
@@ -318,11 +318,11 @@ def test_train_and_go_on_with_another_choice(recorded, tmp_path, capsys):
 
 
 def test_rates_are_learned(recorded, tmp_path, capsys):
-    words = [*WORDS[:3], "experience", *WORDS[4:]]
+    words = [*WORDS[:3], "network-experience", *WORDS[4:]]
     out = ["--out", str(tmp_path / "run")]
     with pytest.raises(SystemExit):
         train([*words, *out])
-    assert "experience has to learn rates" in capsys.readouterr().err
+    assert "has to know rates of other systems" in capsys.readouterr().err
     assert train([*words, *out, "--epochs", str(recorded)]) == 0
     trained: Any = load(tmp_path / "run" / "best.eqx")
     rates = np.asarray(trained.departures["rates"])
@@ -352,6 +352,7 @@ def test_rates_are_hits_per_evaluation():
         (["--systems", "LJ-7"], "has no epochs of LJ-7: record them with"),
         (["--loss", "best"], "epochs are for the losses first-hit and hit-share"),
         (["--choice", "best"], "unknown choice 'best'"),
+        (["--choice", "experience"], "count rates with python -m hopgym.meta.rates"),
         (["--withheld", "2"], "withheld must be from 0 to 1"),
         (["--only", "loose"], "not single constants"),
         (["--rates", "runs/epochs"], "only one of them can be given"),

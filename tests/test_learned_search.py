@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,6 +36,11 @@ SEARCHES = {
     **{name: {"name": name} for name in ("bh-lbfgs", "bh-two-phase", "bh-symmetric")},
     "network": {"name": "bh-symmetric", "choice": "network"},
     "ucb": {"name": "bh-symmetric", "choice": "ucb"},
+    "network-experience": {
+        "name": "bh-symmetric",
+        "choice": "network-experience",
+        "known": 2,
+    },
     "experience": {"name": "bh-symmetric", "choice": "experience", "known": 2},
 }
 KEY = jax.random.key(0)
@@ -100,7 +106,7 @@ def get_lj38():
 
 
 def test_what_a_choice_depends_on():
-    for name in ("bh-symmetric", "network", "ucb", "experience"):
+    for name in ("bh-symmetric", "network", "ucb", "network-experience", "experience"):
         search = make_learned(name)
         flags = jax.tree.leaves(select_choice(search))
         assert len(flags) == len(jax.tree.leaves(search))
@@ -114,8 +120,8 @@ def test_what_a_choice_depends_on():
             {"exploration", "spread"} if name in ("bh-symmetric", "network") else set()
         )
         own = {"choice"} if name != "bh-symmetric" else set()
-        expected = own if name == "experience" else prior | merit | own
-        assert selected == expected
+        knowing = {"network-experience": own, "experience": set()}
+        assert selected == knowing.get(name, prior | merit | own)
     factors = select_choice(make_learned("network")).departures["choice"].factors
     assert factors is False
     with pytest.raises(ValueError, match="chooses groups"):
@@ -123,7 +129,7 @@ def test_what_a_choice_depends_on():
 
 
 def test_what_epochs_depend_on():
-    for name in ("bh-symmetric", "network", "ucb", "experience"):
+    for name in ("bh-symmetric", "network", "ucb", "network-experience", "experience"):
         search = make_learned(name)
         rest = jax.tree.leaves(select_epochs(search))
         choice = jax.tree.leaves(select_choice(search))
@@ -152,14 +158,18 @@ def test_rates_of_other_systems():
     search = give_rates(make_learned("experience"), rates)
     for name in ("LJ-6", "LJ-38", "Gupta-Ag19Au19"):
         own: Any = search.for_system(hopgym.get_system(name))
-        base = own.choice.base
-        assert isinstance(base, ByExperience)
-        table = dict(zip(own.subspaces.names, np.asarray(base.rates).T, strict=True))
+        assert isinstance(own.choice, ByExperience)
+        known = np.asarray(own.choice.rates).T
+        table = dict(zip(own.subspaces.names, known, strict=True))
         assert table["C5"].tolist() == pytest.approx([2e-4, 0])
         assert table["C2"].tolist() == pytest.approx([0, 3e-4])
         assert not table["Cs"].any() and ("Th" in table) == (name != "LJ-6")
     box: Any = search.for_system(hopgym.get_system("SW-Si64"))
-    assert isinstance(box.choice.base, ByMerit)
+    assert isinstance(box.choice, ByMerit)
+    with_network = give_rates(make_learned("network-experience"), rates)
+    both: Any = with_network.for_system(get_lj38())
+    alone: Any = search.for_system(get_lj38())
+    assert eqx.tree_equal(both.choice.base, alone.choice)
     moved = take_constants(search, make_learned("bh-symmetric"))
     np.testing.assert_array_equal(moved.departures["rates"], search.departures["rates"])
     for wrong, message in (
@@ -169,7 +179,7 @@ def test_rates_of_other_systems():
     ):
         with pytest.raises(ValueError, match=message):
             give_rates(make_learned("experience"), wrong)
-    with pytest.raises(ValueError, match="only bh-symmetric with the choice"):
+    with pytest.raises(ValueError, match="only the choices experience and"):
         give_rates(make_learned("network"), rates)
 
 

@@ -9,9 +9,11 @@ from hopgym.optimizers.learned.reparametrised import bh_step as bh_step
 from hopgym.optimizers.learned.reparametrised import fire6p as fire6p
 from hopgym.optimizers.learned.search import CHOICES as CHOICES
 from hopgym.optimizers.learned.search import EXPERIENCE as EXPERIENCE
+from hopgym.optimizers.learned.search import KNOWING as KNOWING
 from hopgym.optimizers.learned.search import MOVE_KINDS as MOVE_KINDS
 from hopgym.optimizers.learned.search import LearnedSearch as LearnedSearch
 from hopgym.optimizers.learned.weights import ARCHITECTURES as ARCHITECTURES
+from hopgym.optimizers.learned.weights import SUFFIX as SUFFIX
 from hopgym.optimizers.learned.weights import list_trained as list_trained
 from hopgym.optimizers.learned.weights import load as load
 from hopgym.optimizers.learned.weights import make_untrained as make_untrained

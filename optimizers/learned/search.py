@@ -57,16 +57,18 @@ RESTARTS = "restarts"  # entry of those that learn when to restart
 MOVE_KINDS = ("alike", "network")
 MOVE_HIDDEN = 8  # width of the hidden layer of their network
 PRIOR = "prior_"  # begins the names of the constants of the prior
-RATES = "rates"  # entry of those that know rates of other systems; never trained
-EXPERIENCE = "experience"  # the choice of these
+RATES = "rates"  # entry of those that know rates of other systems
+EXPERIENCE = "experience"  # the choice by these alone
+KNOWING = (EXPERIENCE, "network-experience")  # choices that know rates
 # Columns of the rates.
 GROUPS = tuple(g.name for g in list_point_groups() if g.order <= LARGEST_ORDER)
-# How groups are chosen. A network is made for a key; that of `EXPERIENCE` adds to the
-# expected rates, the other one to the merit.
+# How groups are chosen. A network is made for a key, and adds to the merit or to the
+# expected rates.
 CHOICES: dict[str, type[AbstractChoice]] = {
     "merit": ByMerit,
     "network": ByNetwork,
-    EXPERIENCE: ByNetwork,
+    EXPERIENCE: ByExperience,
+    "network-experience": ByNetwork,
     "ucb": UCB,
     "thompson": Thompson,
     "halving": SuccessiveHalving,
@@ -204,8 +206,8 @@ def learned_bh_symmetric(
       too.
     - `hidden`: width of the hidden layer of a network.
     - `quench_end`: whether quenches end early, as in `bh-lbfgs`.
-    - `known`: number of systems whose rates are known if the choice is `"experience"`;
-      see `give_rates`.
+    - `known`: number of systems whose rates are known by the choices `"experience"` and
+      `"network-experience"`; see `give_rates`.
 
     **Raises:** `KeyError` for an unknown choice.
     """
@@ -221,9 +223,9 @@ def learned_bh_symmetric(
     if CHOICES[choice] is ByNetwork:
         inputs = len(TRAITS) + len(FINDINGS)
         departures["choice"] = ChoiceNetwork(network_key, inputs, hidden)
-    else:
+    elif choice != EXPERIENCE:
         departures["choice"] = jax.tree.map(jnp.zeros_like, CHOICES[choice]())
-    if choice == EXPERIENCE:
+    if choice in KNOWING:
         departures[RATES] = jnp.zeros((known, len(GROUPS)))
     if quench_end:
         departures[QUENCH_END] = jnp.zeros(len(FITTED))
@@ -262,13 +264,15 @@ class MakeBhSymmetric:
         )
         if isinstance(search, BasinHopping):
             return search
-        learned = departures["choice"]
-        if CHOICES[self.choice] is ByNetwork:
+        base = _make_base(search.subspaces, departures.get(RATES))
+        if self.choice == EXPERIENCE:
+            choice = base
+        elif CHOICES[self.choice] is ByNetwork:
             traits = describe_groups(search.subspaces, len(system.species))
-            base = _make_base(search.subspaces, departures.get(RATES))
-            choice = ByNetwork(learned, traits, base)
+            choice = ByNetwork(departures["choice"], traits, base)
         else:
-            choice = jax.tree.map(depart, CHOICES[self.choice](), learned)
+            usual = CHOICES[self.choice]()
+            choice = jax.tree.map(depart, usual, departures["choice"])
         end = _make_quench_end(departures)
         return dataclasses.replace(search, choice=choice, quench_end=end)
 
@@ -276,7 +280,7 @@ class MakeBhSymmetric:
 def _make_base(
     subspaces: AbstractSubspaces, rates: Float[Array, "known groups"] | None
 ) -> ByMerit | ByExperience:
-    """What a network adds to. No rates are known of the groups of a box."""
+    """The choice by merit, or by known rates. None are known of groups of a box."""
     if rates is None or not set(subspaces.names) <= set(GROUPS):
         return ByMerit()
     columns = np.array([GROUPS.index(name) for name in subspaces.names])
@@ -290,7 +294,7 @@ def give_rates(
 
     **Arguments:**
 
-    - `search`: its choice is `"experience"`.
+    - `search`: its choice knows rates.
     - `rates`: hits per evaluation of each group, by its name, on each system. Those
       that are absent never meet the minimum.
 
@@ -298,7 +302,7 @@ def give_rates(
     made for, or a system without a hit.
     """
     if not isinstance(search, LearnedSearch) or RATES not in search.departures:
-        raise ValueError(f"only bh-symmetric with the choice {EXPERIENCE} knows rates")
+        raise ValueError(f"only the choices {' and '.join(KNOWING)} know rates")
     table = np.array([[row.get(name, 0.0) for name in GROUPS] for row in rates])
     if table.shape != search.departures[RATES].shape:
         known = len(search.departures[RATES])
@@ -325,8 +329,10 @@ def take_constants(
     **Raises:** `ValueError` if one of them is no such search.
     """
     search, other = (check_chooses_groups(one) for one in (search, other))
-    own = {n: search.departures[n] for n in ("choice", RATES) if n in search.departures}
-    return LearnedSearch(search.make, {**other.departures, **own})
+    own = ("choice", RATES)
+    departures = {n: x for n, x in other.departures.items() if n not in own}
+    departures |= {n: x for n, x in search.departures.items() if n in own}
+    return LearnedSearch(search.make, departures)
 
 
 def list_rules() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,9 +12,10 @@ from hopgym._suggest import describe_unknown_name
 from hopgym.optimizers.base import AbstractOptimizer
 from hopgym.optimizers.learned.search import (
     CHOICES,
-    EXPERIENCE,
+    KNOWING,
     PRIOR,
     QUENCH_END,
+    RATES,
     LearnedSearch,
     MakeBhSymmetric,
     check_chooses_groups,
@@ -23,6 +25,17 @@ from hopgym.optimizers.symmetry.choices.network import ByNetwork
 
 WALK = "walk_"  # begins the names of the constants of the ordinary basin hopping
 MERIT_RULES = ("exploration", "spread")  # on which the choice of groups depends
+
+
+def select_all(optimizer: AbstractOptimizer) -> Any:
+    """Select all weights. Rates that a search knows are no weights, but counted.
+
+    **Returns:** a filter, see `equinox.partition`.
+    """
+    if isinstance(optimizer, LearnedSearch) and RATES in optimizer.departures:
+        names = [name for name in optimizer.departures if name != RATES]
+        return select_named(optimizer, names)
+    return eqx.is_inexact_array
 
 
 def select_choice(search: AbstractOptimizer) -> LearnedSearch:
@@ -37,7 +50,7 @@ def select_choice(search: AbstractOptimizer) -> LearnedSearch:
     assert isinstance(make, MakeBhSymmetric)
     rules = MERIT_RULES if make.choice in ("merit", "network") else ()
     own = ("choice", *rules)
-    prior = () if make.choice == EXPERIENCE else PRIOR
+    prior = () if make.choice in KNOWING else PRIOR
     names = [n for n in search.departures if n in own or n.startswith(prior)]
     spec = select_named(search, names)
     if CHOICES[make.choice] is ByNetwork:
