@@ -11,16 +11,12 @@ from __future__ import annotations
 
 import dataclasses
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
-
 from hopgym.context import SystemInfo
 from hopgym.optimizers import load
 from hopgym.optimizers.base import adapt
 from hopgym.optimizers.symmetric_basin_hopping import SymmetricBasinHopping
 from hopgym.optimizers.symmetry.choices.halving import SuccessiveHalving
-from hopgym.optimizers.symmetry.choices.network import ByNetwork
+from hopgym.optimizers.symmetry.choices.merit import ByMerit
 from hopgym.optimizers.symmetry.choices.single import Single
 from hopgym.optimizers.symmetry.choices.uniform import Uniform
 
@@ -34,13 +30,9 @@ BEST_GROUPS = {
 }
 
 
-def no_network(system: SystemInfo) -> SymmetricBasinHopping:
-    """The learned search without its network: the choice depends on lowest energies."""
-    search = _load(system)
-    if not isinstance(search.choice, ByNetwork):
-        raise ValueError(f"{LEARNED} has no network")
-    network = jax.tree.map(jnp.zeros_like, search.choice.network)
-    return eqx.tree_at(lambda s: s.choice.network, search, network)
+def by_merit(system: SystemInfo) -> SymmetricBasinHopping:
+    """The learned search that knows no rates, with the rule of `bh-symmetric`."""
+    return dataclasses.replace(_load(system), choice=ByMerit())
 
 
 def uniform(system: SystemInfo) -> SymmetricBasinHopping:

@@ -8,7 +8,7 @@ import hopgym
 from benchmarks import controls
 from hopgym.optimizers import make_optimizer
 from hopgym.optimizers.symmetry.choices.halving import SuccessiveHalving
-from hopgym.optimizers.symmetry.choices.network import ByNetwork
+from hopgym.optimizers.symmetry.choices.merit import ByMerit
 from hopgym.optimizers.symmetry.choices.single import Single
 from hopgym.optimizers.symmetry.choices.uniform import Uniform
 
@@ -18,7 +18,7 @@ SYSTEM = hopgym.get_system("LJ-38")
 def test_only_the_choice_differs():
     learned = make_optimizer("bh-learned", system=SYSTEM, steps=1)
     kinds = {
-        controls.no_network: ByNetwork,
+        controls.by_merit: ByMerit,
         controls.uniform: Uniform,
         controls.halving: SuccessiveHalving,
         controls.oracle: Single,
@@ -29,13 +29,6 @@ def test_only_the_choice_differs():
         for part in ("rules", "local", "move", "subspaces", "quench_end"):
             old, new = getattr(learned, part), getattr(search, part)
             jax.tree.map(np.testing.assert_array_equal, old, new)
-
-
-def test_without_its_network_no_group_has_a_score():
-    choice = controls.no_network(SYSTEM).choice
-    assert isinstance(choice, ByNetwork)
-    network = choice.network
-    assert not any(leaf.any() for leaf in jax.tree.leaves(network))
 
 
 def test_the_oracle_knows_the_best_groups():
