@@ -3,9 +3,10 @@
 python benchmarks/ablate.py runs/choice/best.eqx --epochs runs/epochs --systems LJ-38
 
 Runs are played with recorded epochs (`python -m hopgym.meta.record`), each time with
-one input less: the network sees a zero instead. In the last cases there is no network,
-and no known rates of other systems. Losses are means of the logarithm of
-the evaluations until a hit, as a fraction of the budget; larger ones are worse.
+one input less: the network sees a zero instead. In the last two cases there is no
+network, or there are no known rates of other systems. Losses are means of the
+logarithm of the evaluations until a hit, as a fraction of the budget; larger ones are
+worse.
 """
 
 from __future__ import annotations
@@ -155,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             starts=options.starts,
             steps=options.steps,
             withheld=options.withheld,
-            known=read_header(options.search).get("systems", ()) if knows else (),
+            known=read_header(options.search).get("known_systems", ()) if knows else (),
             seed=options.seed,
         )
     except (KeyError, ValueError, OSError) as error:

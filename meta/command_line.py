@@ -305,6 +305,8 @@ def _count_known(
 def _flatten(plan: TrainingPlan) -> dict[str, Any]:
     """Entries of a plan and of its settings, in one dictionary."""
     entries = plan.to_json()
+    # It is a matter of the systems.
+    entries["architecture"].pop("known", None)
     return entries["settings"] | entries
 
 

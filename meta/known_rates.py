@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import numpy as np
 
 from hopgym.meta import epochs
 from hopgym.meta.epochs import Epochs
+from hopgym.meta.plan import TrainingPlan
 from hopgym.meta.replayed_unroll import adapt_search
+from hopgym.optimizers import learned
 from hopgym.optimizers.learned.search import RATES, give_rates
 from hopgym.systems import System
 
@@ -37,8 +40,8 @@ def learn_rates(
     if folder is None:
         if not search.departures[RATES].any():
             raise ValueError(
-                "the choice has to know rates of other systems: record epochs with "
-                "python -m hopgym.meta.record, and give their folder as epochs"
+                "the choice has to know rates of other systems: give recorded epochs, "
+                "or start from a file of python -m hopgym.meta.rates"
             )
         return search
     generator = None if resample is None else np.random.default_rng(resample)
@@ -62,8 +65,17 @@ def _resample(own: Epochs, generator: np.random.Generator) -> Epochs:
         )
         if np.any(np.asarray(own.hit)[drawn] > 0):
             break
-    columns = ("energy", "lowest", "inside", "outside", "hit")
-    return Epochs(
-        first=own.first,
-        **{name: np.asarray(getattr(own, name))[drawn] for name in columns},
-    )
+    columns = {
+        field.name: np.asarray(getattr(own, field.name))[drawn]
+        for field in dataclasses.fields(Epochs)
+        if field.name != "first"
+    }
+    return Epochs(first=own.first, **columns)
+
+
+def list_known(plan: TrainingPlan) -> list[str]:
+    """Names of the systems whose rates the search of a plan knows, in their order."""
+    if plan.epochs is not None:
+        return [name for _, name in plan.systems]
+    assert plan.start_from is not None
+    return learned.read_header(plan.start_from).get("known_systems", [])

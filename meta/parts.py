@@ -42,7 +42,10 @@ def select_trained(plan: TrainingPlan, optimizer: Any) -> Any:
 
 
 def make_unrolls(
-    plan: TrainingPlan, optimizer: Any, systems: Sequence[System]
+    plan: TrainingPlan,
+    optimizer: Any,
+    systems: Sequence[System],
+    known: Sequence[str] = (),
 ) -> list[tuple[list[int], BatchedUnroll | ReplayedUnroll]]:
     """The runs of all systems, with the indices of the systems of each.
 
@@ -51,6 +54,7 @@ def make_unrolls(
     - `plan`: the plan of the training.
     - `optimizer`: its arrays that are not trained are those of the runs.
     - `systems`: the systems.
+    - `known`: names of the systems whose rates the search knows.
 
     **Raises:** `ValueError` if a folder of the plan has no epochs of a system.
     """
@@ -72,7 +76,7 @@ def make_unrolls(
                 optimizer,
                 Path(plan.epochs),
                 withheld=plan.withheld,
-                known=[name for _, name in plan.systems],
+                known=known,
                 trained=trained,
             ),
         )

@@ -49,15 +49,23 @@ def evaluate(
     starts: int,
     steps: int,
     withheld: float,
+    known: Sequence[str] = (),
 ) -> dict[str, dict[str, float]]:
-    """Play with recorded epochs of other systems: loss and hits of each.
+    """Play with recorded epochs: loss and hits of each system.
+
+    Own rates of a system are not used, see [`hopgym.meta.ReplayedUnroll`][].
 
     **Raises:** `ValueError` if the folder has no epochs of a system.
     """
     trained, found = select_choice(search), {}
     for system in systems:
         unroll = ReplayedUnroll(
-            [system], search, folder, withheld=withheld, trained=trained
+            [system],
+            search,
+            folder,
+            withheld=withheld,
+            known=known,
+            trained=trained,
         )
         none = np.zeros(starts, np.int32)
         runs = unroll.begin(jax.random.key(0), None, np.arange(starts), none)
@@ -106,9 +114,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             starts=starts,
             steps=options.evaluation_steps,
             withheld=options.withheld,
+            known=options.systems,
         )
         header = {
             "systems": options.systems,
+            "known_systems": options.systems,
             "strategy": "counting hits of recorded epochs",
             "seed": options.resample,
             "evaluation": found,

@@ -256,11 +256,16 @@ def make_record(
     no epochs of these, or none with a hit, or the groups of the systems differ.
     """
     search = adapt_search(architecture, systems[0])
-    names, rates = search.subspaces.names, _get_rates(search.choice)
-    if known and rates is not None and len(rates) != len(known):
+    names, count = search.subspaces.names, _count_known(search.choice)
+    if known and count and count != len(known):
         raise ValueError(
-            f"the search knows rates of {len(rates)} systems, and {len(known)} names "
-            "were given"
+            f"the search knows rates of {count} systems, and {len(known)} names were "
+            "given"
+        )
+    if count and any(set(known) == {system.name} for system in systems):
+        raise ValueError(
+            f"the search knows rates of {known[0]} alone, which are not used there: "
+            "let it know other systems"
         )
     kinds = {group.name: group.family for group in list_point_groups()}
     families = [kinds.get(name, "other") for name in names]
@@ -311,17 +316,18 @@ def _choose_as(
     choice: AbstractChoice, record: Record, system: Int[Array, ""]
 ) -> AbstractChoice:
     """The choice of the search on one of the systems of a record."""
-    if not isinstance(choice, ByNetwork):
-        return choice
-    base = choice.base
-    if isinstance(base, ByExperience) and record.others.shape[1]:
-        base = dataclasses.replace(base, weights=record.others[system])
-    return dataclasses.replace(choice, traits=record.traits[system], base=base)
+    if isinstance(choice, ByNetwork):
+        base = _choose_as(choice.base, record, system)
+        return dataclasses.replace(choice, traits=record.traits[system], base=base)
+    if isinstance(choice, ByExperience) and record.others.shape[1]:
+        return dataclasses.replace(choice, weights=record.others[system])
+    return choice
 
 
-def _get_rates(choice: AbstractChoice) -> Float[Array, "known groups"] | None:
-    base = choice.base if isinstance(choice, ByNetwork) else choice
-    return base.rates if isinstance(base, ByExperience) else None
+def _count_known(choice: AbstractChoice) -> int:
+    if isinstance(choice, ByNetwork):
+        return _count_known(choice.base)
+    return len(choice.rates) if isinstance(choice, ByExperience) else 0
 
 
 def _play_epoch(

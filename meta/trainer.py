@@ -18,7 +18,7 @@ from hopgym._cli.pace import Pace
 from hopgym.meta import schedule
 from hopgym.meta.batched_unroll import BatchedUnroll
 from hopgym.meta.distributed import broadcast, is_leader
-from hopgym.meta.known_rates import learn_rates
+from hopgym.meta.known_rates import learn_rates, list_known
 from hopgym.meta.parts import make_unrolls, select_trained
 from hopgym.meta.plan import TrainingPlan
 from hopgym.meta.replayed_unroll import ReplayedUnroll
@@ -70,11 +70,12 @@ class Trainer:
         initial = learned.make_untrained(architecture.pop("name"), key, **architecture)
         if plan.start_from is not None:
             given = learned.load(plan.start_from)
-            stored = learned.read_header(plan.start_from)["architecture"]
-            is_same = stored == plan.architecture
-            initial = given if is_same else take_constants(initial, given)
+            chooses = plan.architecture["name"] == "bh-symmetric"
+            initial = take_constants(initial, given) if chooses else given
+        self.known: list[str] = []  # systems whose rates the search knows
         if plan.architecture.get("choice") in learned.KNOWING:
             initial = learn_rates(initial, self.systems, plan.epochs)
+            self.known = list_known(plan)
         trained = select_trained(plan, initial)
         weights, self.frozen = eqx.partition(initial, trained)
         self.strategy = get_strategy(plan.strategy)(
@@ -97,8 +98,10 @@ class Trainer:
                 "cannot change"
             )
 
-        self.unrolls = make_unrolls(plan, initial, self.systems)
-        self.held_out = make_unrolls(plan, initial, held_out) or self.unrolls
+        self.unrolls = make_unrolls(plan, initial, self.systems, self.known)
+        self.held_out = (
+            make_unrolls(plan, initial, held_out, self.known) or self.unrolls
+        )
         self.judged = held_out or self.systems
         self.update = 0
         self.state = self.strategy.init(jax.random.fold_in(key, 0))
@@ -164,6 +167,7 @@ class Trainer:
             plan.architecture,
             {
                 "systems": [name for _, name in plan.systems],
+                **({"known_systems": self.known} if self.known else {}),
                 "strategy": plan.strategy,
                 "updates": self.update,
                 "seed": plan.seed,

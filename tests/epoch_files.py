@@ -2,13 +2,16 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import hopgym
 from hopgym.meta import epochs
 from hopgym.meta.epochs import make_epochs
 from hopgym.optimizers.learned import make_untrained
+from hopgym.optimizers.learned.selection import select_choice
 
 KEY = jax.random.key(0)
 
@@ -35,3 +38,9 @@ def write_epochs(folder, name, *, length=10, hits=(), energy=-10.0):
     found = make_epochs(len(groups), rows, group)
     epochs.write(folder / f"{name}{epochs.SUFFIX}", found, header)
     return found
+
+
+def repeat(search, rows):
+    """Weights of the choice of a search, for each of some rows."""
+    weights = eqx.filter(search, select_choice(search))
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (rows, *x.shape)), weights)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from epoch_files import get_groups, write_epochs
+from epoch_files import get_groups, repeat, write_epochs
 
 import hopgym
 from hopgym.environment import take_step
@@ -20,18 +20,12 @@ from hopgym.meta.train import main as train
 from hopgym.optimizers import load
 from hopgym.optimizers.base import adapt
 from hopgym.optimizers.learned import make_untrained
-from hopgym.optimizers.learned.search import give_rates
 from hopgym.optimizers.learned.selection import select_choice
 from hopgym.optimizers.symmetry.choices.single import Single
 from hopgym.optimizers.symmetry.point_groups import FAMILIES, list_point_groups
 
 KEY = jax.random.key(0)
 COUNTS = ("inside", "outside", "hit")
-
-
-def repeat(search, rows):
-    weights = eqx.filter(search, select_choice(search))
-    return jax.tree.map(lambda x: jnp.broadcast_to(x, (rows, *x.shape)), weights)
 
 
 # Recording
@@ -201,30 +195,6 @@ def test_epochs_of_several_systems(tmp_path):
         ReplayedUnroll([systems[0], other], search, tmp_path)
 
 
-def test_own_rates_are_not_known(tmp_path):
-    """A run of a system makes no use of what is known of it."""
-    names = get_groups("LJ-13")
-    systems = [hopgym.get_system(name) for name in ("LJ-13", "LJ-14")]
-    good = {"LJ-13": "C2", "LJ-14": "C5"}
-    for name, group in good.items():
-        write_epochs(tmp_path, name, hits=[names.index(group)])
-    search = make_untrained("bh-symmetric", KEY, choice="network-experience", known=2)
-    search = give_rates(search, [{group: 1e-3} for group in good.values()])
-    trained, which = select_choice(search), np.array([0, 1])
-    tried = {}
-    for known in ((), tuple(good)):
-        unroll = ReplayedUnroll(systems, search, tmp_path, known=known, trained=trained)
-        weights = repeat(search, 2)
-        runs = unroll.begin(KEY, weights, np.arange(2), which)
-        runs = unroll.advance(weights, runs, 50)
-        tried[known] = np.asarray(runs.evidence.visits)[:2].argmax(1).tolist()
-    own = [names.index(group) for group in good.values()]
-    assert tried[tuple(good)] == own[::-1]
-    assert tried[()] == [own[0]] * 2
-    with pytest.raises(ValueError, match="knows rates of 2 systems, and 1 names"):
-        ReplayedUnroll(systems, search, tmp_path, known=["LJ-13"], trained=trained)
-
-
 def test_withheld_hits_do_not_count(tmp_path):
     """Of a system whose minimum two families find, and of one that has only one."""
     names = get_groups("LJ-13")
@@ -315,35 +285,6 @@ def test_train_and_go_on_with_another_choice(recorded, tmp_path, capsys):
     assert train(more) == 0
     other: Any = load(tmp_path / "ucb" / "weights.eqx")
     assert (trained.make.choice, other.make.choice) == ("thompson", "ucb")
-
-
-def test_rates_are_learned(recorded, tmp_path, capsys):
-    words = [*WORDS[:3], "network-experience", *WORDS[4:]]
-    out = ["--out", str(tmp_path / "run")]
-    with pytest.raises(SystemExit):
-        train([*words, *out])
-    assert "has to know rates of other systems" in capsys.readouterr().err
-    assert train([*words, *out, "--epochs", str(recorded)]) == 0
-    trained: Any = load(tmp_path / "run" / "best.eqx")
-    rates = np.asarray(trained.departures["rates"])
-    for row, name in zip(rates, ("LJ-5", "LJ-6"), strict=True):
-        groups = get_groups(name)
-        own = epochs.compute_rates(epochs.read(recorded, name, groups), inside=True)
-        assert sorted(row[row > 0]) == pytest.approx(sorted(own[own > 0]))
-    assert train([*out, "--resume", "--updates", "3"]) == 0
-
-
-def test_rates_are_hits_per_evaluation():
-    rows = {
-        "inside": np.array([10, 20, 30, 40], np.int32),
-        "outside": np.array([5, 5, 0, 10], np.int32),
-        "hit": np.array([0, 22, 7, 0], np.int32),
-    }
-    rows |= {name: np.zeros(4, np.float32) for name in ("energy", "lowest")}
-    found = make_epochs(2, rows, np.array([0, 0, 1, 1]))
-    np.testing.assert_allclose(epochs.compute_rates(found), [1 / 37, 1 / 57])
-    inside = epochs.compute_rates(found, inside=True)
-    np.testing.assert_allclose(inside, [1 / 30, 1 / 47])
 
 
 @pytest.mark.parametrize(

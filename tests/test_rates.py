@@ -5,15 +5,18 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from epoch_files import get_groups, write_epochs
+from epoch_files import get_groups, repeat, write_epochs
 
 import hopgym
-from hopgym.meta import epochs
+from hopgym.meta import ReplayedUnroll, epochs
+from hopgym.meta.epochs import make_epochs
 from hopgym.meta.known_rates import learn_rates
 from hopgym.meta.rates import main as count
 from hopgym.meta.train import main as train
 from hopgym.optimizers import load, read_header
-from hopgym.optimizers.learned import make_untrained
+from hopgym.optimizers.learned import KNOWING, make_untrained
+from hopgym.optimizers.learned.search import give_rates
+from hopgym.optimizers.learned.selection import select_choice
 
 NAMES = ("LJ-13", "LJ-14")
 KEY = jax.random.key(0)
@@ -42,6 +45,7 @@ def test_the_command(recorded, tmp_path, capsys):
     header = read_header(path)
     assert header["systems"] == list(NAMES)
     assert header["evaluation"]["LJ-15"]["hits"] == 20
+    assert header["known_systems"] == list(NAMES)
     search: Any = load(path)
     for row, name in zip(search.departures["rates"], NAMES, strict=True):
         own = epochs.read(recorded, name, get_groups(name))
@@ -95,6 +99,11 @@ def test_weights_beside_the_rates_are_trained(recorded, tmp_path, capsys):
     rates = (one.departures["rates"] for one in (before, after))
     np.testing.assert_array_equal(*rates)
     assert before.departures["patience"] != after.departures["patience"]
+    header = read_header(tmp_path / "run" / "weights.eqx")
+    assert header["known_systems"] == list(NAMES) and header["systems"] == ["LJ-5"]
+    with pytest.raises(SystemExit):
+        train([*words, "--only", "rates", "--out", str(tmp_path / "only")])
+    assert "unknown constant 'rates'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -114,3 +123,95 @@ def test_bad_input(words, message, recorded, tmp_path, capsys):
         count([*words_of(recorded, path), *words])
     assert stop.value.code == 2 and message in capsys.readouterr().err
     assert not path.exists()
+
+
+def test_own_rates_are_not_known(tmp_path):
+    """A run of a system makes no use of what is known of it."""
+    names = get_groups("LJ-13")
+    systems = [hopgym.get_system(name) for name in ("LJ-13", "LJ-14")]
+    good = {"LJ-13": "C2", "LJ-14": "C5"}
+    for name, group in good.items():
+        write_epochs(tmp_path, name, hits=[names.index(group)])
+    searches = {}
+    for choice in KNOWING:
+        search = make_untrained("bh-symmetric", KEY, choice=choice, known=2)
+        rates = [{group: 1e-3} for group in good.values()]
+        searches[choice] = give_rates(search, rates)
+    which = np.array([0, 1])
+    tried = {}
+    cases = [(choice, tuple(good)) for choice in KNOWING]
+    for choice, known in [*cases, ("experience", ())]:
+        search = searches[choice]
+        trained = select_choice(search)
+        unroll = ReplayedUnroll(systems, search, tmp_path, known=known, trained=trained)
+        weights = repeat(search, 2)
+        runs = unroll.begin(KEY, weights, np.arange(2), which)
+        runs = unroll.advance(weights, runs, 50)
+        tried[search.make.choice, known] = (
+            np.asarray(runs.evidence.visits)[:2].argmax(1).tolist()
+        )
+    own = [names.index(group) for group in good.values()]
+    assert all(tried[case] == own[::-1] for case in cases)
+    assert tried["experience", ()] == [own[0]] * 2
+    with pytest.raises(ValueError, match="knows rates of 2 systems, and 1 names"):
+        ReplayedUnroll(systems, searches["experience"], tmp_path, known=["LJ-13"])
+    single = make_untrained("bh-symmetric", KEY, choice="experience", known=1)
+    with pytest.raises(ValueError, match="knows rates of LJ-13 alone"):
+        ReplayedUnroll(systems, single, tmp_path, known=["LJ-13"])
+
+
+def test_rates_are_hits_per_evaluation():
+    rows = {
+        "inside": np.array([10, 20, 30, 40], np.int32),
+        "outside": np.array([5, 5, 0, 10], np.int32),
+        "hit": np.array([0, 22, 7, 0], np.int32),
+    }
+    rows |= {name: np.zeros(4, np.float32) for name in ("energy", "lowest")}
+    found = make_epochs(2, rows, np.array([0, 0, 1, 1]))
+    np.testing.assert_allclose(epochs.compute_rates(found), [1 / 37, 1 / 57])
+    inside = epochs.compute_rates(found, inside=True)
+    np.testing.assert_allclose(inside, [1 / 30, 1 / 47])
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("few") / "epochs"
+    for name in ("LJ-5", "LJ-6"):
+        write_epochs(folder, name, hits=[0])
+    return folder
+
+
+WORDS = ["--optimizer", "bh-symmetric", "--choice", "network-experience"]
+WORDS += ["--strategy", "sep-cma", "--loss", "first-hit", "--unroll", "200"]
+WORDS += ["--systems", "LJ-5,LJ-6", "--updates", "2", "--evaluation-starts", "2"]
+WORDS += ["--cma-population", "4"]
+
+
+def test_a_network_is_trained_beside_rates(few, tmp_path, capsys):
+    out = ["--out", str(tmp_path / "run")]
+    with pytest.raises(SystemExit):
+        train([*WORDS, *out])
+    assert "has to know rates of other systems" in capsys.readouterr().err
+    assert train([*WORDS, *out, "--epochs", str(few)]) == 0
+    trained: Any = load(tmp_path / "run" / "best.eqx")
+    rates = np.asarray(trained.departures["rates"])
+    for row, name in zip(rates, ("LJ-5", "LJ-6"), strict=True):
+        groups = get_groups(name)
+        own = epochs.compute_rates(epochs.read(few, name, groups), inside=True)
+        assert sorted(row[row > 0]) == pytest.approx(sorted(own[own > 0]))
+    resume = [*out, "--resume", "--choice", "network-experience"]
+    assert train([*resume, "--updates", "3"]) == 0
+    # The network goes on with the rates of other systems.
+    write_epochs(tmp_path / "more", "LJ-7", hits=[0])
+    write_epochs(tmp_path / "more", "LJ-5", hits=[1])
+    write_epochs(tmp_path / "more", "LJ-6", hits=[1])
+    go_on = ["--start-from", str(tmp_path / "run" / "best.eqx"), *WORDS[4:]]
+    go_on += ["--systems", "LJ-5,LJ-6,LJ-7", "--epochs", str(tmp_path / "more")]
+    other = ["--out", str(tmp_path / "other"), "--updates", "1", "--cma-sigma", "1e-9"]
+    assert train([*go_on, *other]) == 0
+    after: Any = load(tmp_path / "other" / "best.eqx")
+    assert after.departures["rates"].shape[0] == 3
+    networks = (one.departures["choice"].score for one in (trained, after))
+    np.testing.assert_allclose(*networks, atol=1e-6)
+    header = read_header(tmp_path / "other" / "best.eqx")
+    assert header["known_systems"] == ["LJ-5", "LJ-6", "LJ-7"]

@@ -309,6 +309,7 @@ def test_halving_tries_all_first():
         lambda: ByRates([0.0, 0.0]),
         lambda: ByExperience([[0.1, -0.1]], [1.0]),
         lambda: ByExperience([[0.1, 0.1]], [0.0]),
+        lambda: ByExperience([[0.1, 0.1]], [1.0, 1.0]),
         lambda: ByExperience([[0.1, np.nan]], [1.0]),
         lambda: bh_symmetric(
             hopgym.get_system("LJ-5"), choice=ByExperience([[0.1, 0.1]], [1.0])

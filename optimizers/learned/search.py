@@ -308,7 +308,7 @@ def give_rates(
         known = len(search.departures[RATES])
         raise ValueError(f"rates of {len(rates)} systems, but made for {known}")
     if not table.any(axis=1).all():
-        raise ValueError("a group must have met the minimum of each known system")
+        raise ValueError("a point group must have met the minimum of each known system")
     departures = {**search.departures, RATES: to_float(table)}
     return LearnedSearch(search.make, departures)
 
@@ -326,13 +326,25 @@ def take_constants(
 ) -> LearnedSearch:
     """A learned `bh-symmetric` with the constants of another one and its own choice.
 
+    What both choices have alike is the other's, too: the weights of the same kind of
+    choice, and known rates of as many systems.
+
     **Raises:** `ValueError` if one of them is no such search.
     """
     search, other = (check_chooses_groups(one) for one in (search, other))
-    own = ("choice", RATES)
-    departures = {n: x for n, x in other.departures.items() if n not in own}
-    departures |= {n: x for n, x in search.departures.items() if n in own}
+    departures = dict(other.departures)
+    for name in ("choice", RATES):
+        own = search.departures.get(name)
+        is_same = name == RATES or search.make == other.make
+        if not (is_same and _has_shape_of(own, departures.get(name))):
+            departures.pop(name, None)
+            departures |= {} if own is None else {name: own}
     return LearnedSearch(search.make, departures)
+
+
+def _has_shape_of(one: Any, other: Any) -> bool:
+    shapes = (jax.tree.map(jnp.shape, x) for x in (one, other))
+    return bool(eqx.tree_equal(*shapes))
 
 
 def list_rules() -> dict[str, Any]:

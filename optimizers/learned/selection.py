@@ -83,9 +83,9 @@ def select_named(search: AbstractOptimizer, names: Sequence[str]) -> LearnedSear
     """
     if not isinstance(search, LearnedSearch):
         raise ValueError("only searches have constants with names")
+    known = [name for name in search.departures if name != RATES]
     for name in names:
-        if name not in search.departures:
-            known = list(search.departures)
+        if name not in known:
             raise KeyError(describe_unknown_name("constant", name, known))
     return LearnedSearch(
         search.make,

@@ -10,14 +10,13 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hopgym._checks import describe, is_known
+from hopgym._checks import NOT_NEGATIVE, check_fields, is_known
 from hopgym._converters import to_float
 from hopgym.optimizers.symmetry.choices.base import AbstractScoredChoice, Situation
 from hopgym.optimizers.symmetry.rules import Rules
-
-SMALLEST = 1e-30  # rate whose logarithm is finite
 
 
 class ByExperience(AbstractScoredChoice):
@@ -32,23 +31,23 @@ class ByExperience(AbstractScoredChoice):
     - `rates`: hits per evaluation of each group on each known system.
     - `weights`: of the known systems before anything was searched.
 
-    **Raises:** `ValueError` if rates or weights are negative or not finite, or no
-    weight is positive.
+    Groups that met no minimum of a known system are never chosen.
+
+    **Raises:** `ValueError` if rates or weights are negative or not finite, there are
+    not as many weights as systems, or none is positive.
     """
 
     rates: Float[Array, "systems groups"] = eqx.field(converter=to_float)
     weights: Float[Array, " systems"] = eqx.field(converter=to_float)
 
     def __check_init__(self):
-        for name, values in (("rates", self.rates), ("weights", self.weights)):
-            if is_known(values) and not (
-                jnp.isfinite(values).all() and (values >= 0).all()
-            ):
-                raise ValueError(
-                    f"ByExperience: {name} must be finite and not negative, got "
-                    f"{describe(values)}"
-                )
-        if is_known(self.weights) and not (self.weights > 0).any():
+        check_fields(self, rates=NOT_NEGATIVE, weights=NOT_NEGATIVE)
+        if self.rates.shape[:-1] != self.weights.shape:
+            raise ValueError(
+                f"ByExperience: there must be a weight for each of {len(self.rates)} "
+                f"systems, got {len(self.weights)}"
+            )
+        if is_known(self.weights) and not np.any(self.weights):
             raise ValueError("ByExperience: a weight must be positive")
 
     def check(self, groups: int) -> None:
@@ -63,5 +62,5 @@ class ByExperience(AbstractScoredChoice):
     ) -> Float[Array, " groups"]:
         """Logarithms of the expected hits per evaluation."""
         spent = to_float(situation.evidence.evaluations)
-        weights = jax.nn.softmax(jnp.log(self.weights) - self.rates @ spent)
-        return jnp.log(jnp.maximum(weights @ self.rates, SMALLEST))
+        weights = jax.nn.log_softmax(jnp.log(self.weights) - self.rates @ spent)
+        return jax.nn.logsumexp(weights[:, None], axis=0, b=self.rates)
