@@ -32,6 +32,7 @@ from hopgym.optimizers.learned.search import check_chooses_groups, take_constant
 from hopgym.optimizers.learned.selection import select_choice
 from hopgym.systems import System, get_system
 
+SEED = 0  # of the plays on held-out systems
 EXAMPLES = """\
 examples:
   python -m hopgym.meta.record --systems LJ-26,LJ-31,LJ-36,LJ-38 --out runs/epochs
@@ -68,7 +69,7 @@ def evaluate(
             trained=trained,
         )
         none = np.zeros(starts, np.int32)
-        runs = unroll.begin(jax.random.key(0), None, np.arange(starts), none)
+        runs = unroll.begin(jax.random.key(SEED), None, np.arange(starts), none)
         runs = unroll.advance(None, runs, steps)
         loss = unroll.losses(runs, starts, steps, "first-hit").mean()
         hits = int(np.sum(unroll.judge(runs, starts).hit))
@@ -120,7 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "systems": options.systems,
             "known_systems": options.systems,
             "strategy": "counting hits of recorded epochs",
-            "seed": options.resample,
+            "seed": SEED,
+            "resample": options.resample,
             "evaluation": found,
             **describe_run(format_command("python -m hopgym.meta.rates", arguments)),
         }
