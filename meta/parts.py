@@ -10,7 +10,11 @@ from typing import Any
 from hopgym.meta import epochs
 from hopgym.meta.batched_unroll import BatchedUnroll
 from hopgym.meta.plan import TrainingPlan
-from hopgym.meta.replayed_unroll import ReplayedUnroll, adapt_search
+from hopgym.meta.replayed_unroll import (
+    ReplayedUnroll,
+    adapt_search,
+    sort_by_groups,
+)
 from hopgym.meta.unroll import HIT_KINDS
 from hopgym.optimizers.learned import EXPERIENCE
 from hopgym.optimizers.learned.selection import (
@@ -64,10 +68,6 @@ def make_unrolls(
             ([k], _make_runs(plan, optimizer, system, trained))
             for k, system in enumerate(systems)
         ]
-    by_groups: dict[tuple[str, ...], list[int]] = {}
-    for k, system in enumerate(systems):
-        names = adapt_search(optimizer, system).subspaces.names
-        by_groups.setdefault(names, []).append(k)
     return [
         (
             own,
@@ -80,7 +80,7 @@ def make_unrolls(
                 trained=trained,
             ),
         )
-        for own in by_groups.values()
+        for own in sort_by_groups(optimizer, systems)
     ]
 
 

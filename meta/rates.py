@@ -26,7 +26,7 @@ from hopgym._cli.devices import use_all_cores
 from hopgym._cli.process import run
 from hopgym._cli.provenance import describe_run, format_command
 from hopgym.meta.known_rates import learn_rates
-from hopgym.meta.replayed_unroll import ReplayedUnroll
+from hopgym.meta.replayed_unroll import ReplayedUnroll, sort_by_groups
 from hopgym.optimizers import learned
 from hopgym.optimizers.learned.search import check_chooses_groups, take_constants
 from hopgym.optimizers.learned.selection import select_choice
@@ -59,22 +59,25 @@ def evaluate(
     **Raises:** `ValueError` if the folder has no epochs of a system.
     """
     trained, found = select_choice(search), {}
-    for system in systems:
+    for indices in sort_by_groups(search, systems):
+        own = [systems[k] for k in indices]
         unroll = ReplayedUnroll(
-            [system],
-            search,
-            folder,
-            withheld=withheld,
-            known=known,
-            trained=trained,
+            own, search, folder, withheld=withheld, known=known, trained=trained
         )
-        none = np.zeros(starts, np.int32)
-        runs = unroll.begin(jax.random.key(SEED), None, np.arange(starts), none)
+        rows = len(own) * starts
+        # The same random numbers on each system, whatever the others are.
+        instances = np.tile(np.arange(starts), len(own))
+        which = np.repeat(np.arange(len(own)), starts)
+        runs = unroll.begin(jax.random.key(SEED), None, instances, which)
         runs = unroll.advance(None, runs, steps)
-        loss = unroll.losses(runs, starts, steps, "first-hit").mean()
-        hits = int(np.sum(unroll.judge(runs, starts).hit))
-        found[system.name] = {"first_hit_loss": round(float(loss), 6), "hits": hits}
-    return found
+        losses = unroll.losses(runs, rows, steps, "first-hit").reshape(len(own), -1)
+        hits = np.reshape(unroll.judge(runs, rows).hit, (len(own), -1))
+        for k, system in enumerate(own):
+            found[system.name] = {
+                "first_hit_loss": round(float(losses[k].mean()), 6),
+                "hits": int(hits[k].sum()),
+            }
+    return {system.name: found[system.name] for system in systems}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

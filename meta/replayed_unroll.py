@@ -312,6 +312,18 @@ def adapt_search(architecture: Any, system: System) -> SymmetricBasinHopping:
     return own
 
 
+def sort_by_groups(architecture: Any, systems: Sequence[System]) -> list[list[int]]:
+    """Indices of the systems that have the same groups, which can be played together.
+
+    **Raises:** `ValueError` if the search chooses no groups on a system.
+    """
+    found: dict[tuple[str, ...], list[int]] = {}
+    for k, system in enumerate(systems):
+        names = adapt_search(architecture, system).subspaces.names
+        found.setdefault(names, []).append(k)
+    return list(found.values())
+
+
 def _choose_as(
     choice: AbstractChoice, record: Record, system: Int[Array, ""]
 ) -> AbstractChoice:

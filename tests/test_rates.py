@@ -147,9 +147,8 @@ def test_own_rates_are_not_known(tmp_path):
         weights = repeat(search, 2)
         runs = unroll.begin(KEY, weights, np.arange(2), which)
         runs = unroll.advance(weights, runs, 50)
-        tried[search.make.choice, known] = (
-            np.asarray(runs.evidence.visits)[:2].argmax(1).tolist()
-        )
+        visits = np.asarray(runs.evidence.visits)[:2]
+        tried[choice, known] = visits.argmax(1).tolist()
     own = [names.index(group) for group in good.values()]
     assert all(tried[case] == own[::-1] for case in cases)
     assert tried["experience", ()] == [own[0]] * 2
@@ -173,40 +172,32 @@ def test_rates_are_hits_per_evaluation():
     np.testing.assert_allclose(inside, [1 / 30, 1 / 47])
 
 
-@pytest.fixture(scope="module")
-def few(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("few") / "epochs"
-    for name in ("LJ-5", "LJ-6"):
-        write_epochs(folder, name, hits=[0])
-    return folder
-
-
 WORDS = ["--optimizer", "bh-symmetric", "--choice", "network-experience"]
 WORDS += ["--strategy", "sep-cma", "--loss", "first-hit", "--unroll", "200"]
-WORDS += ["--systems", "LJ-5,LJ-6", "--updates", "2", "--evaluation-starts", "2"]
+WORDS += ["--systems", ",".join(NAMES), "--updates", "2", "--evaluation-starts", "2"]
 WORDS += ["--cma-population", "4"]
 
 
-def test_a_network_is_trained_beside_rates(few, tmp_path, capsys):
+def test_a_network_is_trained_beside_rates(recorded, tmp_path, capsys):
     out = ["--out", str(tmp_path / "run")]
     with pytest.raises(SystemExit):
         train([*WORDS, *out])
     assert "has to know rates of other systems" in capsys.readouterr().err
-    assert train([*WORDS, *out, "--epochs", str(few)]) == 0
+    assert train([*WORDS, *out, "--epochs", str(recorded)]) == 0
     trained: Any = load(tmp_path / "run" / "best.eqx")
     rates = np.asarray(trained.departures["rates"])
-    for row, name in zip(rates, ("LJ-5", "LJ-6"), strict=True):
+    for row, name in zip(rates, NAMES, strict=True):
         groups = get_groups(name)
-        own = epochs.compute_rates(epochs.read(few, name, groups), inside=True)
+        own = epochs.compute_rates(epochs.read(recorded, name, groups), inside=True)
         assert sorted(row[row > 0]) == pytest.approx(sorted(own[own > 0]))
     resume = [*out, "--resume", "--choice", "network-experience"]
     assert train([*resume, "--updates", "3"]) == 0
     # The network goes on with the rates of other systems.
-    write_epochs(tmp_path / "more", "LJ-7", hits=[0])
-    write_epochs(tmp_path / "more", "LJ-5", hits=[1])
-    write_epochs(tmp_path / "more", "LJ-6", hits=[1])
+    others = ["LJ-13", "LJ-14", "LJ-15"]
+    for name in others:
+        write_epochs(tmp_path / "more", name, hits=[1])
     go_on = ["--start-from", str(tmp_path / "run" / "best.eqx"), *WORDS[4:]]
-    go_on += ["--systems", "LJ-5,LJ-6,LJ-7", "--epochs", str(tmp_path / "more")]
+    go_on += ["--systems", ",".join(others), "--epochs", str(tmp_path / "more")]
     other = ["--out", str(tmp_path / "other"), "--updates", "1", "--cma-sigma", "1e-9"]
     assert train([*go_on, *other]) == 0
     after: Any = load(tmp_path / "other" / "best.eqx")
@@ -214,4 +205,4 @@ def test_a_network_is_trained_beside_rates(few, tmp_path, capsys):
     networks = (one.departures["choice"].score for one in (trained, after))
     np.testing.assert_allclose(*networks, atol=1e-6)
     header = read_header(tmp_path / "other" / "best.eqx")
-    assert header["known_systems"] == ["LJ-5", "LJ-6", "LJ-7"]
+    assert header["known_systems"] == others
