@@ -31,6 +31,7 @@ from hopgym.optimizers.learned import (
     ARCHITECTURES,
     CHOICES,
     FEATURES,
+    GROUPS,
     KNOWING,
     MOVE_KINDS,
 )
@@ -298,7 +299,7 @@ def _count_known(
 ) -> dict[str, Any]:
     """A search that knows rates learns those of the systems of its training."""
     if architecture.get("choice") in KNOWING and "epochs" in given:
-        return {**architecture, "known": len(systems)}
+        return {**architecture, "known": len(systems), "groups": list(GROUPS)}
     return architecture
 
 

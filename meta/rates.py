@@ -158,6 +158,7 @@ def make_search(
         architecture |= learned.read_header(start_from)["architecture"]
         architecture.pop("hidden", None)  # of a network
     architecture |= {"choice": learned.EXPERIENCE, "known": len(systems)}
+    architecture |= {"groups": list(learned.GROUPS)}
     options = {key: value for key, value in architecture.items() if key != "name"}
     search = learned.make_untrained("bh-symmetric", jax.random.key(0), **options)
     return search if other is None else take_constants(search, other), architecture

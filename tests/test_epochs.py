@@ -261,13 +261,13 @@ def test_the_choice_is_trained_and_nothing_else(tmp_path):
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recorded") / "epochs"
-    for name in ("LJ-5", "LJ-6"):
+    for name in ("LJ-13", "LJ-14"):
         write_epochs(folder, name, hits=[0])
     return folder
 
 
 WORDS = ["--optimizer", "bh-symmetric", "--choice", "thompson", "--strategy", "sep-cma"]
-WORDS += ["--systems", "LJ-5,LJ-6", "--unroll", "200", "--updates", "2"]
+WORDS += ["--systems", "LJ-13,LJ-14", "--unroll", "200", "--updates", "2"]
 WORDS += ["--loss", "first-hit", "--evaluation-starts", "2", "--cma-population", "4"]
 
 
@@ -341,7 +341,7 @@ def test_the_rules_of_epochs_are_trained(recorded, tmp_path, capsys):
         (["--only", "loose", "--optimizer", "adam4p"], "only searches have constants"),
         (["--loss", "best"], "no epoch met"),
     ):
-        write_epochs(tmp_path / "vain", "LJ-5")
+        write_epochs(tmp_path / "vain", "LJ-13")
         folder = ["--rates", str(tmp_path / "vain")] if "best" in more else []
         with pytest.raises(SystemExit):
             train([*words, *folder, *more, "--out", str(tmp_path / "other")])

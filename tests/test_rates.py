@@ -14,7 +14,7 @@ from hopgym.meta.known_rates import learn_rates
 from hopgym.meta.rates import main as count
 from hopgym.meta.train import main as train
 from hopgym.optimizers import load, read_header
-from hopgym.optimizers.learned import KNOWING, make_untrained
+from hopgym.optimizers.learned import KNOWING, LearnedSearch, make_untrained, save
 from hopgym.optimizers.learned.search import give_rates
 from hopgym.optimizers.learned.selection import select_choice
 
@@ -84,6 +84,29 @@ def test_other_records(recorded, tmp_path):
     np.testing.assert_array_equal(tables[1], tables[-1])
     assert all((table.any(axis=1)).all() for table in tables)
     assert len({table.tobytes() for table in tables}) > 1
+
+
+def test_columns_of_a_file_are_found_by_their_names(recorded, tmp_path, capsys):
+    """Also if a later version has other groups, in another order."""
+    path = tmp_path / "search.eqx"
+    assert count(words_of(recorded, path)) == 0
+    search: Any = load(path)
+    header = read_header(path)
+    groups = header["architecture"]["groups"]
+    few = {**header["architecture"], "groups": groups[::-1][:-1]}
+    departures = {**search.departures}
+    departures["rates"] = departures["rates"][:, ::-1][:, :-1]
+    other = LearnedSearch(search.make, departures)
+    save(path, other, few, {})
+    system = hopgym.get_system("LJ-38")
+    again: Any = load(path)
+    a, b = search.for_system(system), again.for_system(system)
+    is_known = np.array([name != groups[0] for name in a.subspaces.names])
+    expected = np.where(is_known, a.choice.rates, 0)
+    np.testing.assert_array_equal(b.choice.rates, expected)
+    save(path, other, {**few, "groups": ["C99", *groups[2:]]}, {})
+    with pytest.raises(ValueError, match="unknown point group 'C99'"):
+        load(path)
 
 
 def test_weights_beside_the_rates_are_trained(recorded, tmp_path, capsys):

@@ -9,6 +9,7 @@ from hopgym.optimizers.learned.reparametrised import bh_step as bh_step
 from hopgym.optimizers.learned.reparametrised import fire6p as fire6p
 from hopgym.optimizers.learned.search import CHOICES as CHOICES
 from hopgym.optimizers.learned.search import EXPERIENCE as EXPERIENCE
+from hopgym.optimizers.learned.search import GROUPS as GROUPS
 from hopgym.optimizers.learned.search import KNOWING as KNOWING
 from hopgym.optimizers.learned.search import MOVE_KINDS as MOVE_KINDS
 from hopgym.optimizers.learned.search import LearnedSearch as LearnedSearch

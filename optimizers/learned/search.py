@@ -196,6 +196,7 @@ def learned_bh_symmetric(
     hidden: int = 8,
     quench_end: bool = False,
     known: int = 1,
+    groups: Sequence[str] = GROUPS,
 ) -> LearnedSearch:
     """`bh-symmetric` with all of its constants learned, and the prior of its groups.
 
@@ -208,11 +209,15 @@ def learned_bh_symmetric(
     - `quench_end`: whether quenches end early, as in `bh-lbfgs`.
     - `known`: number of systems whose rates are known by the choices `"experience"` and
       `"network-experience"`; see `give_rates`.
+    - `groups`: names of the point groups whose rates are known.
 
-    **Raises:** `KeyError` for an unknown choice.
+    **Raises:** `KeyError` for an unknown choice or point group.
     """
     if choice not in CHOICES:
         raise KeyError(describe_unknown_name("choice", choice, list(CHOICES)))
+    for name in groups:
+        if name not in GROUPS:
+            raise KeyError(describe_unknown_name("point group", name, list(GROUPS)))
     network_key = jax.random.key(0) if key is None else key
     prior = dataclasses.asdict(Prior())
     departures = {
@@ -226,10 +231,10 @@ def learned_bh_symmetric(
     elif choice != EXPERIENCE:
         departures["choice"] = jax.tree.map(jnp.zeros_like, CHOICES[choice]())
     if choice in KNOWING:
-        departures[RATES] = jnp.zeros((known, len(GROUPS)))
+        departures[RATES] = jnp.zeros((known, len(groups)))
     if quench_end:
         departures[QUENCH_END] = jnp.zeros(len(FITTED))
-    return LearnedSearch(MakeBhSymmetric(choice), departures)
+    return LearnedSearch(MakeBhSymmetric(choice, tuple(groups)), departures)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,9 +244,11 @@ class MakeBhSymmetric:
     **Arguments:**
 
     - `choice`: of the groups, one of `CHOICES`.
+    - `groups`: names of those whose rates are known, as in the columns of the rates.
     """
 
     choice: str
+    groups: tuple[str, ...] = GROUPS
 
     def __call__(
         self, system: SystemInfo, departures: Departures
@@ -264,7 +271,7 @@ class MakeBhSymmetric:
         )
         if isinstance(search, BasinHopping):
             return search
-        base = _make_base(search.subspaces, departures.get(RATES))
+        base = self._make_base(search.subspaces, departures.get(RATES))
         if self.choice == EXPERIENCE:
             choice = base
         elif CHOICES[self.choice] is ByNetwork:
@@ -276,15 +283,21 @@ class MakeBhSymmetric:
         end = _make_quench_end(departures)
         return dataclasses.replace(search, choice=choice, quench_end=end)
 
-
-def _make_base(
-    subspaces: AbstractSubspaces, rates: Float[Array, "known groups"] | None
-) -> ByMerit | ByExperience:
-    """The choice by merit, or by known rates. None are known of groups of a box."""
-    if rates is None or not set(subspaces.names) <= set(GROUPS):
-        return ByMerit()
-    columns = np.array([GROUPS.index(name) for name in subspaces.names])
-    return ByExperience(rates[:, columns], jnp.ones(len(rates)))
+    def _make_base(
+        self,
+        subspaces: AbstractSubspaces,
+        rates: Float[Array, "known groups"] | None,
+    ) -> ByMerit | ByExperience:
+        """The choice by merit, or by known rates. None are known of groups of a box."""
+        if rates is None or not set(subspaces.names) <= set(GROUPS):
+            return ByMerit()
+        # The last column is that of groups that are not known.
+        rates = jnp.pad(rates, ((0, 0), (0, 1)))
+        columns = [
+            self.groups.index(name) if name in self.groups else -1
+            for name in subspaces.names
+        ]
+        return ByExperience(rates[:, np.array(columns)], jnp.ones(len(rates)))
 
 
 def give_rates(
@@ -303,7 +316,8 @@ def give_rates(
     """
     if not isinstance(search, LearnedSearch) or RATES not in search.departures:
         raise ValueError(f"only the choices {' and '.join(KNOWING)} know rates")
-    table = np.array([[row.get(name, 0.0) for name in GROUPS] for row in rates])
+    columns = get_maker(search).groups
+    table = np.array([[row.get(name, 0.0) for name in columns] for row in rates])
     if table.shape != search.departures[RATES].shape:
         known = len(search.departures[RATES])
         raise ValueError(f"rates of {len(rates)} systems, but made for {known}")
@@ -315,10 +329,17 @@ def give_rates(
 
 def check_chooses_groups(search: AbstractOptimizer) -> LearnedSearch:
     """Raise `ValueError` for anything but a learned search that chooses groups."""
-    if not isinstance(getattr(search, "make", None), MakeBhSymmetric):
-        raise ValueError("only bh-symmetric chooses groups")
+    get_maker(search)
     assert isinstance(search, LearnedSearch)
     return search
+
+
+def get_maker(search: AbstractOptimizer) -> MakeBhSymmetric:
+    """What makes a learned search that chooses groups; `ValueError` for another one."""
+    maker = getattr(search, "make", None)
+    if not isinstance(maker, MakeBhSymmetric):
+        raise ValueError("only bh-symmetric chooses groups")
+    return maker
 
 
 def take_constants(
@@ -327,15 +348,16 @@ def take_constants(
     """A learned `bh-symmetric` with the constants of another one and its own choice.
 
     What both choices have alike is the other's, too: the weights of the same kind of
-    choice, and known rates of as many systems.
+    choice, and known rates of the same groups on as many systems.
 
     **Raises:** `ValueError` if one of them is no such search.
     """
     search, other = (check_chooses_groups(one) for one in (search, other))
+    makers = get_maker(search), get_maker(other)
     departures = dict(other.departures)
-    for name in ("choice", RATES):
+    for name, part in (("choice", "choice"), (RATES, "groups")):
         own = search.departures.get(name)
-        is_same = name == RATES or search.make == other.make
+        is_same = len({getattr(maker, part) for maker in makers}) == 1
         if not (is_same and _has_shape_of(own, departures.get(name))):
             departures.pop(name, None)
             departures |= {} if own is None else {name: own}

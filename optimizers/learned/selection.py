@@ -17,8 +17,8 @@ from hopgym.optimizers.learned.search import (
     QUENCH_END,
     RATES,
     LearnedSearch,
-    MakeBhSymmetric,
     check_chooses_groups,
+    get_maker,
     list_rules,
 )
 from hopgym.optimizers.symmetry.choices.network import ByNetwork
@@ -45,15 +45,13 @@ def select_choice(search: AbstractOptimizer) -> LearnedSearch:
 
     **Raises:** `ValueError` for a search that chooses no groups.
     """
-    search = check_chooses_groups(search)
-    make = search.make
-    assert isinstance(make, MakeBhSymmetric)
-    rules = MERIT_RULES if make.choice in ("merit", "network") else ()
+    search, choice = check_chooses_groups(search), get_maker(search).choice
+    rules = MERIT_RULES if choice in ("merit", "network") else ()
     own = ("choice", *rules)
-    prior = () if make.choice in KNOWING else PRIOR
+    prior = () if choice in KNOWING else PRIOR
     names = [n for n in search.departures if n in own or n.startswith(prior)]
     spec = select_named(search, names)
-    if CHOICES[make.choice] is ByNetwork:
+    if CHOICES[choice] is ByNetwork:
         spec = eqx.tree_at(lambda s: s.departures["choice"].factors, spec, False)
     return spec
 

@@ -62,6 +62,7 @@ ARCHITECTURE_SCHEMA: Schema = {
     "choice": optional(TEXT),
     "quench_end": optional(FLAG),
     "known": optional(integer(1, MAX_KNOWN)),
+    "groups": optional(list_of(TEXT)),
     "moves": optional(TEXT),
     "restarts": optional(FLAG),
     "depth": optional(integer(2, MAX_DEPTH)),
