@@ -58,26 +58,19 @@ def resample(cell: Cell, generator: np.random.Generator) -> tuple[float, float]:
     return float(log_evaluations_per_hit(first_hit, steps)), float(np.std(found))
 
 
-def compare(
-    cells: Sequence[Cell], against: str | None = None, systems: Sequence[str] = ()
-) -> str:
-    """Format a table of optimizers, the best one first.
+def select(
+    cells: Sequence[Cell], systems: Sequence[str] = ()
+) -> tuple[dict[str, dict[str, Cell]], list[str]]:
+    """Cells by optimizer and system, and the systems that every optimizer has.
 
-    **Arguments:**
+    Cells without a known minimum are left out.
 
-    - `cells`: those without a known minimum are left out.
-    - `against`: the optimizer with which the others are compared.
-    - `systems`: by default all that every optimizer has.
-
-    **Raises:** `KeyError` for an unknown optimizer; `ValueError` if there is no common
-    system, or budgets or starts differ.
+    **Raises:** `ValueError` if there is no common system, or budgets or starts differ.
     """
     table: dict[str, dict[str, Cell]] = {}
     for cell in cells:
         if cell["hits"] is not None:
             table.setdefault(cell["optimizer"], {})[cell["system"]] = cell
-    if against is not None:
-        check_names("optimizer", [against], list(table))
     common = [
         system
         for system in dict.fromkeys(cell["system"] for cell in cells)
@@ -90,23 +83,57 @@ def compare(
         own = [row[system] for row in table.values()]
         if len({(cell["steps"], cell["starts"]) for cell in own}) > 1:
             raise ValueError(f"cells of {system} differ in steps or starts")
+    return table, common
+
+
+def average(
+    table: dict[str, dict[str, Cell]], systems: Sequence[str]
+) -> dict[str, tuple[float, float]]:
+    """Mean over systems of the logarithm of evaluations per hit, and standard errors.
+
+    By optimizer, the best one first.
+    """
     generator = np.random.default_rng(0)
-    logs, errors = {}, {}
+    means = {}
     for name, row in table.items():
-        found = [resample(row[system], generator) for system in common]
-        logs[name] = np.mean([value for value, _ in found])
-        errors[name] = np.sqrt(np.sum([error**2 for _, error in found])) / len(common)
+        found = [resample(row[system], generator) for system in systems]
+        error = np.sqrt(np.sum([error**2 for _, error in found])) / len(systems)
+        means[name] = float(np.mean([value for value, _ in found])), float(error)
+    return dict(sorted(means.items(), key=lambda item: item[1]))
+
+
+def subtract(one: tuple[float, float], other: tuple[float, float]) -> str:
+    """Format the difference of two means with its standard error."""
+    return f"{one[0] - other[0]:+.2f} ± {np.hypot(one[1], other[1]):.2f}"
+
+
+def compare(
+    cells: Sequence[Cell], against: str | None = None, systems: Sequence[str] = ()
+) -> str:
+    """Format a table of optimizers, the best one first.
+
+    **Arguments:**
+
+    - `cells`: those without a known minimum are left out.
+    - `against`: the optimizer with which the others are compared.
+    - `systems`: by default all that every optimizer has.
+
+    **Raises:** `KeyError` for an unknown optimizer; `ValueError` as `select`.
+    """
+    table, common = select(cells, systems)
+    if against is not None:
+        check_names("optimizer", [against], list(table))
+    means = average(table, common)
     head = ["optimizer", *common, "evaluations per hit, geometric mean"]
     rows = []
-    for name in sorted(logs, key=lambda name: logs[name]):
-        low, high = (np.exp(logs[name] + sign * errors[name]) for sign in (-1, 1))
-        mean = f"{np.exp(logs[name]):,.0f} [{low:,.0f}, {high:,.0f}]"
+    for name, (mean, error) in means.items():
+        low, high = (np.exp(mean + sign * error) for sign in (-1, 1))
         hits = [format_hits(table[name][system]) for system in common]
-        rows.append([f"`{name}`", *hits, mean])
+        shown = f"{np.exp(mean):,.0f} [{low:,.0f}, {high:,.0f}]"
+        rows.append([f"`{name}`", *hits, shown])
         if against is not None:
-            apart = logs[name] - logs[against]
-            error = np.hypot(errors[name], errors[against])
-            rows[-1].append("" if name == against else f"{apart:+.2f} ± {error:.2f}")
+            is_same = name == against
+            rows[-1].append("" if is_same else subtract(means[name], means[against]))
     if against is not None:
         head.append(f"logarithm of the ratio to `{against}`")
     return format_markdown(head, rows)

@@ -68,9 +68,9 @@ def _plot_minima(group: Group) -> Figure:
 
     figure = Figure(figsize=(7, 1.2 + 0.55 * len(members)), layout="constrained")
     axes = figure.subplots(len(members), 1, sharex=True, squeeze=False)[:, 0]
-    for axis, cell, values, colour in zip(
-        axes, members, energies, choose_colours(len(members)), strict=True
-    ):
+    colours = choose_colours(cell["optimizer"] for cell in members)
+    for axis, cell, values in zip(axes, members, energies, strict=True):
+        colour = colours[cell["optimizer"]]
         axis.hist(np.minimum(values, high), bins=edges, color=colour)
         if reference is not None:
             axis.axvline(reference, color=GREY, linewidth=1, linestyle="--")
@@ -110,9 +110,10 @@ def _plot_curves(group: Group) -> Figure:
     # With the initial descent in view, differences would not be visible.
     span = max(2.5 * (np.nanmedian(ends) - floor), 0.02 * abs(floor))
     axis.set_ylim(floor - 0.05 * span, floor + span)
-    colours = choose_colours(len(members))
-    for cell, curve, colour in zip(members, curves, colours, strict=True):
+    colours = choose_colours(cell["optimizer"] for cell in members)
+    for cell, curve in zip(members, curves, strict=True):
         above = "" if curve[-1, 1] <= floor + span else " (above)"
+        colour = colours[cell["optimizer"]]
         axis.plot(*curve.T, color=colour, label=f"{cell['optimizer']}{above}")
     axis.set_xscale("log")
     axis.yaxis.set_major_locator(MaxNLocator(6))

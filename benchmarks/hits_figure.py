@@ -40,7 +40,7 @@ def draw(cells: Sequence[Cell]) -> Figure:
         raise ValueError("there is no system with a known minimum")
     names = list(dict.fromkeys(cell["optimizer"] for cell in cells))
     systems = list(dict.fromkeys(cell["system"] for cell in cells))
-    colours = dict(zip(names, choose_colours(len(names)), strict=True))
+    colours = choose_colours(names)
     columns = min(COLUMNS, len(systems))
     rows = -(-len(systems) // columns)
     figure = Figure(figsize=(2.6 * columns + 1, 2.3 * rows + 1), layout="constrained")

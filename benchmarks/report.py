@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
-from benchmarks import paper
 from benchmarks.columns import (
     SHOWN,
     Cell,
@@ -16,6 +15,7 @@ from benchmarks.columns import (
     get_protocol,
 )
 from benchmarks.markdown import format_markdown
+from benchmarks.paper import published
 
 HEAD = tuple(column.heading or "" for column in SHOWN)
 PAPER_HEAD = ("paper min", "paper mean")
@@ -67,7 +67,7 @@ def render(
             f"{shared['steps']:,} steps, seed {shared['seed']}, {shared['dtype']}, "
             f"protocol {shared['protocol']}; {_describe_reference(members[0])}"
         )
-        in_paper = shared["system"] in paper.TABLE_2
+        in_paper = shared["system"] in published.TABLE_2
         rows = [_make_row(cell, in_paper) for cell in members]
         if in_paper:
             rows += _make_paper_rows(shared["system"], members)
@@ -108,19 +108,19 @@ def _describe_reference(cell: Cell) -> str:
 def _make_row(cell: Cell, in_paper: bool) -> list[str]:
     row = [column.show(cell) for column in SHOWN]
     if in_paper:
-        method = paper.COUNTERPARTS.get(cell["optimizer"])
-        values = paper.TABLE_2[cell["system"]].get(method or "")
+        method = published.COUNTERPARTS.get(cell["optimizer"])
+        values = published.TABLE_2[cell["system"]].get(method or "")
         row += [f"{value:.2f}" for value in values] if values else ["", ""]
     return row
 
 
 def _make_paper_rows(system: str, members: list[Cell]) -> list[list[str]]:
     """Rows for the paper's methods without a counterpart in the table."""
-    matched = {paper.COUNTERPARTS.get(cell["optimizer"]) for cell in members}
+    matched = {published.COUNTERPARTS.get(cell["optimizer"]) for cell in members}
     return [
         [f"({method} in the paper)", *[""] * (len(HEAD) - 1)]
         + [f"{value:.2f}" for value in values]
-        for method, values in paper.TABLE_2[system].items()
+        for method, values in published.TABLE_2[system].items()
         if method not in matched
     ]
 
@@ -144,8 +144,8 @@ def _make_notes(shared: dict[str, Any], members: list[Cell]) -> list[str]:
             notes.append(
                 f"{cell['optimizer']}: {lowest} is lower than the lowest known energy"
             )
-    if shared["system"] in paper.NOTES:
-        notes.append(paper.NOTES[shared["system"]])
+    if shared["system"] in published.NOTES:
+        notes.append(published.NOTES[shared["system"]])
     return notes
 
 

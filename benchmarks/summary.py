@@ -16,15 +16,17 @@ if __name__ == "__main__":
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.columns import Cell, get_protocol
-from benchmarks.compare import compare
+from benchmarks.compare import average, compare, select, subtract
 from benchmarks.markdown import format_markdown
-from benchmarks.paper import METHODS, TABLE_2
-from benchmarks.presets import PRESETS
+from benchmarks.paper.published import METHODS, TABLE_2
+from benchmarks.presets import NOT_ICOSAHEDRAL, PRESETS
 from benchmarks.report import group_cells
 from benchmarks.store import read_record, read_sound_record
 from hopgym._cli.process import run as run_command
-from hopgym.optimizers import ZOO
+from hopgym.optimizers import ZOO, read_header
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -106,6 +108,30 @@ def format_table(
     return format_markdown(["optimizer", *systems], rows)
 
 
+def format_all_sizes() -> str:
+    """Format evaluations per hit of Lennard-Jones clusters, all and unseen ones."""
+    shown = ("bh-learned", "bh-symmetric", "bh-lbfgs")
+    cells = read_sound_record(RESULTS / "sweep")
+    sizes = [f"LJ-{atoms}" for atoms in range(20, 151)]
+    known = {*read_header(shown[0])["known_systems"], *NOT_ICOSAHEDRAL}
+    unseen = [name for name in sizes if name not in known]
+    rows = []
+    for label, systems in (
+        ("20 to 150", sizes),
+        (f"{len(unseen)} of them: unseen, and not in the table above", unseen),
+    ):
+        own = [cell for cell in cells if cell["optimizer"] in shown]
+        means = average(*select(own, systems))
+        entries = [label]
+        for name in shown:
+            apart = "" if name == shown[0] else subtract(means[name], means[shown[0]])
+            entries.append(
+                f"{np.exp(means[name][0]):,.0f}{f' ({apart})' * bool(apart)}"
+            )
+        rows.append(entries)
+    return format_markdown(["sizes", *(f"`{name}`" for name in shown)], rows)
+
+
 # Optimizers in the table of the README.
 SELECTED = (
     *("adam", "fire", "random-restart", "annealing", "bh-paper", "bh-lbfgs"),
@@ -118,6 +144,7 @@ TABLES = (
     lambda: format_searches("yardstick"),
     lambda: format_searches("yardstick-long"),
     lambda: compare(read_sound_record(RESULTS / "learning"), "bh-learned"),
+    format_all_sizes,
 )
 
 

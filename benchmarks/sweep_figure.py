@@ -29,7 +29,7 @@ def draw(cells: Sequence[Cell]) -> Figure:
     size that no start found. The lower panel has a dot for each size that was found.
     """
     names = list(dict.fromkeys(cell["optimizer"] for cell in cells))
-    colours = dict(zip(names, choose_colours(len(names)), strict=True))
+    colours = choose_colours(names)
     strip = 0.28 * len(names) + 0.1
     figure = Figure(figsize=(10, 4.2 + strip), layout="constrained")
     rows, dots = figure.subplots(2, 1, sharex=True, height_ratios=(strip, 3.4))

@@ -11,7 +11,7 @@ from benchmarks import command_line
 from benchmarks.presets import PRESETS
 
 COMMANDS = (
-    *("run", "sweep", "external_search", "tune", "validate", "figure3", "gallery"),
+    *("run", "sweep", "external_search", "tune", "validate", "reproduce", "gallery"),
     *("epoch_figure", "speed", "speed_quench", "speed_search", "speed_figure"),
 )
 

@@ -326,7 +326,7 @@ def list_moved(path):
 
 
 def test_the_rules_of_epochs_are_trained(recorded, tmp_path, capsys):
-    words = [*WORDS[:2], *WORDS[4:], "--rates", str(recorded)]
+    words = [*WORDS[:2], *WORDS[4:], "--systems", "LJ-13", "--rates", str(recorded)]
     assert train([*words, "--out", str(tmp_path / "run")]) == 0
     moved = list_moved(tmp_path / "run" / "weights.eqx")
     assert "patience" in moved and not {"exploration", "walk_share"} & moved

@@ -6,7 +6,7 @@ from benchmark_cells import make_cell
 from matplotlib.colors import to_rgb
 
 from benchmarks import hits_figure
-from benchmarks.figure_file import choose_colours
+from benchmarks.figure_file import PLACES, choose_colours
 
 CELLS = [
     make_cell("a", "LJ-5", [300, -1, 200, 400]),
@@ -24,12 +24,22 @@ def test_curves_are_shares_of_starts():
         for line in first.lines
         if np.size(line.get_xdata())
     }
-    found, none = (own[colour] for colour in choose_colours(2))
+    colours = choose_colours("ab")
+    found, none = own[colours["a"]], own[colours["b"]]
     assert np.asarray(found.get_xdata()).tolist() == [100, 200, 300, 400, 1000]
     assert np.asarray(found.get_ydata()).tolist() == [0, 0.25, 0.5, 0.75, 0.75]
     assert np.asarray(none.get_ydata()).tolist() == [0, 0]
     (line,) = second.lines
     assert np.asarray(line.get_xdata()).tolist() == [100, 100, 500, 600, 700, 1000]
+
+
+def test_colours_of_optimizers_do_not_depend_on_the_others():
+    own = [f"own-{k}" for k in range(30)]
+    some = choose_colours([*own, "adam", "bh-symmetric"])
+    few = choose_colours(["bh-symmetric", *PLACES])
+    assert some["bh-symmetric"] == few["bh-symmetric"] and some["adam"] == few["adam"]
+    assert len(set(few.values())) == len(PLACES)
+    assert not {some[name] for name in own[:8]} & {some["adam"], some["bh-symmetric"]}
 
 
 def test_the_last_row_may_have_gaps():

@@ -242,7 +242,7 @@ def test_restarts_are_uniform_and_moves_keep_their_shares():
 def test_train_moves_and_restarts(tmp_path):
     words = ["--optimizer", "bh-lbfgs", "--moves", "network", "--restarts"]
     words += ["--strategy", "sep-cma", "--cma-population", "4", "--cma-starts", "2"]
-    words += ["--systems", "LJ-5,Gupta-Ag19Au19", "--unroll", "60", "--loss", "best"]
+    words += ["--systems", "Gupta-Ag19Au19", "--unroll", "60", "--loss", "best"]
     words += ["--updates", "2", "--polish", "10", "--evaluation-starts", "2"]
     assert train([*words, "--out", str(tmp_path / "run")]) == 0
     learned: Any = load(tmp_path / "run" / "weights.eqx")

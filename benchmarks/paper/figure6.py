@@ -1,0 +1,186 @@
+"""Fig. 6: what optimizers do on the way, and whether they hop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.columns import Cell
+from benchmarks.figure_file import choose_colours, save_figure
+from benchmarks.lookup import get_systems
+from benchmarks.markdown import format_markdown
+from benchmarks.paper.study import AbstractStudy, CellPlan
+from benchmarks.paper.trajectories import ENLARGED, measure, measure_updates
+from benchmarks.plugins import find_optimizer
+from benchmarks.runner import say
+from hopgym import Environment, quench, rollout
+from hopgym._atomic_write import atomic_write
+
+SYSTEM = "LJ-13"
+LEARNED = ("learn2hop-lj13-esmc", "learn2hop-lj13-ga", "learn2hop-lj-set")
+OPTIMIZERS = ("adam", *LEARNED, "annealing", "bh-paper", "bh-lbfgs")
+STARTS, STEPS = 150, 50_000
+QUICK_STARTS, QUICK_STEPS = 20, 2000
+FOLLOWED = 50  # starts whose structures are quenched on the way
+EVERY = 50  # steps between these
+WINDOW = 50  # of update sizes of which the largest is shown
+GREY = "0.35"
+
+
+class Figure6(AbstractStudy):
+    """Trajectories of 13 atoms, updates at the minimum, hits after bad starts."""
+
+    name: ClassVar[str] = "fig6"
+    title: ClassVar[str] = "energies and hops along trajectories, LJ-13"
+    claim: ClassVar[str] = (
+        "learned optimizers hop between basins, midway through a trajectory also "
+        "without a gradient, and find the minimum from starts from which Adam does not"
+    )
+
+    def list_cells(self, quick: bool) -> Sequence[CellPlan]:
+        starts, steps = (QUICK_STARTS, QUICK_STEPS) if quick else (STARTS, STEPS)
+        return [CellPlan(SYSTEM, name, starts, steps) for name in OPTIMIZERS]
+
+    def measure(self, cells: Sequence[Cell], folder: Path) -> None:
+        minimum = None
+        for cell in cells:
+            path = _name_file(folder, cell["optimizer"])
+            key = {name: cell[name] for name in ("starts", "steps", "seed", "dtype")}
+            if path.is_file() and json.loads(path.read_text())["key"] == key:
+                continue
+            say(f"trajectories of {cell['optimizer']}")
+            if minimum is None:
+                minimum = find_minimum(cell["seed"])
+            found = follow(cell, minimum)
+            atomic_write(path, json.dumps({"key": key, **found}) + "\n")
+
+    def format(self, cells: Sequence[Cell], folder: Path) -> str:
+        lucky = _find_lucky(cells)
+        head = ["optimizer", "hops in 1,000 evaluations", "length of a hop"]
+        head += ["minima of a start", "hops to earlier minima", "hits"]
+        head += ["hits, Adam hits", "hits, Adam does not"]
+        rows = []
+        for cell in cells:
+            found = _read(folder, cell["optimizer"])
+            hit = np.asarray(cell["first_hit"]) > 0
+            groups = (np.full(len(hit), True), lucky, None if lucky is None else ~lucky)
+            rows.append(
+                [
+                    f"`{cell['optimizer']}`",
+                    f"{found['hops']:.3f}",
+                    "" if found["length"] is None else f"{found['length']:.2f}",
+                    f"{found['minima']:.1f}",
+                    "" if found["returns"] is None else f"{found['returns']:.0%}",
+                    *(
+                        "" if group is None else f"{hit[group].sum()}/{group.sum()}"
+                        for group in groups
+                    ),
+                ]
+            )
+        return format_markdown(head, rows, right=True)
+
+    def draw(self, cells: Sequence[Cell], folder: Path) -> Sequence[Path]:
+        path = folder / "figure.png"
+        found = {cell["optimizer"]: _read(folder, cell["optimizer"]) for cell in cells}
+        save_figure(path, draw(found, cells))
+        return [path]
+
+
+def find_minimum(seed: int) -> Any:
+    """The global minimum of the system, by basin hopping."""
+    (system,) = get_systems([SYSTEM])
+    search = find_optimizer("bh-lbfgs").make(system, 5000)
+    found = rollout(Environment(system), search, jax.random.key(seed), 4, 5000).state
+    lowest = int(np.argmin(np.asarray(found.best_energy)))
+    return quench(system, found.best_positions[lowest]).positions
+
+
+def follow(cell: Cell, minimum: Any) -> dict[str, Any]:
+    """Measure the trajectories of an optimizer, and its updates at the minimum."""
+    (system,) = get_systems([SYSTEM])
+    steps, seed = cell["steps"], cell["seed"]
+    optimizer = find_optimizer(cell["optimizer"]).make(system, steps)
+    starts = min(FOLLOWED, cell["starts"])
+    every = min(EVERY, max(1, steps // 2))
+    found = measure(
+        system, optimizer, starts=starts, steps=steps, every=every, seed=seed
+    )
+    updates = None
+    if cell["optimizer"] in ("adam", *LEARNED):
+        updates = measure_updates(
+            system,
+            optimizer,
+            minimum,
+            steps=steps,
+            seed=seed,
+            window=min(WINDOW, steps),
+        )
+    return {**found, "updates": updates, "window": min(WINDOW, steps)}
+
+
+def _name_file(folder: Path, optimizer: str) -> Path:
+    return folder / f"trajectories-{optimizer}.json"
+
+
+def _read(folder: Path, optimizer: str) -> dict[str, Any]:
+    path = _name_file(folder, optimizer)
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        raise ValueError(f"{path} is missing or damaged") from None
+
+
+def _find_lucky(cells: Sequence[Cell]) -> np.ndarray | None:
+    """Which starts Adam brings to the minimum; `None` without a cell of Adam."""
+    adam = [cell for cell in cells if cell["optimizer"] == "adam"]
+    return np.asarray(adam[0]["first_hit"]) > 0 if adam else None
+
+
+def draw(found: dict[str, dict[str, Any]], cells: Sequence[Cell]) -> Figure:
+    """Plot trajectories, an enlarged one, and updates at the minimum."""
+    colours, thin = choose_colours(found), {"linewidth": 0.6}
+    figure = Figure(figsize=(1.0 + 2.4 * len(found), 8), layout="constrained")
+    grid = figure.add_gridspec(3, len(found), height_ratios=(3, 2, 2.4))
+    reference = cells[0]["reference"]
+    shared: dict[int, Axes] = {}
+    for column, (name, own) in enumerate(found.items()):
+        for row in range(2):
+            axes = figure.add_subplot(grid[row, column], sharey=shared.get(row))
+            shared.setdefault(row, axes)
+            axes.axhline(reference, color=GREY, linewidth=0.8, linestyle="--")
+            if row == 0:
+                axes.set_title(name, fontsize="medium", color=colours[name])
+                lines = np.array(own["energies"])
+                steps = own["every_drawn"] * np.arange(1, lines.shape[1] + 1)
+                axes.plot(
+                    steps, lines.T, color=colours[name], alpha=0.15, linewidth=0.6
+                )
+            else:
+                axes.plot(own["enlarged"], color=colours[name], **thin)
+            axes.set_xlabel("evaluations")
+            axes.spines[["top", "right"]].set_visible(False)
+            if column:
+                axes.tick_params(labelleft=False)
+    shared[0].set_ylim(reference - 0.5, reference + 12)
+    shared[1].set_ylim(reference - 0.5, reference + 12)
+    shared[0].set_ylabel("energy")
+    shared[1].set_ylabel(f"energy, first {ENLARGED:,}")
+    axes = figure.add_subplot(grid[2, :])
+    for name, own in found.items():
+        if own["updates"] is not None:
+            steps = own["window"] * np.arange(1, len(own["updates"]) + 1)
+            sizes = np.array([np.nan if x is None else x for x in own["updates"]])
+            axes.plot(steps, sizes, color=colours[name], label=name, **thin)
+    axes.set_yscale("symlog", linthresh=1e-4)
+    axes.set_xlabel("step, with positions fixed at the minimum and zero gradient")
+    axes.set_ylabel("size of the update")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, ncols=len(found), fontsize="small")
+    return figure

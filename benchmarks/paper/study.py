@@ -1,0 +1,106 @@
+"""What the studies of the paper's figures and tables have in common."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from benchmarks.columns import Cell
+from hopgym.optimizers.learned import SUFFIX
+
+COMMITTED = Path(__file__).resolve().parents[1] / "results"
+METRICS = ".jsonl"  # after the name of a training
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training by `python -m hopgym.meta.train`.
+
+    **Arguments:**
+
+    - `name`: of its weights.
+    - `updates`: number of meta-updates.
+    - `options`: the other options of the command, but for the folder.
+    """
+
+    name: str
+    updates: int
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """A cell of the benchmark, by names.
+
+    `optimizer` is one of the zoo, or the name of a training of the study.
+    """
+
+    system: str
+    optimizer: str
+    starts: int
+    steps: int
+
+
+class AbstractStudy(abc.ABC):
+    """A figure or table of the paper.
+
+    - `name`: by which the command knows it, and its folder of results.
+    - `title`: what it shows.
+    - `claim`: what the paper says that it shows.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    claim: ClassVar[str]
+
+    def list_trainings(self) -> Sequence[Training]:
+        """The trainings whose weights the cells need."""
+        return ()
+
+    @abc.abstractmethod
+    def list_cells(self, quick: bool) -> Sequence[CellPlan]:
+        """The cells to run, or some of them with a small budget."""
+
+    def measure(self, cells: Sequence[Cell], folder: Path) -> None:
+        """Compute what is no cell of the benchmark, unless the folder has it.
+
+        Arguments are those of `format`.
+        """
+        return None
+
+    @abc.abstractmethod
+    def format(self, cells: Sequence[Cell], folder: Path) -> str:
+        """Format the tables of the results that there are, in Markdown.
+
+        **Arguments:**
+
+        - `cells`: the finished ones.
+        - `folder`: the results folder.
+
+        **Raises:** `ValueError` if other results are damaged or missing.
+        """
+
+    def draw(self, cells: Sequence[Cell], folder: Path) -> Sequence[Path]:
+        """Write the figures into the results folder, and return their paths."""
+        return ()
+
+    def find_weights(self, folder: Path, name: str) -> Path:
+        """Find the weights of a training: in a folder, or those of hopgym.
+
+        **Raises:** `ValueError` if there are none.
+        """
+        path = self._find(folder, f"{name}{SUFFIX}")
+        if path is None:
+            raise ValueError(f"there are no weights {name} in {folder}: add --train")
+        return path
+
+    def find_metrics(self, folder: Path, name: str) -> Path | None:
+        """Find the metrics of a training, as its weights; `None` if there are none."""
+        return self._find(folder, f"{name}{METRICS}")
+
+    def _find(self, folder: Path, name: str) -> Path | None:
+        places = (folder / name, COMMITTED / self.name / name)
+        return next((path for path in places if path.is_file()), None)

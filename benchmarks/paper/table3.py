@@ -1,0 +1,118 @@
+"""Table 3: which inputs of the learned optimizer matter."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from benchmarks.columns import Cell
+from benchmarks.markdown import format_markdown
+from benchmarks.paper.published import ADAM_OF_TABLE_3, TABLE_3
+from benchmarks.paper.study import AbstractStudy, CellPlan, Training
+from hopgym.optimizers.learned import FEATURES
+
+SYSTEM = "LJ-75"
+STRATEGIES = ("esmc", "ga")
+SEEDS = (0, 1, 2)
+UPDATES, UNROLL = 150, 2000
+BASE = "mlp-opt"  # the optimizer on which the paper's is based
+ROWS = (*FEATURES, BASE)
+BUDGETS = (UNROLL, 50_000)
+STARTS = 150
+
+
+def name_weights(row: str, strategy: str, seed: int) -> str:
+    """Name of the weights of a row of the table."""
+    return f"{row}-{strategy}-{seed}"
+
+
+class Table3(AbstractStudy):
+    """Optimizers that are trained with more and more inputs."""
+
+    name: ClassVar[str] = "table3"
+    title: ClassVar[str] = "which inputs of the learned optimizer matter, LJ-75"
+    claim: ClassVar[str] = (
+        "sines of the step and radial functions of the neighbours matter most, moving "
+        "averages of the gradient a little"
+    )
+
+    def list_trainings(self) -> Sequence[Training]:
+        trainings = []
+        for seed in SEEDS:
+            for row in ROWS:
+                if row == BASE:
+                    inputs = ("--optimizer", BASE)
+                else:
+                    first = FEATURES[: FEATURES.index(row) + 1]
+                    inputs = ("--features", ",".join(first))
+                for strategy in STRATEGIES:
+                    options = ("--systems", SYSTEM, "--unroll", str(UNROLL))
+                    options += ("--loss", "best", "--strategy", strategy, *inputs)
+                    options += ("--seed", str(seed))
+                    name = name_weights(row, strategy, seed)
+                    trainings.append(Training(name, UPDATES, options))
+        return trainings
+
+    def list_cells(self, quick: bool) -> Sequence[CellPlan]:
+        if quick:
+            rows, seeds, budgets, starts = (FEATURES[0], FEATURES[-1]), (0,), (400,), 20
+        else:
+            rows, seeds, budgets, starts = ROWS, SEEDS, BUDGETS, STARTS
+        names = [
+            name_weights(row, strategy, seed)
+            for row in rows
+            for strategy in STRATEGIES
+            for seed in seeds
+        ]
+        return [
+            CellPlan(SYSTEM, name, starts, steps)
+            for steps in budgets
+            for name in ("adam", *names)
+        ]
+
+    def format(self, cells: Sequence[Cell], folder: Path) -> str:
+        found = {(cell["steps"], cell["optimizer"]): cell for cell in cells}
+        tables = []
+        for steps in sorted({steps for steps, _ in found}):
+            own = {name: cell for (n, name), cell in found.items() if n == steps}
+            for strategy in STRATEGIES:
+                title = f"{strategy.upper()}, {steps:,} evaluations:"
+                tables.append(f"{title}\n\n{_format_table(strategy, own)}")
+        return "\n\n".join(tables)
+
+
+# Heading and name.
+SHOWN = {"final min": "final_min", "final mean": "final_mean", "mean": "mean"}
+
+
+def _format_table(strategy: str, found: dict[str, Cell]) -> str:
+    """Format medians over seeds with the lowest and the highest."""
+    published = TABLE_3[strategy]
+    labels = {row: f"`{row}`" if row == BASE else f"+ {row}" for row in ROWS}
+    lines = [
+        ("none: Adam", ["adam"], ADAM_OF_TABLE_3),
+        *(
+            (labels[row], _name_seeds(row, strategy), published.get(row))
+            for row in ROWS
+        ),
+    ]
+    rows = []
+    for label, names, energy in lines:
+        own = [found[name] for name in names if name in found]
+        if own:
+            medians = [_format_seeds([cell[c] for cell in own]) for c in SHOWN.values()]
+            rows.append([label, *medians, "" if energy is None else f"{energy:.1f}"])
+    return format_markdown(["inputs", *SHOWN, "paper: final min"], rows, right=True)
+
+
+def _name_seeds(row: str, strategy: str) -> list[str]:
+    return [name_weights(row, strategy, seed) for seed in SEEDS]
+
+
+def _format_seeds(values: list[float]) -> str:
+    text = f"{statistics.median(values):.2f}"
+    if len(values) == 1:
+        return text
+    return f"{text} [{min(values):.2f}, {max(values):.2f}]"

@@ -1,0 +1,212 @@
+"""Figures and tables of the paper by their command."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from benchmark_runs import read_results
+
+from benchmarks import reproduce
+from benchmarks.paper import figure4, table3
+from benchmarks.paper.figure3 import Figure3
+from benchmarks.paper.registry import STUDIES
+from benchmarks.paper.study import COMMITTED, CellPlan, Training
+from benchmarks.paper.table3 import Table3
+from hopgym.optimizers import ZOO, read_header
+
+
+def main(*arguments):
+    """The exit code of the command in this process."""
+    jax.devices()  # the command asks for more devices where none are in use yet
+    return reproduce.main([str(argument) for argument in arguments])
+
+
+def fail(capsys, *arguments):
+    """The message of a command that must fail."""
+    with pytest.raises(SystemExit) as stopped:
+        main(*arguments)
+    assert stopped.value.code == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    return message
+
+
+@pytest.mark.parametrize(
+    "name, selection, shown",
+    [
+        ("table2", ("--systems", "LJ-13", "--optimizers", "adam"), "**LJ-13**"),
+    ],
+)
+def test_quick_studies(name, selection, shown, tmp_path, capsys):
+    few = ("--starts", 2, "--steps", 20, "--out", tmp_path)
+    assert main(name, "--quick", *few, *selection) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"The paper: {STUDIES[name].claim}.\n")
+    assert shown in printed.out
+    assert all(cell["steps"] == 20 for cell in read_results(tmp_path)["cells"])
+    for path in tmp_path.glob("*.png"):
+        assert path.stat().st_size > 5000
+
+
+class Small(Table3):
+    """Quick enough to be trained in a test."""
+
+    name = "small"
+
+    def list_trainings(self):
+        options = ("--systems", "LJ-5", "--strategy", "ga", "--features", "gradients")
+        return [
+            Training(f"own-{seed}", 1, (*options, "--seed", str(seed)))
+            for seed in (0, 1)
+        ]
+
+    def list_cells(self, quick):
+        return [CellPlan("LJ-5", "own-0", 2, 20)]
+
+    def format(self, cells, folder):
+        return f"final mean {cells[0]['final_mean']}"
+
+
+def test_weights_are_trained_and_used(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(STUDIES, "small", Small())
+    words = ("small", "--quick", "--out", tmp_path)
+    assert "there are no weights own-0" in fail(capsys, *words)
+    assert main(*words, "--train", "--updates", 1) == 0
+    # Those that the cells do not use are not trained.
+    assert [path.name for path in tmp_path.glob("*.eqx")] == ["own-0.eqx"]
+    assert read_header(tmp_path / "own-0.eqx")["updates_planned"] == 1
+    lines = (tmp_path / "own-0.jsonl").read_text().splitlines()
+    assert [json.loads(line)["update"] for line in lines] == [0, 1]
+    capsys.readouterr()
+    assert main(*words, "--train", "--updates", 1) == 0
+    assert "trained before" in capsys.readouterr().err
+    assert main(*words) == 0
+    assert "final mean -" in capsys.readouterr().out
+    assert "was trained for 1 updates, not 3" in fail(
+        capsys, *words, "--train", "--updates", 3
+    )
+    assert "has results of seed 0" in fail(capsys, *words, "--seed", 1)
+
+
+def test_bad_input(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "invalid choice: 'fig9'" in fail_usage(capsys, "fig9")
+    assert "name one of" in fail_usage(capsys)
+    assert "has no trainings" in fail_usage(capsys, "table2", "--train")
+    assert "unknown system 'LJ-14'" in fail(capsys, "table2", "--systems", "LJ-14")
+    assert not list(tmp_path.iterdir())
+
+
+def fail_usage(capsys, *arguments):
+    """The message of a command with wrong usage, below the usage."""
+    with pytest.raises(SystemExit) as stopped:
+        main(*arguments)
+    assert stopped.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_the_list(capsys):
+    assert main("--list") == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in STUDIES)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_optimizers_of_cells_exist(name):
+    study = STUDIES[name]
+    trained = [one.name for one in study.list_trainings()]
+    assert len(set(trained)) == len(trained) and not set(trained) & set(ZOO)
+    for quick in (False, True):
+        plans = study.list_cells(quick)
+        assert {plan.optimizer for plan in plans} <= {*ZOO, *trained}
+        assert len(set(plans)) == len(plans)
+
+
+# Fig. 3
+
+
+def write_metrics(folder, name, losses):
+    lines = []
+    for update, loss in enumerate(losses):
+        cell = {"final_loss": loss, "hit_rate": -loss, "hits": int(-40 * loss)}
+        cell["starts"] = 40
+        lines.append({"update": 10 * update, "evaluation": {"LJ-13": cell}})
+        lines.append({"update": 10 * update + 1, "loss": loss})
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / f"{name}.jsonl").write_text(text)
+
+
+def test_means_over_seeds(tmp_path, monkeypatch):
+    study = Figure3()
+    monkeypatch.setattr("benchmarks.paper.study.COMMITTED", tmp_path / "none")
+    with pytest.raises(ValueError, match="has no metrics of trainings"):
+        study.format([], tmp_path)
+    write_metrics(tmp_path, "es-unbounded-0", [-0.8, -0.9])
+    write_metrics(tmp_path, "ga-0", [-0.8, -1.0, -0.9])
+    write_metrics(tmp_path, "ga-1", [-0.8, -0.9, -0.7])
+    write_metrics(tmp_path, "other-0", [-0.8])
+    rows = [line.split(" | ") for line in study.format([], tmp_path).splitlines()[2:]]
+    assert [row[0] for row in rows] == ["| ES, losses unbounded", "| GA"]
+    ga = ["2", "20", "-0.8000", "0.1414", "-0.9500"]
+    assert rows[1][1:] == [*ga, "36, 28", "40, 36", "40 |"]
+    (path,) = study.draw([], tmp_path)
+    assert path.stat().st_size > 10_000
+    with (tmp_path / "ga-0.jsonl").open("a") as stream:
+        stream.write('{"update": 1')
+    with pytest.raises(ValueError, match="is damaged"):
+        study.format([], tmp_path)
+
+
+def test_the_committed_metrics_are_drawn(tmp_path, capsys):
+    assert main("fig3", "--out", tmp_path) == 0
+    assert "| GA | 3 |" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["figure.png"]
+    assert len(list((COMMITTED / "fig3").glob("*.jsonl"))) == 12
+
+
+# Table 3
+
+
+def make_cell(optimizer, energy, steps=400):
+    names = ("final_min", "final_mean", "mean")
+    return {"optimizer": optimizer, "steps": steps, **dict.fromkeys(names, energy)}
+
+
+def test_medians_over_seeds(tmp_path):
+    cells = [make_cell("adam", -380.0)]
+    for seed, energy in zip((0, 1, 2), (-390.0, -385.0, -386.0), strict=True):
+        cells.append(make_cell(table3.name_weights("step", "ga", seed), energy))
+    rows = Table3().format(cells, tmp_path).splitlines()
+    assert "ESMC, 400 evaluations:" in rows and "GA, 400 evaluations:" in rows
+    median = "-386.00 [-390.00, -385.00]"
+    assert f"| + step | {median} | {median} | {median} | -393.9 |" in rows
+    assert rows.count("| none: Adam | -380.00 | -380.00 | -380.00 | -390.3 |") == 2
+
+
+# Figs. 4 and 8
+
+
+def test_gaps_are_per_atom(tmp_path):
+    cells = []
+    for size, hits in ((5, 2), (10, 0)):
+        energies = dict.fromkeys(
+            ("min", "mean", "final_min", "final_mean"), -1.0 * size
+        )
+        cells.append(
+            {
+                "system": f"LJ-{size}",
+                "optimizer": "adam",
+                "starts": 2,
+                "steps": 20,
+                "hits": hits,
+                "reference": -1.5 * size,
+                **energies,
+            }
+        )
+    study = STUDIES["fig4"]
+    row = study.format(cells, tmp_path).splitlines()[-1]
+    assert row == "| `adam` | 2 | 0.5000 | 0.5000 | 0.5000 | 0.5000 | 1 | 2 of 4 |"
+    axes = figure4.draw(cells).axes[0]
+    (line,) = (line for line in axes.lines if line.get_label() == "adam")
+    np.testing.assert_allclose(np.asarray(line.get_ydata()), 0.5)
