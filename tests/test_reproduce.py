@@ -1,6 +1,7 @@
 """Figures and tables of the paper by their command."""
 
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -13,7 +14,10 @@ from benchmarks.paper.figure3 import Figure3
 from benchmarks.paper.registry import STUDIES
 from benchmarks.paper.study import COMMITTED, CellPlan, Training
 from benchmarks.paper.table3 import Table3
+from benchmarks.store import read_sound_record
 from hopgym.optimizers import ZOO, read_header
+
+PAGE = Path(__file__).parents[1] / "docs" / "paper.md"
 
 
 def main(*arguments):
@@ -121,6 +125,16 @@ def test_optimizers_of_cells_exist(name):
         plans = study.list_cells(quick)
         assert {plan.optimizer for plan in plans} <= {*ZOO, *trained}
         assert len(set(plans)) == len(plans)
+
+
+@pytest.mark.parametrize("name", [name for name in STUDIES if name != "table2"])
+def test_tables_of_the_page_are_the_committed_results(name):
+    folder = COMMITTED / name
+    if not folder.is_dir():
+        pytest.skip("not computed yet")
+    study = STUDIES[name]
+    cells = read_sound_record(folder) if study.list_cells(False) else []
+    assert study.format(cells, folder) in PAGE.read_text()
 
 
 # Fig. 3

@@ -32,6 +32,7 @@ FOLLOWED = 50  # starts whose structures are quenched on the way
 EVERY = 50  # steps between these
 WINDOW = 50  # of update sizes of which the largest is shown
 GREY = "0.35"
+THIN = 0.6  # lines
 
 
 class Figure6(AbstractStudy):
@@ -53,8 +54,11 @@ class Figure6(AbstractStudy):
         for cell in cells:
             path = _name_file(folder, cell["optimizer"])
             key = {name: cell[name] for name in ("starts", "steps", "seed", "dtype")}
-            if path.is_file() and json.loads(path.read_text())["key"] == key:
-                continue
+            try:
+                if _read(folder, cell["optimizer"])["key"] == key:
+                    continue
+            except ValueError:
+                pass
             say(f"trajectories of {cell['optimizer']}")
             if minimum is None:
                 minimum = find_minimum(cell["seed"])
@@ -145,7 +149,7 @@ def _find_lucky(cells: Sequence[Cell]) -> np.ndarray | None:
 
 def draw(found: dict[str, dict[str, Any]], cells: Sequence[Cell]) -> Figure:
     """Plot trajectories, an enlarged one, and updates at the minimum."""
-    colours, thin = choose_colours(found), {"linewidth": 0.6}
+    colours = choose_colours(found)
     figure = Figure(figsize=(1.0 + 2.4 * len(found), 8), layout="constrained")
     grid = figure.add_gridspec(3, len(found), height_ratios=(3, 2, 2.4))
     reference = cells[0]["reference"]
@@ -163,7 +167,7 @@ def draw(found: dict[str, dict[str, Any]], cells: Sequence[Cell]) -> Figure:
                     steps, lines.T, color=colours[name], alpha=0.15, linewidth=0.6
                 )
             else:
-                axes.plot(own["enlarged"], color=colours[name], **thin)
+                axes.plot(own["enlarged"], color=colours[name], lw=THIN)
             axes.set_xlabel("evaluations")
             axes.spines[["top", "right"]].set_visible(False)
             if column:
@@ -177,7 +181,7 @@ def draw(found: dict[str, dict[str, Any]], cells: Sequence[Cell]) -> Figure:
         if own["updates"] is not None:
             steps = own["window"] * np.arange(1, len(own["updates"]) + 1)
             sizes = np.array([np.nan if x is None else x for x in own["updates"]])
-            axes.plot(steps, sizes, color=colours[name], label=name, **thin)
+            axes.plot(steps, sizes, color=colours[name], label=name, lw=THIN)
     axes.set_yscale("symlog", linthresh=1e-4)
     axes.set_xlabel("step, with positions fixed at the minimum and zero gradient")
     axes.set_ylabel("size of the update")

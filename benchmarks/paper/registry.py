@@ -8,7 +8,8 @@ from benchmarks.paper.figure6 import Figure6
 from benchmarks.paper.study import AbstractStudy
 from benchmarks.paper.table2 import Table2
 from benchmarks.paper.table3 import Table3
+from benchmarks.paper.table6 import Table6
 
-TABLES = (Table2(), Table3())
+TABLES = (Table2(), Table3(), Table6())
 FIGURES = (Figure3(), Figure4(), Figure6(), Figure8())
 STUDIES: dict[str, AbstractStudy] = {study.name: study for study in (*TABLES, *FIGURES)}

@@ -49,8 +49,7 @@ class Table3(AbstractStudy):
                     inputs = ("--features", ",".join(first))
                 for strategy in STRATEGIES:
                     options = ("--systems", SYSTEM, "--unroll", str(UNROLL))
-                    options += ("--loss", "best", "--strategy", strategy, *inputs)
-                    options += ("--seed", str(seed))
+                    options += ("--strategy", strategy, *inputs, "--seed", str(seed))
                     name = name_weights(row, strategy, seed)
                     trainings.append(Training(name, UPDATES, options))
         return trainings

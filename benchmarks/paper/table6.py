@@ -1,0 +1,67 @@
+"""Table 6: transfer between potentials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from benchmarks.columns import Cell
+from benchmarks.markdown import format_markdown
+from benchmarks.paper.published import TABLE_6
+from benchmarks.paper.study import AbstractStudy, CellPlan, Training
+
+SYSTEMS = ("LJ-13", "LJ-75", "SW-Si64")
+SILICON = "silicon-esmc"
+# Optimizers, and rows of the paper.
+ROWS = {
+    "adam": "Adam",
+    "fire": "FIRE",
+    "learn2hop-lj-set": "six Lennard-Jones clusters",
+    SILICON: "silicon",
+}
+STARTS, STEPS = 150, 50_000
+QUICK_STARTS, QUICK_STEPS = 20, 2000
+UPDATES, UNROLL = 150, 2000
+# Heading and name.
+SHOWN = {"final mean": "final_mean", "mean": "mean"}
+
+
+class Table6(AbstractStudy):
+    """Optimizers trained on Lennard-Jones clusters or silicon, and on the other."""
+
+    name: ClassVar[str] = "table6"
+    title: ClassVar[str] = "optimizers trained on another potential"
+    claim: ClassVar[str] = (
+        "optimizers trained on Lennard-Jones clusters are better than Adam and FIRE on "
+        "silicon, but those trained on silicon are far worse on Lennard-Jones clusters"
+    )
+
+    def list_trainings(self) -> Sequence[Training]:
+        options = ("--systems", "SW-Si64", "--strategy", "esmc", "--loss", "best")
+        return [Training(SILICON, UPDATES, (*options, "--unroll", str(UNROLL)))]
+
+    def list_cells(self, quick: bool) -> Sequence[CellPlan]:
+        starts, steps = (QUICK_STARTS, QUICK_STEPS) if quick else (STARTS, STEPS)
+        return [
+            CellPlan(system, optimizer, starts, steps)
+            for system in SYSTEMS
+            for optimizer in ROWS
+        ]
+
+    def format(self, cells: Sequence[Cell], folder: Path) -> str:
+        found = {(cell["optimizer"], cell["system"]): cell for cell in cells}
+        systems = [one for one in SYSTEMS if any(one == system for _, system in found)]
+        head = ["optimizer, or what it was trained on"]
+        for system in systems:
+            head += [f"{system} {label}" for label in SHOWN] + ["paper: final mean"]
+        rows = []
+        for optimizer, row in ROWS.items():
+            entries = [row]
+            for system in systems:
+                cell = found.get((optimizer, system))
+                for name in SHOWN.values():
+                    entries.append("" if cell is None else f"{cell[name]:.2f}")
+                entries.append(f"{TABLE_6[row][system]:.1f}")
+            rows.append(entries)
+        return format_markdown(head, rows, right=True)
