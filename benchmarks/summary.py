@@ -104,7 +104,8 @@ def format_table(
         entries = [f"{TABLE_2[system][method][1]:.2f}" for system in systems]
         rows.append([f"*paper: {method}*", *entries])
     known = [found[optimizers[0], system]["reference"] for system in systems]
-    rows.append(["lowest known", *(f"{energy:.2f}" for energy in known)])
+    last = ["" if energy is None else f"{energy:.2f}" for energy in known]
+    rows.append(["lowest known", *last])
     return format_markdown(["optimizer", *systems], rows)
 
 
@@ -145,6 +146,7 @@ TABLES = (
     lambda: format_searches("yardstick-long"),
     lambda: compare(read_sound_record(RESULTS / "learning"), "bh-learned"),
     format_all_sizes,
+    lambda: format_table("moves"),
 )
 
 

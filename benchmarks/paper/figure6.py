@@ -16,7 +16,7 @@ from benchmarks.columns import Cell
 from benchmarks.figure_file import choose_colours, save_figure
 from benchmarks.lookup import get_systems
 from benchmarks.markdown import format_markdown
-from benchmarks.paper.study import AbstractStudy, CellPlan
+from benchmarks.paper.study import AbstractStudy, CellPlan, Training
 from benchmarks.paper.trajectories import ENLARGED, measure, measure_updates
 from benchmarks.plugins import find_optimizer
 from benchmarks.runner import say
@@ -24,8 +24,11 @@ from hopgym import Environment, quench, rollout
 from hopgym._atomic_write import atomic_write
 
 SYSTEM = "LJ-13"
-LEARNED = ("learn2hop-lj13-esmc", "learn2hop-lj13-ga", "learn2hop-lj-set")
+# Trained for the final energy, as those of the paper; the others for the best energy.
+FINAL = ("final-esmc", "final-ga")
+LEARNED = ("learn2hop-lj13-esmc", "learn2hop-lj-set", *FINAL)
 OPTIMIZERS = ("adam", *LEARNED, "annealing", "bh-paper", "bh-lbfgs")
+UPDATES, UNROLL = 300, 2000
 STARTS, STEPS = 150, 50_000
 QUICK_STARTS, QUICK_STEPS = 20, 2000
 FOLLOWED = 50  # starts whose structures are quenched on the way
@@ -45,6 +48,13 @@ class Figure6(AbstractStudy):
         "without a gradient, and find the minimum from starts from which Adam does not"
     )
 
+    def list_trainings(self) -> Sequence[Training]:
+        common = ("--systems", SYSTEM, "--unroll", str(UNROLL), "--strategy")
+        return [
+            Training(name, UPDATES, (*common, name.removeprefix("final-")))
+            for name in FINAL
+        ]
+
     def list_cells(self, quick: bool) -> Sequence[CellPlan]:
         starts, steps = (QUICK_STARTS, QUICK_STEPS) if quick else (STARTS, STEPS)
         return [CellPlan(SYSTEM, name, starts, steps) for name in OPTIMIZERS]
@@ -62,7 +72,9 @@ class Figure6(AbstractStudy):
             say(f"trajectories of {cell['optimizer']}")
             if minimum is None:
                 minimum = find_minimum(cell["seed"])
-            found = follow(cell, minimum)
+            name = cell["optimizer"]
+            source = self.find_weights(folder, name) if name in FINAL else name
+            found = follow(cell, str(source), minimum)
             atomic_write(path, json.dumps({"key": key, **found}) + "\n")
 
     def format(self, cells: Sequence[Cell], folder: Path) -> str:
@@ -106,11 +118,14 @@ def find_minimum(seed: int) -> Any:
     return quench(system, found.best_positions[lowest]).positions
 
 
-def follow(cell: Cell, minimum: Any) -> dict[str, Any]:
-    """Measure the trajectories of an optimizer, and its updates at the minimum."""
+def follow(cell: Cell, source: str, minimum: Any) -> dict[str, Any]:
+    """Measure the trajectories of an optimizer, and its updates at the minimum.
+
+    `source` is its name in the zoo, or its file of weights.
+    """
     (system,) = get_systems([SYSTEM])
     steps, seed = cell["steps"], cell["seed"]
-    optimizer = find_optimizer(cell["optimizer"]).make(system, steps)
+    optimizer = find_optimizer(source).make(system, steps)
     starts = min(FOLLOWED, cell["starts"])
     every = min(EVERY, max(1, steps // 2))
     found = measure(
