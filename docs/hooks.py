@@ -14,6 +14,7 @@ PICTURES = {
     "hits.png": "learning/hits.png",
     "sweep.png": "sweep/sweep.png",
     "figure3.png": "fig3/figure.png",
+    "figure6.png": "fig6/figure.png",
     "rl.png": "rl/LJ-13-step.png",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -110,7 +111,10 @@ class Rollout:
         init, self._program = _make_programs(static, self._mesh)
         self._advance: Callable[..., Any] | None = None  # compiled
         index = _sharding.spread(np.arange(self.starts, dtype=np.int32), self._mesh)
-        if positions is not None:
+        if positions is None:
+            system, rest = eqx.partition(environment.system, eqx.is_array)
+            positions = _draw_starts(rest, self._mesh, system, key, index)
+        else:
             positions = _sharding.spread(positions, self._mesh)
         self._carry = jax.block_until_ready(init(self._model, key, index, positions))
 
@@ -287,6 +291,27 @@ def _check_starts(environment: Environment, starts) -> tuple[Array | None, int]:
     return positions, len(positions)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _draw_starts(static, mesh, system, key, index):
+    """Random starts, by a program that all optimizers of a system share.
+
+    **Arguments:**
+
+    - `static`: the system without its arrays.
+    - `mesh`: the devices over which the starts are spread.
+    - `system`: the arrays of the system.
+    - `key`: random key of the rollout.
+    - `index`: numbers of the starts.
+    """
+
+    def draw(system, key, index):
+        stream = jax.random.fold_in(key, START_STREAM)
+        sample = eqx.combine(system, static).sample
+        return jax.vmap(lambda i: sample(jax.random.fold_in(stream, i)))(index)
+
+    return _sharding.shard(draw, mesh, (False, False, True))(system, key, index)
+
+
 def _make_programs(static, mesh):
     """Jitted functions that initialise and advance a rollout.
 
@@ -296,13 +321,11 @@ def _make_programs(static, mesh):
     - `mesh`: the devices over which the starts are spread.
     """
 
-    def init(model, key, index, given):
+    def init(model, key, index, starts):
         environment, optimizer = eqx.combine(model, static)
 
         def one(i, positions):
-            state = environment.reset(
-                jax.random.fold_in(jax.random.fold_in(key, START_STREAM), i), positions
-            )
+            state = environment.reset(key, positions)
             opt_state = optimizer.init(
                 state.positions,
                 key=jax.random.fold_in(jax.random.fold_in(key, POLICY_STREAM), i),
@@ -310,7 +333,7 @@ def _make_programs(static, mesh):
             )
             return state, opt_state
 
-        return jax.vmap(one)(index, given)
+        return jax.vmap(one)(index, starts)
 
     def advance(model, carry, steps):
         environment, optimizer = eqx.combine(model, static)

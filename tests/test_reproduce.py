@@ -246,9 +246,11 @@ def make_alloys(optimizer, energies, steps=50_000):
 
 def test_names_of_alloys():
     names = [figure7.name_system("Ag", "Au", k) for k in (0, 3, 38)]
-    assert names == ["Gupta-Ag38", "Gupta-Ag35Au3", "Gupta-Au38"]
+    assert names == ["Gupta-Ag38Au0", "Gupta-Ag35Au3", "Gupta-Ag0Au38"]
     for plan in STUDIES["fig7"].list_cells(False):
         assert hopgym.get_system(plan.system).atoms == 38
+    # Pure clusters have the parameters of the pair, not those of gold-55.
+    assert float(hopgym.get_system(names[2]).reference) == pytest.approx(-132.3969)
 
 
 def test_hulls():

@@ -309,7 +309,7 @@ def test_a_damaged_checkpoint_is_refused_and_kept(whole, capsys, tmp_path):
 
 def test_committed_checkpoints_can_be_gone_on_from(tmp_path):
     """They have all that this version asks for, and are its own to replace."""
-    results = Path(__file__).parents[1] / "benchmarks/results"
+    results = Path(__file__).parents[1] / "benchmarks/results/training"
     found = list(results.rglob("checkpoint.eqx"))
     assert found
     for path in found:

@@ -105,7 +105,7 @@ class Figure6(AbstractStudy):
     def draw(self, cells: Sequence[Cell], folder: Path) -> Sequence[Path]:
         path = folder / "figure.png"
         found = {cell["optimizer"]: _read(folder, cell["optimizer"]) for cell in cells}
-        save_figure(path, draw(found, cells))
+        save_figure(path, draw(found, cells), dpi=100)
         return [path]
 
 

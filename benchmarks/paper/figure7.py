@@ -33,9 +33,11 @@ Energies = dict[str, dict[int, float]]
 
 
 def name_system(first: str, second: str, number: int) -> str:
-    """Name of the cluster with `number` atoms of the second metal."""
-    parts = ((first, ATOMS - number), (second, number))
-    return "Gupta-" + "".join(f"{metal}{count}" for metal, count in parts if count)
+    """Name of the cluster with `number` atoms of the second metal.
+
+    That of a pure one names both metals, too, which determine its parameters.
+    """
+    return f"Gupta-{first}{ATOMS - number}{second}{number}"
 
 
 class Figure7(AbstractStudy):
