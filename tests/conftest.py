@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 # Before JAX is imported; workers and the commands under test inherit it. JAX compiles
@@ -72,6 +73,21 @@ def backend():
     before = native._chosen.get_global()
     yield choose
     native.use_backend(before)
+
+
+@pytest.fixture
+def launch():
+    """Starts processes, as `subprocess.Popen`, and kills those that a test leaves."""
+    started = []
+
+    def start(*arguments, **options):
+        started.append(subprocess.Popen(*arguments, **options))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture

@@ -78,12 +78,10 @@ def test_a_run_leaves_weights_metrics_and_a_figure(whole):
     assert header["versions"]["jax"] == jax.__version__
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(whole, tmp_path):
+def test_a_killed_run_goes_on_to_the_same_weights(whole, tmp_path, launch):
     folder = tmp_path / "run"
-    process = subprocess.Popen(
-        command(*TINY, "--updates", 6, "--out", folder),
-        stderr=subprocess.DEVNULL,
-    )
+    words = command(*TINY, "--updates", 6, "--out", folder)
+    process = launch(words, stderr=subprocess.DEVNULL)
     deadline = time.time() + 300
     while time.time() < deadline:
         log = folder / "metrics.jsonl"
@@ -100,18 +98,15 @@ def test_a_killed_run_goes_on_to_the_same_weights(whole, tmp_path):
     assert metrics(folder) == metrics(whole[0])
 
 
-def test_a_time_limit_and_a_signal_end_cleanly(whole, tmp_path):
+def test_a_time_limit_and_a_signal_end_cleanly(whole, tmp_path, launch):
     folder = tmp_path / "run"
     limit = ["--updates", 10**6, "--time-limit", 3]
     done = run(*TINY, *limit, "--out", folder)
     assert done.returncode == 1
     assert "time limit reached" in done.stderr and "--resume" in done.stderr
     before = RunFolder(folder).read_header()["update"]
-    process = subprocess.Popen(
-        command("--out", folder, "--resume"),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    words = command("--out", folder, "--resume")
+    process = launch(words, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     assert "resuming after update" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
@@ -349,43 +344,28 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def together(folder, *arguments):
+def together(launch, folder, *arguments):
     """Two processes that train together."""
-    port = free_port()
-    return [
-        subprocess.Popen(
-            command(
-                *TINY,
-                *arguments,
-                "--out",
-                folder,
-                "--coordinator",
-                f"127.0.0.1:{port}",
-                "--processes",
-                2,
-                "--process",
-                k,
-            ),
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "JAX_PLATFORMS": "cpu"},
-        )
-        for k in range(2)
-    ]
+    words = [*TINY, *arguments, "--out", folder, "--processes", 2]
+    words += ["--coordinator", f"127.0.0.1:{free_port()}", "--process"]
+    options = {"stderr": subprocess.PIPE, "text": True}
+    options["env"] = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    return [launch(command(*words, k), **options) for k in range(2)]
 
 
-def test_two_processes_give_what_one_gives(whole, tmp_path):
+def test_two_processes_give_what_one_gives(whole, tmp_path, launch):
     folder = tmp_path / "run"
-    said = [p.communicate(timeout=300)[1] for p in together(folder, "--updates", 6)]
+    both = together(launch, folder, "--updates", 6)
+    said = [process.communicate(timeout=300)[1] for process in both]
     assert "6 updates done" in said[0], said
-    alone, both = (load(f / "weights.eqx") for f in (whole[0], folder))
-    for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(both), strict=True):
+    alone, shared = (load(f / "weights.eqx") for f in (whole[0], folder))
+    for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(shared), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-3)
 
 
-def test_when_one_process_dies_the_other_ends_and_says_so(tmp_path):
+def test_when_one_process_dies_the_other_ends_and_says_so(tmp_path, launch):
     folder = tmp_path / "run"
-    first, second = together(folder, "--updates", 10**6)
+    first, second = together(launch, folder, "--updates", 10**6)
     log = folder / "metrics.jsonl"
     deadline = time.time() + 300
     while not (log.exists() and '"loss"' in log.read_text()):
