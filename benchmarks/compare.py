@@ -70,20 +70,29 @@ def select(
     table: dict[str, dict[str, Cell]] = {}
     for cell in cells:
         if cell["hits"] is not None:
-            table.setdefault(cell["optimizer"], {})[cell["system"]] = cell
+            row = table.setdefault(cell["optimizer"], {})
+            before = row.setdefault(cell["system"], cell)
+            if _get_budget(before) != _get_budget(cell):
+                raise ValueError(f"cells of {cell['system']} differ in steps or starts")
+            row[cell["system"]] = cell
     common = [
         system
         for system in dict.fromkeys(cell["system"] for cell in cells)
-        if all(system in row for row in table.values())
+        if table
+        and all(system in row for row in table.values())
         and (not systems or system in systems)
     ]
     if not common:
         raise ValueError("there is no system with a known minimum that all have")
     for system in common:
         own = [row[system] for row in table.values()]
-        if len({(cell["steps"], cell["starts"]) for cell in own}) > 1:
+        if len(set(map(_get_budget, own))) > 1:
             raise ValueError(f"cells of {system} differ in steps or starts")
     return table, common
+
+
+def _get_budget(cell: Cell) -> tuple[int, int]:
+    return cell["steps"], cell["starts"]
 
 
 def average(
@@ -118,7 +127,7 @@ def compare(
     - `against`: the optimizer with which the others are compared.
     - `systems`: by default all that every optimizer has.
 
-    **Raises:** `KeyError` for an unknown optimizer; `ValueError` as `select`.
+    **Raises:** `ValueError` for an unknown optimizer, and as `select`.
     """
     table, common = select(cells, systems)
     if against is not None:

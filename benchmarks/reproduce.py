@@ -36,6 +36,7 @@ from hopgym._cli.arguments import (
     parse_seed,
     parse_starts,
 )
+from hopgym._cli.interrupt import StopRequest
 from hopgym._cli.process import run as run_command
 
 EXAMPLES = """\
@@ -66,11 +67,13 @@ def make_parser() -> Parser:
     weights = "train its weights instead; in several terminals, several at a time"
     add("--train", action="store_true", help=weights)
     add("--systems", metavar="A,B", type=parse_names, help="these of its systems only")
-    add("--optimizers", metavar="A,B", type=parse_names, help="these of its optimizers")
-    add("--updates", type=parse_count, metavar="N", help="meta-updates per training")
+    few = "these of its optimizers only, or of its trainings"
+    add("--optimizers", metavar="A,B", type=parse_names, help=few)
+    updates = "with --train: meta-updates of each training"
+    add("--updates", type=parse_count, metavar="N", help=updates)
     add("--starts", type=parse_starts, metavar="N", help="random starts per cell")
     add("--steps", type=parse_count, metavar="N", help="evaluations per start")
-    add("--seed", type=parse_seed, default=0, help="of starts and searches, default 0")
+    add("--seed", type=parse_seed, metavar="N", help="of starts, default 0")
     folder = "default: results/NAME, with --quick results/NAME-quick"
     add("--out", type=Path, metavar="DIR", help=folder)
     add("--float64", action="store_true", help="double precision")
@@ -86,13 +89,11 @@ def choose_cells(args: argparse.Namespace, study: AbstractStudy) -> list[CellSpe
     """
     _check_seed(args)
     plans = _select(args, study)
-    trained = {training.name for training in study.list_trainings()}
-    entries = {
-        name: plugins.find_optimizer(
-            str(study.find_weights(args.out, name)) if name in trained else name
-        )
-        for name in dict.fromkeys(plan.optimizer for plan in plans)
-    }
+    trained = {one.name for one in study.list_trainings()}
+    entries = {}
+    for name in dict.fromkeys(plan.optimizer for plan in plans):
+        path = study.find_weights(args.out, name) if name in trained else name
+        entries[name] = plugins.find_optimizer(str(path))
     names = dict.fromkeys(plan.system for plan in plans)
     systems = dict(zip(names, get_systems(names), strict=True))
     specs = [
@@ -149,7 +150,10 @@ def list_studies() -> str:
             textwrap.fill(text, 80, initial_indent="  ", subsequent_indent="  "),
         ]
         count = len(study.list_trainings())
-        lines += [f"  {count} trainings"] if count else []
+        if count:
+            done = sum(study.has_results(one.name) for one in study.list_trainings())
+            where = f"{done} of them here" if done else "none of them here: use --train"
+            lines.append(f"  {count} training{'s' * (count > 1)}, {where}")
     return "\n".join(lines)
 
 
@@ -170,8 +174,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     study = STUDIES[args.study]
     if args.out is None:
         args.out = Path("results") / f"{args.study}{'-quick' if args.quick else ''}"
+    _check_options(parser, args, study)
     if args.train:
         return training.train(parser, args, study)
+    args.seed = args.seed or 0
+    publication = Publication(study, args)
+    if not study.list_cells(args.quick):
+        try:
+            args.out.mkdir(parents=True, exist_ok=True)
+            publication.publish([], [])
+        except ValueError as error:
+            parser.fail(error)
+        except OSError as error:
+            parser.error(f"cannot write results: {describe_error(error)}")
+        return 0
 
     def publish(
         args: argparse.Namespace,
@@ -180,18 +196,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         failures: list[Failure],
     ) -> None:
         store.save_csv(cells)
-        _publish(study, cells, failures, args.out)
+        publication.publish(cells, failures)
 
-    if not study.list_cells(args.quick):
-        try:
-            args.out.mkdir(parents=True, exist_ok=True)
-            _publish(study, [], [], args.out)
-        except ValueError as error:
-            parser.fail(error)
-        except OSError as error:
-            parser.error(f"cannot write results: {describe_error(error)}")
-        return 0
-    return run_cells(
+    code = run_cells(
         parser,
         args,
         arguments,
@@ -199,21 +206,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder=args.out,
         publish=publish,
     )
+    return code or int(not publication.is_complete)
 
 
-def _publish(
-    study: AbstractStudy,
-    cells: Sequence[Cell],
-    failures: Sequence[Failure],
-    folder: Path,
+def _check_options(
+    parser: Parser, args: argparse.Namespace, study: AbstractStudy
 ) -> None:
-    """Print the tables below the claim of the paper, and draw the figures."""
-    study.measure(cells, folder)
-    lines = [study.format(cells, folder), *map(report.describe_failure, failures)]
-    print("\n".join([f"The paper: {study.claim}.", "", *lines]), flush=True)
-    drawn = [path.name for path in study.draw(cells, folder)]
-    if drawn:
-        say(f"{', '.join(drawn)} in {folder}")
+    """End the command if options are given that have no effect."""
+    cells = ("systems", "starts", "steps", "seed", "float64", "fresh")
+    if args.train:
+        useless, why = cells, "of cells, not of trainings"
+    elif not study.list_cells(args.quick):
+        useless, why = (*cells, "optimizers"), f"of cells, which {study.name} has not"
+    else:
+        useless, why = (), ""
+    for name in useless:
+        if getattr(args, name) not in (None, False):
+            parser.error(f"--{name} is an option {why}")
+    if args.updates is not None and not args.train:
+        parser.error("--updates is an option of trainings: add --train")
+
+
+class Publication:
+    """Prints the tables of a study and draws its figures.
+
+    **Attributes:** `is_complete`: whether all was computed that is no cell.
+    """
+
+    def __init__(self, study: AbstractStudy, args: argparse.Namespace):
+        self.study = study
+        self.args = args
+        self.is_complete = True
+        self._stop = StopRequest(args.time_limit)
+
+    def publish(self, cells: Sequence[Cell], failures: Sequence[Failure]) -> None:
+        """Publish what there is, below the claim of the paper."""
+        study, folder = self.study, self.args.out
+        self.is_complete = study.measure(cells, folder, self._stop, self.args.fresh)
+        if not cells and study.list_cells(self.args.quick):
+            return
+        lines = [study.format(cells, folder), *map(report.describe_failure, failures)]
+        print("\n".join([f"The paper: {study.claim}.", "", *lines]), flush=True)
+        drawn = [path.name for path in study.draw(cells, folder)]
+        if drawn:
+            say(f"{', '.join(drawn)} in {folder}")
 
 
 if __name__ == "__main__":

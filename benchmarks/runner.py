@@ -128,6 +128,9 @@ class Run:
             reason = describe_error(error)
             say(f"{self.program}: error: cannot write results: {reason}")
             return 1
+        except ValueError as error:
+            say(f"{self.program}: error: {error}")
+            return 1
         return 0 if len(self.finished) == len(self.specs) else 1
 
     def describe_interruption(self) -> str:

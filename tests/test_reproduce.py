@@ -54,6 +54,15 @@ def test_quick_studies(name, selection, shown, tmp_path, capsys):
         assert path.stat().st_size > 5000
 
 
+@pytest.mark.parametrize("name", ["fig6", "fig7", "fig8", "table6"])
+def test_nothing_is_drawn_of_nothing(name, tmp_path, capsys):
+    words = (name, "--quick", "--optimizers", "adam", "--starts", 2, "--steps", 20)
+    assert main(*words, "--time-limit", 1e-9, "--out", tmp_path) == 1
+    printed = capsys.readouterr()
+    assert "time limit reached" in printed.err and not printed.out
+    assert not list(tmp_path.glob("*.png"))
+
+
 class Small(Table3):
     """Quick enough to be trained in a test."""
 
@@ -96,19 +105,18 @@ def test_weights_are_trained_and_used(tmp_path, capsys, monkeypatch):
 
 def test_bad_input(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert "invalid choice: 'fig9'" in fail_usage(capsys, "fig9")
-    assert "name one of" in fail_usage(capsys)
-    assert "has no trainings" in fail_usage(capsys, "table2", "--train")
+    assert "invalid choice: 'fig9'" in fail(capsys, "fig9")
+    assert "--steps is an option of cells" in fail(
+        capsys, "fig6", "--train", "--steps", 3
+    )
+    assert "which fig3 has not" in fail(capsys, "fig3", "--optimizers", "adam")
+    assert "add --train" in fail(capsys, "fig6", "--updates", 3)
+    few = ("fig6", "--train", "--optimizers", "adam")
+    assert "unknown training 'adam'" in fail(capsys, *few)
+    assert "name one of" in fail(capsys)
+    assert "has no trainings" in fail(capsys, "table2", "--train")
     assert "unknown system 'LJ-14'" in fail(capsys, "table2", "--systems", "LJ-14")
     assert not list(tmp_path.iterdir())
-
-
-def fail_usage(capsys, *arguments):
-    """The message of a command with wrong usage, below the usage."""
-    with pytest.raises(SystemExit) as stopped:
-        main(*arguments)
-    assert stopped.value.code == 2
-    return capsys.readouterr().err
 
 
 def test_the_list(capsys):
@@ -178,6 +186,14 @@ def test_the_committed_metrics_are_drawn(tmp_path, capsys):
     assert "| GA | 3 |" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["figure.png"]
     assert len(list((COMMITTED / "fig3").glob("*.jsonl"))) == 12
+    # They are not mixed with those of other trainings.
+    write_metrics(tmp_path, "ga-1", [-0.8])
+    assert main("fig3", "--out", tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert "| GA | 1 |" in printed and "ESMC |" not in printed
+    for damaged in ("", '{"update": 0, "evaluation": {}}', "[]"):
+        (tmp_path / "ga-1.jsonl").write_text(damaged)
+        assert "is damaged" in fail(capsys, "fig3", "--out", tmp_path)
 
 
 # Table 3

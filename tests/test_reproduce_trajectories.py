@@ -1,5 +1,7 @@
 """Hops along trajectories: Fig. 6 of the paper."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -90,6 +92,11 @@ def test_a_quick_study(tmp_path, capsys):
     assert main(*words) == 0
     again = capsys.readouterr()
     assert again.out == printed.out and "trajectories of" not in again.err
-    path.write_text("{")
-    assert main(*words) == 0
-    assert path.read_text() == before
+    other = json.loads(before)
+    other["key"]["optimizer_settings"] = "others"
+    for damaged in ("{", "{}", json.dumps(other)):
+        path.write_text(damaged)
+        assert main(*words) == 0
+        assert path.read_text() == before
+    assert main(*words, "--fresh") == 0
+    assert "trajectories of adam" in capsys.readouterr().err

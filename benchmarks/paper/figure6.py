@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,6 +35,9 @@ FOLLOWED = 50  # starts whose structures are quenched on the way
 EVERY = 50  # steps between these
 WINDOW = 50  # of update sizes of which the largest is shown
 GREY = "0.35"
+# Of a file of trajectories.
+ENTRIES = {"key", "every_drawn", "energies", "enlarged", "hops", "length", "minima"}
+ENTRIES |= {"returns", "updates", "window"}
 THIN = 0.6  # lines
 
 
@@ -59,23 +62,26 @@ class Figure6(AbstractStudy):
         starts, steps = (QUICK_STARTS, QUICK_STEPS) if quick else (STARTS, STEPS)
         return [CellPlan(SYSTEM, name, starts, steps) for name in OPTIMIZERS]
 
-    def measure(self, cells: Sequence[Cell], folder: Path) -> None:
+    def measure(
+        self, cells: Sequence[Cell], folder: Path, stop: Callable[[], bool], fresh: bool
+    ) -> bool:
         minimum = None
         for cell in cells:
-            path = _name_file(folder, cell["optimizer"])
-            key = {name: cell[name] for name in ("starts", "steps", "seed", "dtype")}
-            try:
-                if _read(folder, cell["optimizer"])["key"] == key:
-                    continue
-            except ValueError:
-                pass
-            say(f"trajectories of {cell['optimizer']}")
+            name, key = cell["optimizer"], make_key(cell)
+            found = None if fresh else _read(folder, name)
+            if found is not None and found["key"] == key:
+                continue
+            if stop():
+                say("time limit reached: the same command resumes")
+                return False
+            say(f"trajectories of {name}")
             if minimum is None:
                 minimum = find_minimum(cell["seed"])
-            name = cell["optimizer"]
             source = self.find_weights(folder, name) if name in FINAL else name
-            found = follow(cell, str(source), minimum)
-            atomic_write(path, json.dumps({"key": key, **found}) + "\n")
+            followed = follow(cell, str(source), minimum)
+            line = json.dumps({"key": key, **followed})
+            atomic_write(_name_file(folder, name), f"{line}\n")
+        return True
 
     def format(self, cells: Sequence[Cell], folder: Path) -> str:
         lucky = _find_lucky(cells)
@@ -85,6 +91,8 @@ class Figure6(AbstractStudy):
         rows = []
         for cell in cells:
             found = _read(folder, cell["optimizer"])
+            if found is None:
+                continue
             hit = np.asarray(cell["first_hit"]) > 0
             groups = (np.full(len(hit), True), lucky, None if lucky is None else ~lucky)
             rows.append(
@@ -104,7 +112,10 @@ class Figure6(AbstractStudy):
 
     def draw(self, cells: Sequence[Cell], folder: Path) -> Sequence[Path]:
         path = folder / "figure.png"
-        found = {cell["optimizer"]: _read(folder, cell["optimizer"]) for cell in cells}
+        names = [cell["optimizer"] for cell in cells]
+        found = {name: own for name in names if (own := _read(folder, name))}
+        if not found:
+            return []
         save_figure(path, draw(found, cells), dpi=100)
         return [path]
 
@@ -148,12 +159,19 @@ def _name_file(folder: Path, optimizer: str) -> Path:
     return folder / f"trajectories-{optimizer}.json"
 
 
-def _read(folder: Path, optimizer: str) -> dict[str, Any]:
-    path = _name_file(folder, optimizer)
+def make_key(cell: Cell) -> dict[str, Any]:
+    """What stored trajectories must agree in to be used for a cell."""
+    return {**cell["key"], "followed": FOLLOWED, "every": EVERY, "window": WINDOW}
+
+
+def _read(folder: Path, optimizer: str) -> dict[str, Any] | None:
+    """Read the trajectories of an optimizer; `None` if there are none, or damaged."""
     try:
-        return json.loads(path.read_text())
+        found = json.loads(_name_file(folder, optimizer).read_text())
     except (OSError, ValueError):
-        raise ValueError(f"{path} is missing or damaged") from None
+        return None
+    is_whole = isinstance(found, dict) and found.keys() >= ENTRIES
+    return found if is_whole else None
 
 
 def _find_lucky(cells: Sequence[Cell]) -> np.ndarray | None:

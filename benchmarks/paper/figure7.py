@@ -101,9 +101,10 @@ def collect(cells: Sequence[Cell], first: str, second: str, column: str) -> Ener
     """Lowest energies on the clusters of two metals."""
     numbers = {name_system(first, second, k): k for k in range(ATOMS + 1)}
     found: Energies = {}
+    usual = min((cell["steps"] for cell in cells), default=0)
     for cell in cells:
         if cell["system"] in numbers:
-            long = f" x {cell['steps']:,}" if cell["steps"] > STEPS else ""
+            long = f" x {cell['steps']:,}" if cell["steps"] > usual else ""
             own = found.setdefault(f"{cell['optimizer']}{long}", {})
             own[numbers[cell["system"]]] = cell[column]
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -64,12 +64,20 @@ class AbstractStudy(abc.ABC):
     def list_cells(self, quick: bool) -> Sequence[CellPlan]:
         """The cells to run, or some of them with a small budget."""
 
-    def measure(self, cells: Sequence[Cell], folder: Path) -> None:
+    def measure(
+        self, cells: Sequence[Cell], folder: Path, stop: Callable[[], bool], fresh: bool
+    ) -> bool:
         """Compute what is no cell of the benchmark, unless the folder has it.
 
-        Arguments are those of `format`.
+        **Arguments:**
+
+        - `cells`, `folder`: see `format`.
+        - `stop`: whether the time limit has passed.
+        - `fresh`: whether to compute what the folder has again.
+
+        **Returns:** whether all is computed.
         """
-        return None
+        return True
 
     @abc.abstractmethod
     def format(self, cells: Sequence[Cell], folder: Path) -> str:
@@ -87,6 +95,11 @@ class AbstractStudy(abc.ABC):
         """Write the figures into the results folder, and return their paths."""
         return ()
 
+    def has_results(self, name: str) -> bool:
+        """Whether the weights of a training, or its metrics, come with hopgym."""
+        paths = (COMMITTED / self.name / f"{name}{end}" for end in (SUFFIX, METRICS))
+        return any(path.is_file() for path in paths)
+
     def find_weights(self, folder: Path, name: str) -> Path:
         """Find the weights of a training: in a folder, or those of hopgym.
 
@@ -102,5 +115,10 @@ class AbstractStudy(abc.ABC):
         return self._find(folder, f"{name}{METRICS}")
 
     def _find(self, folder: Path, name: str) -> Path | None:
-        places = (folder / name, COMMITTED / self.name / name)
-        return next((path for path in places if path.is_file()), None)
+        """Find a file of a training; those of a folder and of hopgym are not mixed."""
+        suffix = Path(name).suffix
+        is_own = any(
+            (folder / f"{one.name}{suffix}").is_file() for one in self.list_trainings()
+        )
+        path = (folder if is_own else COMMITTED / self.name) / name
+        return path if path.is_file() else None

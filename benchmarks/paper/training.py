@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 
+from benchmarks.lookup import check_names
 from benchmarks.paper.study import METRICS, AbstractStudy, Training
 from benchmarks.runner import say
+from hopgym._atomic_write import atomic_write
 from hopgym._cli.arguments import Parser
 from hopgym._cli.interrupt import StopRequest
 from hopgym._folder_lock import InUse, lock_folder
@@ -27,16 +28,19 @@ def train(parser: Parser, args: argparse.Namespace, study: AbstractStudy) -> int
     another process trains at the time are left to it. The codes are those of
     `hopgym.meta.train`.
     """
-    used = {plan.optimizer for plan in study.list_cells(args.quick)}
-    trainings = study.list_trainings()
-    if used:
-        trainings = [one for one in trainings if one.name in used]
+    trainings = {one.name: one for one in study.list_trainings()}
     if not trainings:
         parser.error(f"{study.name} has no trainings: leave out --train")
+    used = {plan.optimizer for plan in study.list_cells(args.quick)} or trainings
+    chosen = args.optimizers or [name for name in trainings if name in used]
+    try:
+        check_names("training", chosen, trainings)
+    except ValueError as error:
+        parser.fail(error)
     stop = StopRequest(args.time_limit)
-    for number, training in enumerate(trainings, 1):
-        label = f"[{number}/{len(trainings)}] {training.name}"
-        weights = args.out / f"{training.name}{SUFFIX}"
+    for number, name in enumerate(chosen, 1):
+        training, label = trainings[name], f"[{number}/{len(chosen)}] {name}"
+        weights = args.out / f"{name}{SUFFIX}"
         if weights.is_file():
             _check_updates(weights, _choose_updates(training, args), parser)
             say(f"{label}  trained before")
@@ -44,7 +48,7 @@ def train(parser: Parser, args: argparse.Namespace, study: AbstractStudy) -> int
         if stop():
             say("time limit reached: the same command resumes")
             return 1
-        run = args.out / RUNS / training.name
+        run = args.out / RUNS / name
         try:
             with lock_folder(run):
                 pass
@@ -54,13 +58,16 @@ def train(parser: Parser, args: argparse.Namespace, study: AbstractStudy) -> int
         except OSError as error:
             parser.fail(error)
         say(label)
-        code = run_training(_list_arguments(training, run, args, stop.seconds_left))
-        if code:
-            say("the same command of reproduce.py resumes")
-            return code
-        metrics = args.out / f"{training.name}{METRICS}"
-        shutil.copyfile(run / run_folder.METRICS, metrics)
-        shutil.copyfile(run / f"best{SUFFIX}", weights)
+        try:
+            code = run_training(_list_arguments(training, run, args, stop.seconds_left))
+            if code:
+                say("the same command of reproduce.py resumes")
+                return code
+            metrics = (run / run_folder.METRICS).read_bytes()
+            atomic_write(args.out / f"{name}{METRICS}", metrics)
+            atomic_write(weights, (run / f"best{SUFFIX}").read_bytes())
+        except OSError as error:
+            parser.fail(error)
     return 0
 
 

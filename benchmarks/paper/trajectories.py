@@ -44,7 +44,7 @@ def measure(
     - `returns`: share of hops to a minimum in which the start has been before.
     """
     environment, key = Environment(system), jax.random.key(seed)
-    frames = max(2, steps // every)
+    frames = min(steps, max(2, steps // every))
     followed = rollout(environment, optimizer, key, starts, steps, frames=frames).frames
     assert followed is not None
     positions = np.swapaxes(followed.positions, 0, 1)  # starts first

@@ -211,13 +211,16 @@ def learned_bh_symmetric(
       `"network-experience"`; see `give_rates`.
     - `groups`: names of the point groups whose rates are known.
 
-    **Raises:** `KeyError` for an unknown choice or point group.
+    **Raises:** `KeyError` for an unknown choice or point group; `ValueError` if there
+    is no group, or one twice.
     """
     if choice not in CHOICES:
         raise KeyError(describe_unknown_name("choice", choice, list(CHOICES)))
     for name in groups:
         if name not in GROUPS:
             raise KeyError(describe_unknown_name("point group", name, list(GROUPS)))
+    if not groups or len(set(groups)) < len(groups):
+        raise ValueError(f"groups must be one or more different names, got {groups}")
     network_key = jax.random.key(0) if key is None else key
     prior = dataclasses.asdict(Prior())
     departures = {

@@ -81,8 +81,8 @@ def make_untrained(name: str, key: PRNGKeyArray, **options: Any) -> AbstractOpti
     - `key`: random key of the initial weights.
     - `options`: options of the architecture, such as `features`, `hidden` and `depth`.
 
-    **Raises:** `KeyError` for an unknown architecture; `ValueError` for unknown options
-    or invalid values.
+    **Raises:** `KeyError` for an unknown architecture, and unknown names that options
+    ask for; `ValueError` for unknown options or invalid values.
     """
     stored = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}
     check({"name": name, **stored}, ARCHITECTURE_SCHEMA, "architecture")
