@@ -4,7 +4,8 @@ python benchmarks/tune.py --systems LJ-13,SW-Si64 --optimizers adam,fire,bh-pape
 python benchmarks/tune.py --write     store the best settings with the zoo
 
 Every point of an optimizer's grid is a cell of the benchmark, stored and resumed as
-such. The best point for a system is the one with the lowest mean energy.
+such. The best point for a system is the one with the lowest mean energy, of those with
+which systems do not explode.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ GRIDS: dict[str, list[dict[str, float]]] = {
     ],
 }
 SYSTEMS = ("LJ-13", "LJ-38", "LJ-75", "Gupta-Au55", "SW-Si64")
+EXPLOSION = 0.05  # of the mean, by which last structures are higher on average
 SEED = 1000
 
 
@@ -136,13 +138,23 @@ def _tune(
 
 
 def choose_best(points: Sequence[Cell]) -> dict[tuple[str, str], Cell]:
-    """Choose the point of lowest mean energy for each optimizer and system."""
-    best: dict[tuple[str, str], Cell] = {}
+    """Choose the point of lowest mean energy for each optimizer and system.
+
+    Points with which it explodes are chosen only if there are no others: the last
+    structures are high above the best ones then.
+    """
+    found: dict[tuple[str, str], list[Cell]] = {}
     for point in points:
         where = point["optimizer"].partition("(")[0], point["system"]
-        if where not in best or point["mean"] < best[where]["mean"]:
-            best[where] = point
-    return best
+        found.setdefault(where, []).append(point)
+    return {
+        where: min(own, key=lambda point: (_explodes(point), point["mean"]))
+        for where, own in found.items()
+    }
+
+
+def _explodes(point: Cell) -> bool:
+    return point["final_mean"] - point["mean"] > EXPLOSION * abs(point["mean"])
 
 
 def _get_cell(

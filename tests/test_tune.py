@@ -1,11 +1,15 @@
 """Tuning: the best of a grid is what is stored."""
 
 import json
+from pathlib import Path
 
 import pytest
 from benchmark_runs import read_results
 
 from benchmarks import run_cell, tune
+from benchmarks.store import read_sound_record
+
+TUNED = tune.TUNED  # before a test changes it
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +50,23 @@ def test_the_best_is_stored_for_systems_and_families(
     monkeypatch.setattr(run_cell, "run", None)
     assert tune.main(arguments(tmp_path)) == 0
     assert capsys.readouterr().out == printed
+
+
+def test_what_explodes_is_not_the_best():
+    def point(optimizer, mean, final_mean):
+        where = {"optimizer": optimizer, "system": "LJ-75"}
+        return {**where, "mean": mean, "final_mean": final_mean}
+
+    points = [point("fire(1)", -379, -6), point("fire(2)", -378, -377)]
+    points += [point("adam(1)", -370, -1), point("adam(2)", -371, -1)]
+    best = tune.choose_best(points)
+    assert best["fire", "LJ-75"] is points[1] and best["adam", "LJ-75"] is points[3]
+    # The committed settings are those of the committed grids.
+    committed = read_sound_record(Path(tune.__file__).parent / "results" / "tuning")
+    stored = json.loads(TUNED.read_text())["settings"]["fire"]
+    for (name, system), own in tune.choose_best(committed).items():
+        if name == "fire":
+            assert stored[system] == own["grid"]
 
 
 @pytest.mark.parametrize(
