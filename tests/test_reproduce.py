@@ -40,11 +40,15 @@ def fail(capsys, *arguments):
 @pytest.mark.parametrize(
     "name, selection, shown",
     [
-        ("table2", ("--systems", "LJ-13", "--optimizers", "adam"), "**LJ-13**"),
+        ("table2", ("--systems", "LJ-13"), "**LJ-13**"),
+        ("table6", ("--systems", "LJ-13"), "| Adam |"),
+        ("fig4", ("--systems", "LJ-5"), "| `adam` | 1 |"),
+        ("fig7", ("--systems", "Gupta-Ag19Au19"), "| `adam` | 1 | 1 | 0.000 |"),
+        ("fig8", ("--systems", "LJ-5"), "| `adam` | 1 |"),
     ],
 )
 def test_quick_studies(name, selection, shown, tmp_path, capsys):
-    few = ("--starts", 2, "--steps", 20, "--out", tmp_path)
+    few = ("--optimizers", "adam", "--starts", 2, "--steps", 20, "--out", tmp_path)
     assert main(name, "--quick", *few, *selection) == 0
     printed = capsys.readouterr()
     assert printed.out.startswith(f"The paper: {STUDIES[name].claim}.\n")
