@@ -125,10 +125,10 @@ def format_all_sizes() -> str:
         means = average(*select(own, systems))
         entries = [label]
         for name in shown:
-            apart = "" if name == shown[0] else subtract(means[name], means[shown[0]])
-            entries.append(
-                f"{np.exp(means[name][0]):,.0f}{f' ({apart})' * bool(apart)}"
-            )
+            mean = f"{np.exp(means[name][0]):,.0f}"
+            if name != shown[0]:
+                mean += f" ({subtract(means[name], means[shown[0]])})"
+            entries.append(mean)
         rows.append(entries)
     return format_markdown(["sizes", *(f"`{name}`" for name in shown)], rows)
 

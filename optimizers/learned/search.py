@@ -296,11 +296,9 @@ class MakeBhSymmetric:
             return ByMerit()
         # The last column is that of groups that are not known.
         rates = jnp.pad(rates, ((0, 0), (0, 1)))
-        columns = [
-            self.groups.index(name) if name in self.groups else -1
-            for name in subspaces.names
-        ]
-        return ByExperience(rates[:, np.array(columns)], jnp.ones(len(rates)))
+        places = {name: k for k, name in enumerate(self.groups)}
+        columns = np.array([places.get(name, -1) for name in subspaces.names])
+        return ByExperience(rates[:, columns], jnp.ones(len(rates)))
 
 
 def give_rates(
@@ -319,8 +317,8 @@ def give_rates(
     """
     if not isinstance(search, LearnedSearch) or RATES not in search.departures:
         raise ValueError(f"only the choices {' and '.join(KNOWING)} know rates")
-    columns = get_maker(search).groups
-    table = np.array([[row.get(name, 0.0) for name in columns] for row in rates])
+    groups = get_maker(search).groups
+    table = np.array([[row.get(name, 0.0) for name in groups] for row in rates])
     if table.shape != search.departures[RATES].shape:
         known = len(search.departures[RATES])
         raise ValueError(f"rates of {len(rates)} systems, but made for {known}")
@@ -356,7 +354,7 @@ def take_constants(
     **Raises:** `ValueError` if one of them is no such search.
     """
     search, other = (check_chooses_groups(one) for one in (search, other))
-    makers = get_maker(search), get_maker(other)
+    makers = [get_maker(one) for one in (search, other)]
     departures = dict(other.departures)
     for name, part in (("choice", "choice"), (RATES, "groups")):
         own = search.departures.get(name)
