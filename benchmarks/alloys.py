@@ -5,8 +5,9 @@ python benchmarks/alloys.py --out benchmarks/results/alloys
 Every composition is searched from random starts. Then structures are handed on to the
 neighbours: those with one atom of the other metal, and the same composition of other
 pairs of metals. They are the starts of searches that exchange atoms only, round after
-round until none finds a lower energy. A line of minima.jsonl is the lowest structure of
-a composition after a quench in double precision, and how it was found.
+round until none finds a lower energy. The lowest ones, after a quench in double
+precision, are written to minima.csv, with how they were found, and their structures to
+minima.xyz; hopgym/data has both as alloy_minima.
 """
 
 from __future__ import annotations
@@ -19,16 +20,20 @@ if not __package__:  # run as a file
 if __name__ == "__main__":
     from benchmarks import start as start
 
+import csv
+import io
 import json
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import ase.io
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ase import Atoms
 from jaxtyping import Float
 
 from benchmarks.lookup import check_names
@@ -43,10 +48,11 @@ from hopgym._cli.devices import use_all_cores
 from hopgym._cli.process import run as run_command
 from hopgym._cli.provenance import describe_run, format_command
 from hopgym._folder_lock import lock_folder
+from hopgym.chemistry import to_ase
 from hopgym.optimizers import bh_lbfgs
 from hopgym.systems.gupta import PAIRS
 
-RECORD = "minima.jsonl"
+TABLE, STRUCTURES = "minima.csv", "minima.xyz"
 SEARCHES = ("bh-two-phase", "bh-symmetric", "bh-learned")
 SAME = 1e-3  # eV by which two energies of one minimum differ at most
 KEPT = 4  # structures of a composition that are handed on
@@ -57,14 +63,15 @@ Structure = Float[np.ndarray, "atoms 3"]
 
 @dataclass(frozen=True)
 class Minimum:
-    """The lowest structure of a composition that was found.
+    """The lowest structure of a composition that was found: a row of the table.
 
     **Arguments:**
 
     - `system`: its name.
     - `energy`: in eV.
-    - `positions`: in angstrom.
-    - `hits`: of each search from random starts, the number of starts that found it.
+    - `next`: energy of the next higher minimum, in eV; `None` if none was found.
+    - `hits`: from how many of the `starts` of all searches from random starts it was
+      found.
     - `round`: of the structures that were handed on, in which it was found; 0 if it was
       found from random starts.
     - `evaluations`: of all searches.
@@ -72,8 +79,9 @@ class Minimum:
 
     system: str
     energy: float
-    positions: list[list[float]]
-    hits: dict[str, int]
+    next: float | None
+    hits: int
+    starts: int
     round: int
     evaluations: int
 
@@ -160,20 +168,28 @@ class Composition:
             return False
         return True
 
-    def describe(self) -> Minimum:
+    def describe(self) -> tuple[Minimum, Atoms]:
         """The lowest structure, after a quench in double precision."""
         with jax.enable_x64(True):
             system = get_system(self.system.name)
-            lowest = quench(system, jnp.asarray(self.structures[0], float))
-            energy = float(lowest.energy)
-            positions = np.round(np.asarray(lowest.positions), 6).tolist()
-        hits = {
-            name: int(np.sum(found < energy + SAME))
-            for name, found in self.runs.items()
-        }
-        return Minimum(
-            self.system.name, energy, positions, hits, self.round, self.evaluations
+            found = quench(system, jnp.asarray(np.stack(self.structures), float))
+            energies = np.asarray(found.energy)
+            lowest = int(np.argmin(energies))
+            energy = float(energies[lowest])
+            structure = to_ase(system, np.asarray(found.positions[lowest]), energy)
+        higher = energies[energies > energy + SAME]
+        starts = np.concatenate(list(self.runs.values()))
+        structure.info["system"] = system.name
+        minimum = Minimum(
+            system.name,
+            round(energy, 6),
+            round(float(higher.min()), 6) if len(higher) else None,
+            int(np.sum(starts < energy + SAME)),
+            len(starts),
+            self.round,
+            self.evaluations,
         )
+        return minimum, structure
 
 
 def transmute(
@@ -262,6 +278,40 @@ def find_minima(
                 say(f"round {number}: {own.system.name} {own.energies[0]:.4f}")
 
 
+def write_minima(
+    compositions: Sequence[Composition],
+    command: str,
+    budget: tuple[int, int, int],
+    folder: Path,
+) -> None:
+    """Write the table and the structures.
+
+    **Arguments:**
+
+    - `budget`: starts of each search, evaluations per start, and the seed.
+    """
+    starts, steps, seed = budget
+    described = [own.describe() for own in compositions]
+    run = describe_run(command)
+    versions = ", ".join(f"{name} {x}" for name, x in run["versions"].items())
+    text = io.StringIO()
+    for line in (
+        f"Putative global minima of clusters of two metals with {ATOMS} atoms, in eV.",
+        f"Source: {command}",
+        f"{', '.join(SEARCHES)}: {starts} starts of {steps} evaluations each, seed",
+        f"{seed}; then structures of other compositions. How it is done: alloys.py.",
+        f"{run['date']}, {run['cpu']}, {versions}",
+    ):
+        print("#", line, file=text)
+    table = csv.DictWriter(text, [f.name for f in fields(Minimum)], lineterminator="\n")
+    table.writeheader()
+    table.writerows(asdict(minimum) for minimum, _ in described)
+    atomic_write(folder / TABLE, text.getvalue())
+    text = io.StringIO()
+    ase.io.write(text, [structure for _, structure in described], format="extxyz")
+    atomic_write(folder / STRUCTURES, text.getvalue())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 for invalid arguments."""
     parser = Parser(prog="alloys.py", description=(__doc__ or "").splitlines()[0])
@@ -287,13 +337,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             budget = options.starts, options.steps, options.seed
             find_minima(compositions, *budget, options.out / "cells")
             command = format_command("python benchmarks/alloys.py", arguments)
-            lines = [{"meta": {**describe_run(command), "seed": options.seed}}]
-            lines += [asdict(own.describe()) for own in compositions]
-            text = "".join(json.dumps(line) + "\n" for line in lines)
-            atomic_write(options.out / RECORD, text)
+            write_minima(compositions, command, budget, options.out)
     except (ValueError, OSError) as error:
         parser.fail(error)
-    say(f"{RECORD} in {options.out}")
+    say(f"{TABLE} and {STRUCTURES} in {options.out}")
     return 0
 
 

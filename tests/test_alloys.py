@@ -1,6 +1,6 @@
 """The search for lowest energies of alloys."""
 
-import json
+import csv
 
 import jax
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 import hopgym
 from benchmarks import alloys
 from benchmarks.alloys import Composition, choose_starts, transmute
+from hopgym.chemistry import read_extxyz
 
 
 def test_one_atom_becomes_one_of_the_other_metal():
@@ -47,22 +48,33 @@ def test_a_search_and_its_resumption(tmp_path, capsys, monkeypatch):
     words = ["--pairs", "PdPt", "--numbers", "1,2", "--starts", "2", "--steps", "300"]
     words += ["--out", str(tmp_path)]
     assert alloys.main(words) == 0
-    meta, *lines = map(json.loads, (tmp_path / alloys.RECORD).read_text().splitlines())
-    assert "alloys.py --pairs PdPt" in meta["meta"]["command"]
-    assert [line["system"] for line in lines] == ["Gupta-Pd37Pt1", "Gupta-Pd36Pt2"]
-    for line in lines:
-        assert line["evaluations"] >= 2 * 301 and line["hits"].keys() == {"bh-lbfgs"}
+    text = (tmp_path / alloys.TABLE).read_text()
+    assert "# Source: python benchmarks/alloys.py --pairs PdPt" in text
+    images = read_extxyz(tmp_path / alloys.STRUCTURES)
+    found = read_table(text)
+    assert [row["system"] for row in found] == ["Gupta-Pd37Pt1", "Gupta-Pd36Pt2"]
+    for row, atoms in zip(found, images, strict=True):
+        assert int(row["evaluations"]) >= 2 * 301
+        assert int(row["hits"]) <= int(row["starts"]) == 2
+        assert (int(row["hits"]) > 0) == (row["round"] == "0")
+        assert not row["next"] or float(row["next"]) > float(row["energy"])
         with jax.enable_x64(True):
-            system = hopgym.get_system(line["system"])
-            positions = jax.numpy.asarray(line["positions"])
+            system = hopgym.get_system(row["system"])
+            assert list(atoms.symbols) == list(system.symbols)
+            assert atoms.info["system"] == system.name
+            positions = jax.numpy.asarray(atoms.positions)
             energy, gradient = system.energy_and_gradient(positions)
-            assert float(energy) == pytest.approx(line["energy"], abs=1e-6)
+            assert float(energy) == pytest.approx(float(row["energy"]), abs=1e-6)
             assert np.abs(gradient).max() < 1e-3
-    first = [line["energy"] for line in lines]
     capsys.readouterr()
     assert alloys.main(words) == 0
-    _, *lines = map(json.loads, (tmp_path / alloys.RECORD).read_text().splitlines())
-    assert all(line["energy"] <= e + 1e-6 for line, e in zip(lines, first, strict=True))
+    again = read_table((tmp_path / alloys.TABLE).read_text())
+    for before, after in zip(found, again, strict=True):
+        assert float(after["energy"]) <= float(before["energy"])
+
+
+def read_table(text):
+    return list(csv.DictReader(x for x in text.splitlines() if x[0] != "#"))
 
 
 @pytest.mark.parametrize(
