@@ -129,6 +129,7 @@ def _close(generators: Sequence[np.ndarray]) -> Float[np.ndarray, "order 3 3"]:
     for operation in found:  # grows
         for generator in generators:
             product = generator @ operation
-            if not any(np.allclose(product, known, atol=1e-6) for known in found):
+            distances = np.abs(np.array(found) - product).max(axis=(1, 2))
+            if distances.min() > 1e-6:
                 found.append(product)
     return np.stack(found)
