@@ -1,13 +1,15 @@
 """Random numbers of JAX's default generator, computed without loops.
 
 On CPUs JAX compiles every call of Threefry to a loop, whose many small steps take
-longer than the numbers of a few replicas. Here each call is one expression; numbers are
-the same.
+longer than the numbers of a few replicas, and which takes several times longer to
+compile. Here each call is one expression; numbers are the same.
 
 Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC11 (2011).
 """
 
 from __future__ import annotations
+
+import functools
 
 import jax
 import jax.extend
@@ -35,6 +37,7 @@ def unroll(key: PRNGKeyArray) -> PRNGKeyArray:
     return jax.random.wrap_key_data(jax.random.key_data(key), impl=_UNROLLED)
 
 
+@functools.partial(jax.jit, static_argnames="shape", inline=True)
 def _hash_counts(
     key: UInt32[Array, "2"], shape: tuple[int, ...]
 ) -> tuple[UInt32[Array, "..."], UInt32[Array, "..."]]:

@@ -25,6 +25,7 @@ from evosax.problems.problem import Problem
 from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from hopgym._unrolled_random import unroll
 from hopgym.meta.unroll import check_loss, meta_loss
 from hopgym.systems import System, get_system
 
@@ -165,7 +166,7 @@ class OptimizerProblem(_AbstractProblem):
     def sample(self, key: PRNGKeyArray) -> PyTree[Array]:
         """Draw weights from a normal distribution about those of `optimizer`."""
         leaves, structure = jax.tree.flatten(self.weights)
-        keys = jax.random.split(key, len(leaves))
+        keys = jax.random.split(unroll(key), len(leaves))
         noisy = [
             x + self.spread * jax.random.normal(k, x.shape, x.dtype)
             for k, x in zip(keys, leaves, strict=True)

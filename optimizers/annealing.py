@@ -16,6 +16,7 @@ from hopgym._checks import (
     check_fields,
 )
 from hopgym._converters import to_float, to_int
+from hopgym._unrolled_random import unroll
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
 
@@ -130,7 +131,7 @@ class Annealing(AbstractOptimizer[AnnealingState]):
         keep = jnp.exp(-self.friction * self.dt)
         temperature = self.temperature(state.step)
         key, draw = jax.random.split(state.key)
-        noise = jax.random.normal(draw, positions.shape, positions.dtype)
+        noise = jax.random.normal(unroll(draw), positions.shape, positions.dtype)
         noise = noise - jnp.mean(noise, axis=0)
         kicked = keep * velocity + jnp.sqrt((1 - keep**2) * temperature) * noise
         step = self.dt / 2 * (velocity + kicked)

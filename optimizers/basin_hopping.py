@@ -192,8 +192,9 @@ def _hop(last, rules, positions, value, context):
     """Accept the minimum or return to the last one, and go to the next start."""
     move, temperature, adaptation_rate, target_acceptance, restart = rules
     _, (key, minimum, energy, scale, allowed), stall = last
+    key = unroll(key)
     restart_key = jax.random.fold_in(key, 3)  # beside the three that follow
-    key, accept_key, move_key = jax.random.split(unroll(key), 3)
+    key, accept_key, move_key = jax.random.split(key, 3)
     allowance = _draw_allowance(accept_key, temperature, context)
     accepted = value < energy + allowance.astype(value.dtype)
     minimum = jnp.where(accepted, positions, minimum)
@@ -213,7 +214,7 @@ def _hop(last, rules, positions, value, context):
         )
     if allowed is not None:
         # As above, at the end of the next quench.
-        _, accept_key, _ = jax.random.split(unroll(key), 3)
+        _, accept_key, _ = jax.random.split(key, 3)
         allowance = _draw_allowance(accept_key, temperature, context)
         allowed = energy + allowance.astype(value.dtype)
     return proposal - positions, (key, minimum, energy, scale, allowed), stall

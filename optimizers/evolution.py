@@ -20,6 +20,7 @@ from hopgym._batching import batched_cond
 from hopgym._checks import POSITIVE, check_fields, check_integer, check_number
 from hopgym._converters import to_float
 from hopgym._keys import as_key
+from hopgym._unrolled_random import unroll
 from hopgym.context import Context
 from hopgym.optimizers.base import AbstractOptimizer
 
@@ -79,7 +80,8 @@ class Evolution(AbstractOptimizer[EvolutionState]):
         self, positions: Float[Array, "atoms 3"], *, key: PRNGKeyArray, context: Context
     ) -> EvolutionState:
         strategy = self._make_strategy(positions.shape[0])
-        key, init_key, ask_key = jax.random.split(as_key(key), 3)
+        onward, init_key, ask_key = jax.random.split(as_key(key), 3)
+        ask_key = unroll(ask_key)
         unknown = jnp.full(self.population, jnp.inf, positions.dtype)
         shape = (self.population, *positions.shape)
         first = self.spread * jax.random.normal(ask_key, shape, positions.dtype)
@@ -90,7 +92,7 @@ class Evolution(AbstractOptimizer[EvolutionState]):
         else:
             state = strategy.init(init_key, first, unknown, strategy.default_params)
         return EvolutionState(
-            key=key,
+            key=onward,
             strategy=jax.tree.map(jnp.asarray, state),
             origin=positions,
             population=first,
@@ -144,7 +146,7 @@ class Evolution(AbstractOptimizer[EvolutionState]):
         key, state, population = generation
         strategy = self._make_strategy(population.shape[1])
         params = _make_params(strategy, spread)
-        key, tell_key, ask_key = jax.random.split(key, 3)
+        key, tell_key, ask_key = jax.random.split(unroll(key), 3)
         told, _ = strategy.tell(tell_key, population, energies, state, params)
         asked, told = strategy.ask(ask_key, told, params)
         state, population = jax.tree.map(

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hopgym._unrolled_random import unroll
+
 OUTPUTS = 2
 MAX_HIDDEN, MAX_DEPTH = 4096, 64
 
@@ -86,7 +88,8 @@ class Network(eqx.Module):
 
 
 def _draw_lecun(key: PRNGKeyArray, inputs: int, outputs: int) -> Array:
-    return jax.random.normal(key, (inputs, outputs)) / math.sqrt(max(inputs, 1))
+    drawn = jax.random.normal(unroll(key), (inputs, outputs))
+    return drawn / math.sqrt(max(inputs, 1))
 
 
 def _matmul(a: Array, b: Array) -> Array:

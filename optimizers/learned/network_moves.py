@@ -9,6 +9,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from hopgym._checks import NOT_NEGATIVE, check_fields, is_known
 from hopgym._converters import to_float
+from hopgym._unrolled_random import unroll
 from hopgym.context import Context
 from hopgym.optimizers.learned.radial import ETAS, radial_functions
 from hopgym.optimizers.moves import (
@@ -42,7 +43,7 @@ class MoveNetwork(eqx.Module):
     last: Float[Array, "hidden outputs"]
 
     def __init__(self, key: PRNGKeyArray, hidden: int):
-        drawn = jax.random.normal(key, (INPUTS, hidden))
+        drawn = jax.random.normal(unroll(key), (INPUTS, hidden))
         self.first = to_float(drawn / jnp.sqrt(INPUTS))
         self.bias = to_float(jnp.zeros(hidden))
         self.last = to_float(jnp.zeros((hidden, len(OUTPUTS))))

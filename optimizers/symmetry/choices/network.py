@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hopgym._converters import to_float
+from hopgym._unrolled_random import unroll
 from hopgym.optimizers.symmetry.choices.base import (
     AbstractChoice,
     AbstractScoredChoice,
@@ -45,7 +46,7 @@ class ChoiceNetwork(eqx.Module):
     factors: Float[Array, "hidden factors"]
 
     def __init__(self, key: PRNGKeyArray, inputs: int, hidden: int):
-        drawn = jax.random.normal(key, (inputs, hidden))
+        drawn = jax.random.normal(unroll(key), (inputs, hidden))
         self.first = to_float(drawn / jnp.sqrt(inputs))
         self.bias = to_float(jnp.zeros(hidden))
         self.score = to_float(jnp.zeros(hidden))
