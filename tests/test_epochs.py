@@ -268,7 +268,9 @@ def recorded(tmp_path_factory):
 
 WORDS = ["--optimizer", "bh-symmetric", "--choice", "thompson", "--strategy", "sep-cma"]
 WORDS += ["--systems", "LJ-13,LJ-14", "--unroll", "200", "--updates", "2"]
-WORDS += ["--loss", "first-hit", "--evaluation-starts", "2", "--cma-population", "4"]
+WORDS += ["--loss", "first-hit", "--cma-population", "4", "--cma-starts", "2"]
+# As many starts in an evaluation as runs in an update: one compiled program.
+WORDS += ["--evaluation-starts", "4"]
 
 
 def test_train_and_go_on_with_another_choice(recorded, tmp_path, capsys):
@@ -327,6 +329,7 @@ def list_moved(path):
 
 def test_the_rules_of_epochs_are_trained(recorded, tmp_path, capsys):
     words = [*WORDS[:2], *WORDS[4:], "--systems", "LJ-13", "--rates", str(recorded)]
+    words += ["--evaluation-starts", "8"]
     assert train([*words, "--out", str(tmp_path / "run")]) == 0
     moved = list_moved(tmp_path / "run" / "weights.eqx")
     assert "patience" in moved and not {"exploration", "walk_share"} & moved

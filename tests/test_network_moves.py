@@ -1,6 +1,7 @@
 """Moves by a network, and restarts of walks."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -37,6 +38,13 @@ SILICON = hopgym.get_system("SW-Si8")
 KINDS = {"shake": (1.0, 0, 0), "surface": (0, 1.0, 0), "exchange": (0, 0, 1.0)}
 
 
+@functools.cache
+def draw_start(name):
+    """A start of a system, compiled as one program."""
+    system = hopgym.get_system(name)
+    return jax.jit(lambda: system.sample(KEY))()
+
+
 def make_network(*, prefers=None, output=None):
     """Zero, or one with an output that rises where the atom is farther than this."""
     network = MoveNetwork(KEY, 4)
@@ -50,20 +58,22 @@ def make_network(*, prefers=None, output=None):
     )
 
 
-def propose(system, kind, network, positions=None):
+def propose(system, kind, network):
     context = hopgym.Environment(system).context
-    positions = system.sample(KEY) if positions is None else positions
+    positions = draw_start(system.name)
     moves = NetworkMoves(network, jnp.array(KINDS[kind]), 0.3)
     one = jnp.ones((), positions.dtype)
     keys = jax.random.split(jax.random.key(1), 50)
-    proposals = jax.vmap(lambda key: moves.propose(key, positions, one, context))(keys)
-    return np.asarray(positions), np.asarray(proposals), context
+    propose_all = jax.jit(
+        jax.vmap(lambda key: moves.propose(key, positions, one, context))
+    )
+    return np.asarray(positions), np.asarray(propose_all(keys)), context
 
 
 @pytest.mark.parametrize("system", [LJ13, ALLOY, SILICON], ids=lambda s: s.name)
 def test_inputs_are_of_the_order_of_one(system):
     context = hopgym.Environment(system).context
-    inputs = describe_atoms(system.sample(KEY), jnp.ones(()), context)
+    inputs = describe_atoms(draw_start(system.name), jnp.ones(()), context)
     assert inputs.shape == (system.atoms, INPUTS)
     assert np.isfinite(inputs).all() and np.abs(inputs).max() < 10
 
@@ -75,16 +85,20 @@ def test_without_weights_all_atoms_are_alike():
     assert (moved <= 0.3 + 1e-6).all()
     key = jax.random.split(jax.random.split(jax.random.key(1), 50)[7])[1]
     reach = 0.3 * context.length
-    expected = shake(key, ALLOY.sample(KEY), reach, context)
+    expected = jax.jit(lambda key: shake(key, draw_start(ALLOY.name), reach, context))(
+        key
+    )
     np.testing.assert_allclose(proposals[7], expected, atol=1e-5)
     _, proposals, context = propose(LJ13, "surface", make_network())
     key = jax.random.split(jax.random.split(jax.random.key(1), 50)[7])[1]
-    expected = move_weakest(key, LJ13.sample(KEY), 1.35, 0.0, context)
-    np.testing.assert_allclose(proposals[7], expected, atol=1e-5)
+    weakest = jax.jit(
+        lambda key: move_weakest(key, draw_start(LJ13.name), 1.35, 0.0, context)
+    )
+    np.testing.assert_allclose(proposals[7], weakest(key), atol=1e-5)
 
 
 def test_the_network_tells_how_far_atoms_are_shaken():
-    start = LJ13.sample(KEY)
+    start = draw_start(LJ13.name)
     inputs = np.asarray(
         describe_atoms(start, jnp.ones(()), hopgym.Environment(LJ13).context)
     )
@@ -101,7 +115,7 @@ def test_the_network_tells_how_far_atoms_are_shaken():
 
 
 def test_the_network_tells_which_atom_is_moved():
-    start = LJ13.sample(KEY)
+    start = draw_start(LJ13.name)
     network = make_network(prefers=0.0, output="weakness")  # all alike: no change
     context = hopgym.Environment(LJ13).context
     scores = np.zeros(13)
@@ -115,7 +129,7 @@ def test_the_network_tells_which_atom_is_moved():
 
 def test_the_network_weighs_the_atoms_that_are_exchanged():
     context = hopgym.Environment(ALLOY).context
-    start = ALLOY.sample(KEY)
+    start = draw_start(ALLOY.name)
     species = np.asarray(context.species)
     a, b = np.flatnonzero(species == 0)[3], np.flatnonzero(species == 1)[5]
     logits = jnp.zeros(38).at[jnp.array([a, b])].set(50.0)
@@ -211,7 +225,7 @@ def test_restarts_are_uniform_and_moves_keep_their_shares():
     """What is drawn for the restart must not be drawn again for the structure."""
     search = dataclasses.replace(bh_lbfgs(SILICON), restart=RestartRule([-2.0, 0, 0]))
     context = hopgym.Environment(SILICON).context
-    start = SILICON.sample(KEY)
+    start = draw_start(SILICON.name)
     rules = (search.move, 0.8, 0.02, 0.5, search.restart)
     zero = jnp.zeros((), start.dtype)
 
@@ -224,7 +238,7 @@ def test_restarts_are_uniform_and_moves_keep_their_shares():
         return start + displacement, minimum, scale, stall.hops
 
     keys = jax.random.split(KEY, 3000)
-    found, minimum, scale, hops = map(np.asarray, jax.vmap(hop)(keys))
+    found, minimum, scale, hops = map(np.asarray, jax.jit(jax.vmap(hop))(keys))
     restarted = hops == 0
     share = 1 / (1 + np.exp(2.0))
     assert restarted.mean() == pytest.approx(share, abs=0.02)
@@ -243,7 +257,7 @@ def test_train_moves_and_restarts(tmp_path):
     words = ["--optimizer", "bh-lbfgs", "--moves", "network", "--restarts"]
     words += ["--strategy", "sep-cma", "--cma-population", "4", "--cma-starts", "2"]
     words += ["--systems", "Gupta-Ag19Au19", "--unroll", "60", "--loss", "best"]
-    words += ["--updates", "2", "--polish", "10", "--evaluation-starts", "2"]
+    words += ["--updates", "2", "--polish", "10", "--evaluation-starts", "8"]
     assert train([*words, "--out", str(tmp_path / "run")]) == 0
     learned: Any = load(tmp_path / "run" / "weights.eqx")
     assert np.any(learned.departures["moves"].last)

@@ -114,7 +114,7 @@ def test_weights_beside_the_rates_are_trained(recorded, tmp_path, capsys):
     assert count(words_of(recorded, path)) == 0
     words = ["--systems", "LJ-5", "--strategy", "sep-cma", "--cma-population", "4"]
     words += ["--cma-starts", "2", "--unroll", "100", "--updates", "1"]
-    words += ["--loss", "first-hit", "--evaluation-starts", "2"]
+    words += ["--loss", "first-hit", "--evaluation-starts", "8"]
     words += ["--start-from", str(path), "--out", str(tmp_path / "run")]
     assert train(words) == 0
     before: Any = load(path)
@@ -197,8 +197,9 @@ def test_rates_are_hits_per_evaluation():
 
 WORDS = ["--optimizer", "bh-symmetric", "--choice", "network-experience"]
 WORDS += ["--strategy", "sep-cma", "--loss", "first-hit", "--unroll", "200"]
-WORDS += ["--systems", ",".join(NAMES), "--updates", "2", "--evaluation-starts", "2"]
-WORDS += ["--cma-population", "4"]
+WORDS += ["--systems", ",".join(NAMES), "--updates", "2"]
+# As many starts in an evaluation as runs in an update: one compiled program.
+WORDS += ["--cma-population", "4", "--cma-starts", "2", "--evaluation-starts", "4"]
 
 
 def test_a_network_is_trained_beside_rates(recorded, tmp_path, capsys):
