@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import hopgym
+from hopgym._unrolled_random import unroll
 from hopgym.environment import take_step
 from hopgym.meta.train import main as train
 from hopgym.optimizers import BasinHopping, bh_lbfgs, load
@@ -65,7 +66,7 @@ def propose(system, kind, network):
     one = jnp.ones((), positions.dtype)
     keys = jax.random.split(jax.random.key(1), 50)
     propose_all = jax.jit(
-        jax.vmap(lambda key: moves.propose(key, positions, one, context))
+        jax.vmap(lambda key: moves.propose(unroll(key), positions, one, context))
     )
     return np.asarray(positions), np.asarray(propose_all(keys)), context
 
