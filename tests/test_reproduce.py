@@ -242,7 +242,7 @@ def test_gaps_are_per_atom(tmp_path):
     study = STUDIES["fig4"]
     row = study.format(cells, tmp_path).splitlines()[-1]
     assert row == "| `adam` | 2 | 0.5000 | 0.5000 | 0.5000 | 0.5000 | 1 | 2 of 4 |"
-    axes = figure4.draw(cells).axes[0]
+    axes = figure4.plot(cells).axes[0]
     (line,) = (line for line in axes.lines if line.get_label() == "adam")
     np.testing.assert_allclose(np.asarray(line.get_ydata()), 0.5)
 
@@ -295,7 +295,7 @@ def test_lowest_energies_of_alloys(tmp_path):
         "| `bh-paper x 500,000` | 1 | 1 | 0.000 | 0.000 |",
     ]
     assert last == best
-    formation, above = figure7.draw(cells).axes
+    formation, above = figure7.plot(cells).axes
     labels = [line.get_label() for line in above.lines]
     assert labels == ["adam", "bh-paper", "bh-paper x 500,000"]
     assert len(formation.lines) == 4  # and the hull

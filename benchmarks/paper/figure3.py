@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 from matplotlib.figure import Figure
 
 from benchmarks.columns import Cell
-from benchmarks.figure_file import save_figure
 from benchmarks.markdown import format_markdown
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
 
@@ -45,6 +44,7 @@ class Figure3(AbstractStudy):
         "clipping starts to find the global minimum after 300 to 400 updates; ESMC "
         "retains it, ES without clipping forgets"
     )
+    dpi: ClassVar[int] = 120
 
     def list_trainings(self) -> Sequence[Training]:
         common = ("--systems", SYSTEM, "--unroll", str(UNROLL))
@@ -95,10 +95,8 @@ class Figure3(AbstractStudy):
             )
         return format_markdown(head, rows)
 
-    def draw(self, cells: Sequence[Cell], folder: Path) -> Sequence[Path]:
-        path = folder / "figure.png"
-        save_figure(path, draw(self._read_runs(folder)), dpi=120)
-        return [path]
+    def plot(self, cells: Sequence[Cell], folder: Path) -> Figure:
+        return plot(self._read_runs(folder))
 
     def _read_runs(self, folder: Path) -> Runs:
         """Read the metrics of the trainings that there are.
@@ -135,7 +133,7 @@ def _read_course(path: Path) -> dict[int, dict[str, Any]]:
     return course
 
 
-def draw(runs: Runs) -> Figure:
+def plot(runs: Runs) -> Figure:
     """Plot mean and range over seeds of the meta-loss and of the hit rate."""
     figure = Figure(figsize=(7, 6), layout="constrained")
     losses, rates = figure.subplots(2, 1, sharex=True)

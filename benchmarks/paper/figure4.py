@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.columns import Cell
-from benchmarks.figure_file import choose_colours, save_figure
+from benchmarks.figure_file import choose_colours
 from benchmarks.markdown import format_markdown
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
 from benchmarks.sweep_figure import get_size
@@ -19,8 +19,6 @@ from benchmarks.sweep_figure import get_size
 TRAINED = (13, 19, 31, 38, 55, 75)  # sizes on which the paper's optimizers were trained
 SIZES = tuple(sorted({*range(5, 101, 5), *TRAINED}))
 FEW_SIZES = (5, 13, 38, 75)
-STARTS, STEPS = 150, 50_000
-QUICK_STARTS, QUICK_STEPS = 20, 2000
 SIX = "learn2hop-lj-set"  # trained on the six sizes
 GREY = "0.35"
 UPDATES, UNROLL = 250, 2000
@@ -35,7 +33,7 @@ class AbstractSizes(AbstractStudy):
     optimizers: ClassVar[tuple[str, ...]]
 
     def list_cells(self, quick: bool) -> Sequence[CellPlan]:
-        starts, steps = (QUICK_STARTS, QUICK_STEPS) if quick else (STARTS, STEPS)
+        starts, steps = self.quick_budget if quick else self.budget
         return [
             CellPlan(f"LJ-{size}", optimizer, starts, steps)
             for size in (FEW_SIZES if quick else SIZES)
@@ -64,10 +62,8 @@ class AbstractSizes(AbstractStudy):
             )
         return format_markdown(head, rows, right=True)
 
-    def draw(self, cells: Sequence[Cell], folder: Path) -> Sequence[Path]:
-        path = folder / "figure.png"
-        save_figure(path, draw(cells))
-        return [path]
+    def plot(self, cells: Sequence[Cell], folder: Path) -> Figure:
+        return plot(cells)
 
 
 class Figure4(AbstractSizes):
@@ -115,7 +111,7 @@ def _compute_gap(cell: Cell, column: str) -> float:
     return (cell[column] - cell["reference"]) / get_size(cell)
 
 
-def draw(cells: Sequence[Cell]) -> Figure:
+def plot(cells: Sequence[Cell]) -> Figure:
     """Plot mean and lowest energies per atom, above the lowest known, against size.
 
     On the left ours, of quenched best structures, and on the right the paper's, of

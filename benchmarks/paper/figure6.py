@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.columns import Cell
-from benchmarks.figure_file import choose_colours, save_figure
+from benchmarks.figure_file import choose_colours
 from benchmarks.lookup import get_systems
 from benchmarks.markdown import format_markdown
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
@@ -29,8 +29,6 @@ FINAL = ("final-esmc", "final-ga")
 LEARNED = ("learn2hop-lj13-esmc", "learn2hop-lj-set", *FINAL)
 OPTIMIZERS = ("adam", *LEARNED, "annealing", "bh-paper", "bh-lbfgs")
 UPDATES, UNROLL = 300, 2000
-STARTS, STEPS = 150, 50_000
-QUICK_STARTS, QUICK_STEPS = 20, 2000
 FOLLOWED = 50  # starts whose structures are quenched on the way
 EVERY = 50  # steps between these
 WINDOW = 50  # of update sizes of which the largest is shown
@@ -50,6 +48,7 @@ class Figure6(AbstractStudy):
         "learned optimizers hop between basins, midway through a trajectory also "
         "without a gradient, and find the minimum from starts from which Adam does not"
     )
+    dpi: ClassVar[int] = 100
 
     def list_trainings(self) -> Sequence[Training]:
         common = ("--systems", SYSTEM, "--unroll", str(UNROLL), "--strategy")
@@ -59,7 +58,7 @@ class Figure6(AbstractStudy):
         ]
 
     def list_cells(self, quick: bool) -> Sequence[CellPlan]:
-        starts, steps = (QUICK_STARTS, QUICK_STEPS) if quick else (STARTS, STEPS)
+        starts, steps = self.quick_budget if quick else self.budget
         return [CellPlan(SYSTEM, name, starts, steps) for name in OPTIMIZERS]
 
     def measure(
@@ -110,14 +109,10 @@ class Figure6(AbstractStudy):
             )
         return format_markdown(head, rows, right=True)
 
-    def draw(self, cells: Sequence[Cell], folder: Path) -> Sequence[Path]:
-        path = folder / "figure.png"
+    def plot(self, cells: Sequence[Cell], folder: Path) -> Figure | None:
         names = [cell["optimizer"] for cell in cells]
         found = {name: own for name in names if (own := _read(folder, name))}
-        if not found:
-            return []
-        save_figure(path, draw(found, cells), dpi=100)
-        return [path]
+        return plot(found, cells) if found else None
 
 
 def find_minimum(seed: int) -> Any:
@@ -180,7 +175,7 @@ def _find_lucky(cells: Sequence[Cell]) -> np.ndarray | None:
     return np.asarray(adam[0]["first_hit"]) > 0 if adam else None
 
 
-def draw(found: dict[str, dict[str, Any]], cells: Sequence[Cell]) -> Figure:
+def plot(found: dict[str, dict[str, Any]], cells: Sequence[Cell]) -> Figure:
     """Plot trajectories, an enlarged one, and updates at the minimum."""
     colours = choose_colours(found)
     figure = Figure(figsize=(1.0 + 2.4 * len(found), 8), layout="constrained")

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.columns import Cell
-from benchmarks.figure_file import choose_colours, save_figure
+from benchmarks.figure_file import choose_colours
 from benchmarks.markdown import format_markdown
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
 
@@ -22,8 +22,6 @@ LONG = (2, 5, 9, 13, 17, 21, 25, 29, 33, 36)  # where basin hopping gets ten tim
 FEW = (0, 19, 38)
 AGAU, THREE = "agau-esmc", "three-pairs-esmc"
 OPTIMIZERS = ("adam", "fire", "bh-paper", AGAU, THREE, "bh-lbfgs", "bh-symmetric")
-STARTS, STEPS = 50, 50_000
-QUICK_STARTS, QUICK_STEPS = 10, 2000
 UPDATES, UNROLL = 150, 2000
 SAME = 1e-3  # eV by which an energy may be above the lowest one
 GREY = "0.35"
@@ -50,6 +48,8 @@ class Figure7(AbstractStudy):
         "Pd-Au, find lower energies than Adam, FIRE and basin hopping with as many "
         "steps, on Ag-Au and on Pd-Pt; basin hopping needs ten times more"
     )
+    budget: ClassVar[tuple[int, int]] = (50, 50_000)
+    quick_budget: ClassVar[tuple[int, int]] = (10, 2000)
 
     def list_trainings(self) -> Sequence[Training]:
         common = ("--strategy", "esmc", "--loss", "best", "--unroll", str(UNROLL))
@@ -59,7 +59,7 @@ class Figure7(AbstractStudy):
         ]
 
     def list_cells(self, quick: bool) -> Sequence[CellPlan]:
-        starts, steps = (QUICK_STARTS, QUICK_STEPS) if quick else (STARTS, STEPS)
+        starts, steps = self.quick_budget if quick else self.budget
         plans = [
             CellPlan(name_system(*pair, number), optimizer, starts, steps)
             for pair in PAIRS
@@ -86,10 +86,8 @@ class Figure7(AbstractStudy):
                 tables.append(f"{title}\n\n{_format_pair(found)}")
         return "\n\n".join(tables)
 
-    def draw(self, cells: Sequence[Cell], folder: Path) -> Sequence[Path]:
-        path = folder / "figure.png"
-        save_figure(path, draw(cells))
-        return [path]
+    def plot(self, cells: Sequence[Cell], folder: Path) -> Figure:
+        return plot(cells)
 
 
 def _list_systems(pairs: Sequence[tuple[str, str]]) -> str:
@@ -170,7 +168,7 @@ def _format_pair(found: Energies) -> str:
     return format_markdown(head, rows, right=True)
 
 
-def draw(cells: Sequence[Cell]) -> Figure:
+def plot(cells: Sequence[Cell]) -> Figure:
     """Plot energies of formation against composition, and what is above the lowest.
 
     The hull is that of the lowest energies of all optimizers.

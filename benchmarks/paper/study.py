@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from matplotlib.figure import Figure
+
 from benchmarks.columns import Cell
+from benchmarks.figure_file import save_figure
 from hopgym.optimizers.learned import SUFFIX
 
 COMMITTED = Path(__file__).resolve().parents[1] / "results"
 METRICS = ".jsonl"  # after the name of a training
+FIGURE = "figure.png"
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,16 @@ class AbstractStudy(abc.ABC):
     - `name`: by which the command knows it, and its folder of results.
     - `title`: what it shows.
     - `claim`: what the paper says that it shows.
+    - `budget`, `quick_budget`: starts of a cell, and evaluations of each.
+    - `dpi`: dots per inch of the figure.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     claim: ClassVar[str]
+    budget: ClassVar[tuple[int, int]] = (150, 50_000)
+    quick_budget: ClassVar[tuple[int, int]] = (20, 2000)
+    dpi: ClassVar[int] = 150
 
     def list_trainings(self) -> Sequence[Training]:
         """The trainings whose weights the cells need."""
@@ -91,9 +100,20 @@ class AbstractStudy(abc.ABC):
         **Raises:** `ValueError` if other results are damaged or missing.
         """
 
+    def plot(self, cells: Sequence[Cell], folder: Path) -> Figure | None:
+        """Plot the results that there are; `None` if there is no figure of them.
+
+        Arguments and errors are those of `format`.
+        """
+        return None
+
     def draw(self, cells: Sequence[Cell], folder: Path) -> Sequence[Path]:
         """Write the figures into the results folder, and return their paths."""
-        return ()
+        figure = self.plot(cells, folder)
+        if figure is None:
+            return ()
+        save_figure(folder / FIGURE, figure, self.dpi)
+        return [folder / FIGURE]
 
     def has_results(self, name: str) -> bool:
         """Whether the weights of a training, or its metrics, come with hopgym."""

@@ -20,8 +20,6 @@ ROWS = {
     "learn2hop-lj-set": "six Lennard-Jones clusters",
     SILICON: "silicon",
 }
-STARTS, STEPS = 150, 50_000
-QUICK_STARTS, QUICK_STEPS = 20, 2000
 UPDATES, UNROLL = 150, 2000
 # Heading and name.
 SHOWN = {"final mean": "final_mean", "mean": "mean"}
@@ -42,7 +40,7 @@ class Table6(AbstractStudy):
         return [Training(SILICON, UPDATES, (*options, "--unroll", str(UNROLL)))]
 
     def list_cells(self, quick: bool) -> Sequence[CellPlan]:
-        starts, steps = (QUICK_STARTS, QUICK_STEPS) if quick else (STARTS, STEPS)
+        starts, steps = self.quick_budget if quick else self.budget
         return [
             CellPlan(system, optimizer, starts, steps)
             for system in SYSTEMS
