@@ -5,7 +5,6 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from kernel_cases import compile_quickly
 
 from hopgym.optimizers.symmetry import cluster_move
 from hopgym.optimizers.symmetry.cluster_move import MoveKind
@@ -35,7 +34,7 @@ def make_propose():
             **request,
         )
 
-    return compile_quickly(jax.vmap(one))
+    return jax.jit(jax.vmap(one))
 
 
 def make_cluster(rng, atoms):

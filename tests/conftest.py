@@ -4,7 +4,10 @@ import gc
 import os
 import shutil
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
+
+from packaging.version import Version
 
 # Before JAX is imported; workers and the commands under test inherit it. JAX compiles
 # the same small operations in each of them, and again in the next run. What is loaded
@@ -19,6 +22,16 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Most of the time of the tests is compilation, and takes half as long without most of
+# XLA's optimisations. With XLA_FLAGS= in the environment, programs are those of users:
+# .ci/run tests those marked `optimised` in this way, too.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0"
+    # A flag that a later release does not know would be an error.
+    + " --xla_cpu_use_fusion_emitters=false"
+    * (Version(version("jaxlib")) < Version("0.13")),
+)
 
 import hypothesis
 import jax

@@ -1,6 +1,5 @@
 """Helpers for the tests of kernels."""
 
-import functools
 import os
 
 import jax
@@ -40,12 +39,6 @@ def by_both(backend, compute):
     mine = by_instruction_sets(compute)
     backend("xla")
     return mine, jax.tree.map(np.asarray, compute())
-
-
-# Of functions that run for milliseconds, compiled for each backend.
-compile_quickly = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
 
 
 def starts(system, count):

@@ -12,6 +12,8 @@ import pytest
 import hopgym
 from hopgym.environment import ENCOUNTER_MARGIN
 
+pytestmark = pytest.mark.optimised
+
 NAMES = ("LJ-7", "Morse14-6", "Gupta-Ag4Au3", "SW-Si8")
 TRIANGLE = np.array([[0, 0, 0], [1, 0, 0], [0.5, 0.75**0.5, 0]], np.float32)
 

@@ -29,6 +29,8 @@ from hopgym.optimizers import (
 from hopgym.optimizers.fire import Fire
 from hopgym.optimizers.learned import mlp_opt
 
+pytestmark = pytest.mark.optimised
+
 KEY = jax.random.key(7)
 
 

@@ -23,6 +23,8 @@ from hopgym.optimizers import (
 from hopgym.optimizers.base import adapt
 from hopgym.optimizers.learned import make_untrained
 
+pytestmark = pytest.mark.optimised
+
 KEY = jax.random.key(7)
 
 

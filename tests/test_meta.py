@@ -211,7 +211,7 @@ def test_two_devices_give_what_one_gives(tmp_path, monkeypatch):
     here = os.path.dirname(__file__)
     monkeypatch.setattr(sys, "argv", ["", paths[0], here])
     exec(DEVICES, {})  # with the one device of this process
-    flags = "--xla_force_host_platform_device_count=2"
+    flags = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=2"
     subprocess.run(
         [sys.executable, "-c", DEVICES, paths[1], here],
         check=True,

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+pytestmark = pytest.mark.optimised
+
 # Rows (i, 0, 0) turned by the identity: the largest squared length is 16384^2 or
 # 32768^2, exact in either precision.
 CASES = [("float64", 16385), ("float32", 32769)]

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kernel_cases import by_both, compile_quickly, needs_kernels
+from kernel_cases import by_both, needs_kernels
 
 from hopgym.environment import (
     RECORDS,
@@ -33,7 +33,7 @@ def test_displacements(backend, double, atoms):
     positions[2, 0] = np.nan
     faults = np.arange(REPLICAS, dtype=np.int32)
 
-    @compile_quickly
+    @jax.jit
     @jax.vmap
     def displace(*operands):
         return dispatch(_displace_native, _displace_jax, *operands)
@@ -63,7 +63,7 @@ def test_records(backend, double, atoms):
         zip(RECORDS, (best, best_energy, hits, steps, steps + 1), strict=True)
     )
 
-    @compile_quickly
+    @jax.jit
     def record(records, positions, energy):
         def one(*operands):
             return dispatch(_record_native, _record_jax, *operands, jnp.zeros(()))

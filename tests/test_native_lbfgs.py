@@ -7,7 +7,6 @@ import pytest
 from kernel_cases import (
     by_both,
     by_instruction_sets,
-    compile_quickly,
     needs_kernels,
     starts,
 )
@@ -35,7 +34,7 @@ def walk(system, **options):
         history = (opt_state.pairs, opt_state.sy, opt_state.yy, opt_state.inverse)
         return state.positions, history
 
-    return compile_quickly(jax.vmap(one, (0, None)))
+    return jax.jit(jax.vmap(one, (0, None)))
 
 
 @needs_kernels
@@ -85,7 +84,7 @@ def test_hyper_parameters_may_differ_between_replicas(backend):
     environment = Environment(system)
     energy, gradient = system.energy_and_gradient(where)
 
-    @compile_quickly
+    @jax.jit
     def moved(first):
         optimizer = LBFGS(first=first, max_step=10.0)
         opt_state = optimizer.init(
@@ -129,7 +128,7 @@ def descend(atoms, optimizer):
         return jax.lax.scan(step, (positions, state), shifts)[1]
 
     keys = jax.random.split(jax.random.key(atoms), REPLICAS)
-    return compile_quickly(lambda shifts: jax.vmap(run, (0, 1))(keys, shifts))
+    return jax.jit(lambda shifts: jax.vmap(run, (0, 1))(keys, shifts))
 
 
 @needs_kernels
@@ -172,9 +171,7 @@ def test_derivatives(backend):
         more = {"value": energy, "context": context}
         return optimizer.update(gradient, state, where, **more)[0]
 
-    compute = compile_quickly(
-        lambda: jax.jvp(move, (gradient,), (jnp.ones_like(gradient),))[1]
-    )
+    compute = jax.jit(lambda: jax.jvp(move, (gradient,), (jnp.ones_like(gradient),))[1])
     mine, expected = by_both(backend, compute)
     for found in mine.values():
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)

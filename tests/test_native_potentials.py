@@ -7,7 +7,6 @@ import pytest
 from kernel_cases import (
     by_both,
     by_instruction_sets,
-    compile_quickly,
     needs_kernels,
     starts,
 )
@@ -47,10 +46,10 @@ def test_potentials(backend, double, name):
     far = near + 100 if system.box is not None else 20 * near
     where = np.concatenate([near, 0.3 * near, far, overlap, near + 100])
 
-    compute = compile_quickly(jax.vmap(everything_of(system)))
+    compute = jax.jit(jax.vmap(everything_of(system)))
     mine, formulas = by_both(backend, lambda: compute(where))
     with jax.enable_x64(True):
-        precise = compile_quickly(jax.vmap(everything_of(get_system(name))))
+        precise = jax.jit(jax.vmap(everything_of(get_system(name))))
         expected = precise(np.asarray(where, np.float64))
         e, g, atoms = map(np.asarray, expected)
     tolerance = 1e-12 if double else 5e-6
@@ -101,8 +100,8 @@ def test_replicas_do_not_depend_on_each_other(backend, double, name):
     backend("native")
     system = get_system(name)
     where = starts(system, 67)
-    of_one = compile_quickly(everything_of(system))
-    of_all = compile_quickly(jax.vmap(everything_of(system)))
+    of_one = jax.jit(everything_of(system))
+    of_all = jax.jit(jax.vmap(everything_of(system)))
     everything = of_all(where)
     for count in (1, 7, 67):
         spoiled = where[:count].copy()
@@ -127,7 +126,7 @@ def test_atoms_in_lanes_and_replicas_in_lanes(backend, double, name):
     system = get_system(name)
     where = starts(system, 33)
     where[32, 1] = where[32, 0] + 1e-2 * float(system.length)
-    of_batch = compile_quickly(jax.vmap(everything_of(system)))
+    of_batch = jax.jit(jax.vmap(everything_of(system)))
 
     def compute():
         return of_batch(where), [of_batch(where[k : k + 1]) for k in (0, 32)]
@@ -153,9 +152,7 @@ def test_parameters_may_differ_between_replicas(backend):
         )
         return deeper.energy_and_gradient(positions, system.species, None)
 
-    mine, formulas = by_both(
-        backend, compile_quickly(lambda: jax.vmap(one)(where, depths))
-    )
+    mine, formulas = by_both(backend, jax.jit(lambda: jax.vmap(one)(where, depths)))
     for found in mine.values():
         for a, b in zip(found, formulas, strict=True):
             np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-5)
@@ -169,7 +166,7 @@ def test_metals_may_differ_between_replicas(backend):
     species = jnp.array([[0] * 7, [1] * 7, [0, 1, 0, 1, 0, 1, 0], [1, 0] * 3 + [1]])
 
     one = system.potential.energy_and_gradient
-    compute = compile_quickly(jax.vmap(lambda kinds: one(where, kinds, None)))
+    compute = jax.jit(jax.vmap(lambda kinds: one(where, kinds, None)))
     mine, formulas = by_both(backend, lambda: compute(species))
     for found in mine.values():
         assert len(set(found[0].tolist())) == 4
@@ -188,9 +185,9 @@ def test_derivatives(backend, name):
         def energy(positions):
             return system.energy_and_gradient(positions)[0]
 
-        compute = compile_quickly(lambda x: jax.jvp(jax.grad(energy), (x,), (along,)))
+        compute = jax.jit(lambda x: jax.jvp(jax.grad(energy), (x,), (along,)))
         mine, formulas = by_both(backend, lambda: compute(where))
-        _, gradient = compile_quickly(lambda x: system.energy_and_gradient(x))(where)
+        _, gradient = jax.jit(lambda x: system.energy_and_gradient(x))(where)
         for found in mine.values():
             np.testing.assert_allclose(found[0], gradient, rtol=1e-10, atol=1e-10)
             np.testing.assert_allclose(found[1], formulas[1], rtol=1e-9, atol=1e-9)

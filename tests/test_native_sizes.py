@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kernel_cases import by_both, compile_quickly, needs_kernels
+from kernel_cases import by_both, needs_kernels
 
 from hopgym import get_system
 from hopgym.context import Context
@@ -52,7 +52,7 @@ def test_atoms(backend, double, name, atoms):
         energies = potential.atom_energies(positions, species, box)
         return *potential.energy_and_gradient(positions, species, box), energies
 
-    compute = compile_quickly(jax.vmap(one))
+    compute = jax.jit(jax.vmap(one))
     agree(*by_both(backend, lambda: compute(where)), double)
 
 
@@ -63,7 +63,7 @@ def test_replicas(backend, name, replicas):
     system = get_system(name)
     where, _ = scattered(system.atoms, float(system.length), replicas)
 
-    compute = compile_quickly(jax.vmap(system.energy_and_gradient))
+    compute = jax.jit(jax.vmap(system.energy_and_gradient))
     agree(*by_both(backend, lambda: compute(where)), False)
 
 
@@ -78,7 +78,7 @@ def test_optimizers(backend, atoms, policy):
     context = Context(jnp.zeros(atoms, int), None, one, one)
     slopes = jnp.sin(jnp.arange(3.0 * atoms)).reshape(atoms, 3) + 0.1 * where[0]
 
-    @compile_quickly
+    @jax.jit
     def run(positions):
         state = policy.init(positions, key=jax.random.key(0), context=context)
         for value in (1.0, 0.5):
@@ -102,5 +102,5 @@ def test_radial_functions(backend, double, atoms):
     one = jnp.ones(())
     context = Context(jnp.asarray(np.arange(atoms) % 2, int), None, one, one)
 
-    compute = compile_quickly(functools.partial(radial_functions, unlike=True))
+    compute = jax.jit(functools.partial(radial_functions, unlike=True))
     agree(*by_both(backend, lambda: compute(where[0], context)), double)

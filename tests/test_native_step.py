@@ -9,7 +9,6 @@ import pytest
 from kernel_cases import (
     by_both,
     by_instruction_sets,
-    compile_quickly,
     needs_kernels,
     starts,
 )
@@ -41,7 +40,7 @@ def walk(system, model, steps=20):
     def step(_, carry):
         return jax.vmap(lambda c: take_step(environment, model, *c))(carry)
 
-    @compile_quickly
+    @jax.jit
     def run(where):
         state, opt_state = jax.lax.fori_loop(0, steps, step, jax.vmap(begin)(where))
         return state.positions, opt_state
@@ -95,7 +94,7 @@ def test_small_gradients_and_averages_are_inputs_as_by_the_formulas(backend, dou
     opt_state = model.init(where, key=jax.random.key(0), context=context)
     sizes = jnp.array([0.0, 1e-30, 1e-9, 1e-5, 1e-4, 1e-2, 1.0, 1e6])
 
-    @compile_quickly
+    @jax.jit
     @jax.vmap
     def one(size):
         gradient = size * jnp.sin(jnp.arange(12.0)).reshape(4, 3)
@@ -135,9 +134,9 @@ def test_steps_do_not_depend_on_batch_threads_or_who_shares_weights(backend):
 
     own = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), model)
     of_starts = jax.vmap(moved, (None, 0))
-    table = compile_quickly(jax.vmap(of_starts, (0, None)))(own, where[:3])[0]
+    table = jax.jit(jax.vmap(of_starts, (0, None)))(own, where[:3])[0]
     for k, weights in enumerate((model, jax.tree.map(lambda x: 2 * x, model))):
-        expected = compile_quickly(of_starts)(weights, where[:3])[0]
+        expected = jax.jit(of_starts)(weights, where[:3])[0]
         np.testing.assert_array_equal(table[k], expected)
 
 
@@ -171,7 +170,7 @@ def test_derivatives_of_steps(backend):
             )
             return jnp.sum(moved**2)
 
-        slope = compile_quickly(jax.grad(size))
+        slope = jax.jit(jax.grad(size))
         mine, formulas = by_both(backend, lambda: slope(jnp.asarray(1.5)))
         for found in mine.values():
             np.testing.assert_allclose(found, formulas, rtol=1e-9)
@@ -186,7 +185,7 @@ def test_radial_functions(backend, double, name):
     context = Environment(system).context
     where = starts(system, 3) / np.asarray(system.length)
     one = functools.partial(radial_functions, unlike=True)
-    compute = compile_quickly(jax.vmap(one, in_axes=(0, None)))
+    compute = jax.jit(jax.vmap(one, in_axes=(0, None)))
 
     mine, formulas = by_both(backend, lambda: compute(where, context))
     tolerance = 1e-12 if double else 5e-6

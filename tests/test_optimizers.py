@@ -12,6 +12,8 @@ from optimizer_runs import descend, environment, finite, overlapping, start
 import hopgym
 from hopgym.optimizers import ZOO, adam, list_trained, make_optimizer
 
+pytestmark = pytest.mark.optimised
+
 # Of those that differ in their weights only, one: each is compiled anew.
 PROGRAMS = [name for name in ZOO if name not in list_trained()]
 PROGRAMS += ["learn2hop-lj13-esmc", "adam4p-lj13"]

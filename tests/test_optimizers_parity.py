@@ -26,6 +26,8 @@ from hopgym.optimizers import (
     make_optimizer,
 )
 
+pytestmark = pytest.mark.optimised
+
 
 def optax_positions(env, optimizer, positions, steps):
     opt_state = optimizer.init(positions)

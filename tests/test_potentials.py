@@ -20,6 +20,8 @@ from hopgym.potentials import (
     StillingerWeber,
 )
 
+pytestmark = pytest.mark.optimised
+
 DIVERGING = [name for name in CASES if "soft" not in name]
 
 

@@ -14,6 +14,8 @@ import hopgym
 from hopgym import structures
 from hopgym.potentials import SoftSphere
 
+pytestmark = pytest.mark.optimised
+
 
 @functools.cache
 def jax_md():

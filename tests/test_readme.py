@@ -10,6 +10,8 @@ import pytest
 from benchmarks import speed_summary, summary, sweep
 from benchmarks.store import read_record
 
+pytestmark = pytest.mark.optimised
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 

@@ -9,6 +9,8 @@ import scipy.optimize
 import hopgym
 from hopgym.optimizers import LBFGS, adam
 
+pytestmark = pytest.mark.optimised
+
 
 @pytest.fixture(scope="module")
 def lj7():

@@ -257,7 +257,8 @@ def test_two_devices_give_what_one_gives(tmp_path, monkeypatch):
         env={
             **os.environ,
             "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+            "XLA_FLAGS": os.environ["XLA_FLAGS"]
+            + " --xla_force_host_platform_device_count=2",
         },
     )
     found = [list(np.load(path).values()) for path in paths]

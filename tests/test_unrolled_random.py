@@ -7,6 +7,8 @@ import pytest
 
 from hopgym._unrolled_random import unroll
 
+pytestmark = pytest.mark.optimised
+
 DRAWS = {
     "split": lambda key: jax.random.key_data(jax.random.split(key, 3)),
     "fold_in": lambda key: jax.random.key_data(jax.random.fold_in(key, 7)),
