@@ -7,7 +7,7 @@ neighbours: those with one atom of the other metal, and the same composition of 
 pairs of metals. They are the starts of searches that exchange atoms only, round after
 round until none finds a lower energy. The lowest ones, after a quench in double
 precision, are written to minima.csv, with how they were found, and their structures to
-minima.xyz; hopgym/data has both as alloy_minima.
+minima.xyz. Minima less than 1 meV apart count as one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -69,9 +69,10 @@ class Minimum:
 
     - `system`: its name.
     - `energy`: in eV.
-    - `next`: energy of the next higher minimum, in eV; `None` if none was found.
-    - `hits`: from how many of the `starts` of all searches from random starts it was
-      found.
+    - `next`: energy of the next minimum that is more than `SAME` higher, in eV; `None`
+      if none was kept.
+    - `hits`: of the `starts` of all searches from random starts, those that found it,
+      or one at most `SAME` higher.
     - `round`: of the structures that were handed on, in which it was found; 0 if it was
       found from random starts.
     - `evaluations`: of all searches.
@@ -141,43 +142,37 @@ class Composition:
         self.energies = energies[kept]
         self.structures = [structures[k] for k in kept]
 
-    def save(self, folder: Path, key: dict[str, Any]) -> None:
-        """Write all that is known to a file of a folder."""
-        arrays: dict[str, Any] = {f"run {name}": x for name, x in self.runs.items()}
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """All that is known."""
+        arrays = {f"run {name}": x for name, x in self.runs.items()}
         arrays |= {"energies": self.energies, "structures": np.stack(self.structures)}
-        arrays["counts"] = np.array([self.evaluations, self.round])
-        arrays["key"] = np.array(json.dumps(key))
-        path = folder / f"{self.system.name}.npz"
-        atomic_save(path, lambda stream: np.savez(stream, **arrays))
+        return arrays | {"counts": np.array([self.evaluations, self.round])}
 
-    def load(self, folder: Path, key: dict[str, Any]) -> bool:
-        """Read what `save` wrote with the same key; whether there was such a file."""
-        try:
-            with np.load(folder / f"{self.system.name}.npz") as arrays:
-                if json.loads(str(arrays["key"])) != key:
-                    return False
-                self.energies = arrays["energies"]
-                self.structures = list(arrays["structures"])
-                self.evaluations, self.round = arrays["counts"].tolist()
-                self.runs = {
-                    name.removeprefix("run "): arrays[name]
-                    for name in arrays
-                    if name.startswith("run ")
-                }
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-            return False
-        return True
+    def take_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take what `to_arrays` returned.
+
+        **Raises:** `KeyError` if something is missing.
+        """
+        self.energies = arrays["energies"]
+        self.structures = list(arrays["structures"])
+        self.evaluations, self.round = arrays["counts"].tolist()
+        self.runs = {
+            name.removeprefix("run "): x
+            for name, x in arrays.items()
+            if name.startswith("run ")
+        }
 
     def describe(self) -> tuple[Minimum, Atoms]:
         """The lowest structure, after a quench in double precision."""
         with jax.enable_x64(True):
             system = get_system(self.system.name)
             found = quench(system, jnp.asarray(np.stack(self.structures), float))
-            energies = np.asarray(found.energy)
+            is_sound = np.asarray(found.converged & found.connected)
+            energies = np.where(is_sound, np.asarray(found.energy), np.inf)
             lowest = int(np.argmin(energies))
             energy = float(energies[lowest])
             structure = to_ase(system, np.asarray(found.positions[lowest]), energy)
-        higher = energies[energies > energy + SAME]
+        higher = energies[np.isfinite(energies) & (energies > energy + SAME)]
         starts = np.concatenate(list(self.runs.values()))
         structure.info["system"] = system.name
         minimum = Minimum(
@@ -247,20 +242,37 @@ def find_minima(
 ) -> None:
     """Search all compositions, and hand structures on until none gets lower.
 
-    What is found is kept in the folder, from which the same call goes on.
+    What is found is kept in the folder, from which the same call goes on: what random
+    starts found in a file of each composition, and all that is known after a round in
+    rounds.npz.
     """
-    key = {"starts": starts, "steps": steps, "seed": seed, "searches": SEARCHES}
-    key = json.loads(json.dumps(key))
+    key: dict[str, Any] = {"starts": starts, "steps": steps, "seed": seed}
+    key["searches"] = list(SEARCHES)
     folder.mkdir(exist_ok=True)
     for count, own in enumerate(compositions, 1):
-        if not own.load(folder, key):
+        path = folder / f"{own.system.name}.npz"
+        arrays = _load(path, key)
+        if arrays is None:
             for name in SEARCHES:
                 own.search(name, starts, steps, seed)
-            own.save(folder, key)
+            _save(path, key, own.to_arrays())
+        else:
+            own.take_arrays(arrays)
         say(f"[{count}/{len(compositions)}] {own.system.name} {own.energies[0]:.4f}")
-    number, changed = 0, set(compositions)
+    path = folder / "rounds.npz"
+    key |= {"systems": [own.system.name for own in compositions]}
+    key |= {"handed_steps": HANDED_STEPS}
+    number, changed = 0, list(compositions)
+    arrays = _load(path, key)
+    if arrays is not None:
+        number = int(arrays["number"])
+        changed = [compositions[k] for k in arrays["changed"]]
+        for k, own in enumerate(compositions):
+            prefix = f"{k} "
+            mine = {n: x for n, x in arrays.items() if n.startswith(prefix)}
+            own.take_arrays({n.removeprefix(prefix): x for n, x in mine.items()})
     while changed:
-        number, before, changed = number + 1, changed, set()
+        number, before, changed = number + 1, {*changed}, []
         for own in compositions:
             if own.number in (0, ATOMS):
                 continue
@@ -273,9 +285,29 @@ def find_minima(
                 continue
             chosen = choose_starts(own, neighbours, starts, seed + number)
             if own.go_on_from(chosen, seed + number, number):
-                changed.add(own)
-                own.save(folder, key)
+                changed.append(own)
                 say(f"round {number}: {own.system.name} {own.energies[0]:.4f}")
+        arrays = {"number": np.array(number)}
+        arrays["changed"] = np.array([compositions.index(x) for x in changed], int)
+        for k, own in enumerate(compositions):
+            arrays |= {f"{k} {name}": x for name, x in own.to_arrays().items()}
+        _save(path, key, arrays)
+
+
+def _save(path: Path, key: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays to a file, with what they depend on."""
+    everything: dict[str, Any] = {**arrays, "key": np.array(json.dumps(key))}
+    atomic_save(path, lambda stream: np.savez(stream, **everything))
+
+
+def _load(path: Path, key: dict[str, Any]) -> dict[str, np.ndarray] | None:
+    """Read what `_save` wrote with the same key; `None` if there is no such file."""
+    try:
+        with np.load(path) as file:
+            arrays = dict(file)
+        return arrays if json.loads(str(arrays.pop("key"))) == key else None
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
 
 
 def write_minima(
@@ -299,7 +331,8 @@ def write_minima(
         f"Putative global minima of clusters of two metals with {ATOMS} atoms, in eV.",
         f"Source: {command}",
         f"{', '.join(SEARCHES)}: {starts} starts of {steps} evaluations each, seed",
-        f"{seed}; then structures of other compositions. How it is done: alloys.py.",
+        f"{seed}; then structures of other compositions. Minima less than {SAME:g} eV",
+        "apart count as one, that of hits, too. How it is done: alloys.py.",
         f"{run['date']}, {run['cpu']}, {versions}",
     ):
         print("#", line, file=text)

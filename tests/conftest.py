@@ -28,7 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_backend_optimization_level=0"
-    # A flag that a later release does not know would be an error.
+    # Releases up to 0.12 know it; to one that does not, it would be an error.
     + " --xla_cpu_use_fusion_emitters=false"
     * (Version(version("jaxlib")) < Version("0.13")),
 )

@@ -17,6 +17,8 @@ from hopgym.chemistry.convert import get_box, get_cell
 from hopgym.optimizers import MLPOpt, Redraw, SurfaceMove, load
 from hopgym.optimizers.learned.radial import CUTOFF, ETAS, radial_functions
 
+pytestmark = pytest.mark.optimised
+
 BOUNDARIES = [p for p in itertools.product((True, False), repeat=3) if any(p)]
 SKEWED = [[1.0, 0.1, 0], [2.6, 1.2, 0.3], [-1.9, 0.4, 1.1]]
 

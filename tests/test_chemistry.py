@@ -20,6 +20,8 @@ from hopgym.chemistry import HopgymCalculator, from_ase, to_ase
 from hopgym.optimizers import LBFGS
 from hopgym.structures import icosahedron
 
+pytestmark = pytest.mark.optimised
+
 
 def rattled(symbols, seed=0):
     rng = np.random.default_rng(seed)

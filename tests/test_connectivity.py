@@ -14,6 +14,8 @@ from hopgym.optimizers import LBFGS, FixedLength, TwoPhase, adam
 from hopgym.potentials import HasCutoff
 from hopgym.structures import diamond, icosahedron
 
+pytestmark = pytest.mark.optimised
+
 SYSTEMS = ["LJ-7", "Morse14-7", "Gupta-Ag3Au4", "SW-Si8"]
 
 

@@ -16,6 +16,8 @@ from hopgym import native
 from hopgym.gymnasium import ClusterEnv
 from hopgym.rl import MDP
 
+pytestmark = pytest.mark.optimised
+
 ATOMS = 7
 BACKENDS = ["xla", *(["native"] if native.backend() == "native" else [])]
 SYSTEMS = ("LJ-7", "Morse14-7", "Gupta-Ag3Au4", "SW-Si8")

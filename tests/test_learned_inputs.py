@@ -15,6 +15,8 @@ from optimizer_runs import environment, start
 from hopgym.optimizers.learned.input_scaling import fast_log, log_magnitude, soft_sign
 from hopgym.optimizers.learned.radial import CUTOFF, ETAS, radial_functions
 
+pytestmark = pytest.mark.optimised
+
 
 @settings(max_examples=50, deadline=None)
 @given(st.floats(-30, 30), st.sampled_from([-1, 1]))

@@ -15,6 +15,8 @@ import hopgym
 from hopgym.optimizers import AbstractOptimizer, Annealing, adam
 from hopgym.systems import HarmonicStart
 
+pytestmark = pytest.mark.optimised
+
 KEY = jax.random.key(5)
 
 

@@ -18,6 +18,8 @@ from hopgym.meta import (
 from hopgym.meta.plan import get_names
 from hopgym.meta.strategies import ES, ESMC, GA, PES, SepCMA, SepCMASettings
 
+pytestmark = pytest.mark.optimised
+
 KEY = jax.random.key(11)
 WEIGHTS = {"a": jnp.array([0.5, -1.0, 2.0]), "b": jnp.array(0.25)}
 SIGMA = 0.1

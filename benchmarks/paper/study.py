@@ -54,7 +54,8 @@ class AbstractStudy(abc.ABC):
     - `name`: by which the command knows it, and its folder of results.
     - `title`: what it shows.
     - `claim`: what the paper says that it shows.
-    - `budget`, `quick_budget`: starts of a cell, and evaluations of each.
+    - `budget`, `quick_budget`: starts of a cell, and evaluations of each, unless
+      `list_cells` has others.
     - `dpi`: dots per inch of the figure.
     """
 

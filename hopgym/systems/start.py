@@ -15,6 +15,7 @@ from hopgym._checks import (
     check_integer,
 )
 from hopgym._converters import to_float
+from hopgym._unrolled_random import unroll
 from hopgym.potentials import SoftSphere
 
 
@@ -75,7 +76,7 @@ class HarmonicStart(AbstractStart):
         box: Float[Array, "3"] | None,
     ) -> Float[Array, "atoms 3"]:
         scaled_box = None if box is None else box / length
-        uniform = jax.random.uniform(key, (atoms, 3), self.edge.dtype)
+        uniform = jax.random.uniform(unroll(key), (atoms, 3), self.edge.dtype)
         if scaled_box is None:
             positions = self.edge * (uniform - 0.5)
         else:

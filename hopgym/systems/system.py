@@ -15,7 +15,6 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from hopgym._checks import POSITIVE, Rule, check_number, check_precision, is_known
 from hopgym._converters import to_float, to_int
 from hopgym._keys import as_key
-from hopgym._unrolled_random import unroll
 from hopgym.potentials import AbstractPotential
 from hopgym.potentials.base import check_edges, check_species
 from hopgym.systems.start import AbstractStart
@@ -127,8 +126,7 @@ class System(eqx.Module):
         has changed since the system was made.
         """
         self.check_precision()
-        key = unroll(as_key(key))
-        return self.start.sample(key, self.atoms, self.length, self.box)
+        return self.start.sample(as_key(key), self.atoms, self.length, self.box)
 
     def energy_and_gradient(
         self, positions: Float[Array, "..."]
