@@ -71,11 +71,11 @@ def test_without_exploration_the_best_group_is_searched_again():
     again = []
     for exploration in (0.0, 1.0):
         rules = Rules(exploration=exploration, spread=1e-6, walk_share=0.0)
-        _, progress = search(3000, rules, starts=64)
+        _, progress = search(3000, rules, starts=200)
         best = np.argmin(progress.evidence.lowest, axis=1)
         again.append(np.mean(best == progress.epoch.group))
     # The other groups that were tried are drawn no more, and untried ones rarely.
-    assert again[0] > 0.8 and again[1] < 0.5, again
+    assert again[0] > 0.8 and again[1] < 0.4, again
 
 
 def test_structures_of_a_box_repeat_its_parts():
