@@ -40,7 +40,7 @@ from benchmarks.lookup import check_names
 from benchmarks.options import add_budget_options
 from benchmarks.paper.figure7 import ATOMS, name_system
 from benchmarks.plugins import find_optimizers
-from benchmarks.runner import say
+from benchmarks.runner import forget_programs, say
 from hopgym import Environment, get_system, quench, rollout
 from hopgym._atomic_write import atomic_save, atomic_write
 from hopgym._cli.arguments import Parser, parse_names
@@ -256,6 +256,7 @@ def find_minima(
             for name in SEARCHES:
                 own.search(name, starts, steps, seed)
             _save(path, key, own.to_arrays())
+            forget_programs(count)
         else:
             own.take_arrays(arrays)
         say(f"[{count}/{len(compositions)}] {own.system.name} {own.energies[0]:.4f}")
@@ -273,7 +274,8 @@ def find_minima(
             own.take_arrays({n.removeprefix(prefix): x for n, x in mine.items()})
     while changed:
         number, before, changed = number + 1, {*changed}, []
-        for own in compositions:
+        for count, own in enumerate(compositions, 1):
+            forget_programs(count)
             if own.number in (0, ATOMS):
                 continue
             neighbours = [

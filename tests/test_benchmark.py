@@ -2,18 +2,31 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from benchmark_runs import BENCHMARKS, main, read_results, script, write_plugin
 
-from benchmarks import command_line
+from benchmarks import command_line, runner
 from benchmarks.presets import PRESETS
 
 COMMANDS = (
     *("run", "sweep", "external_search", "tune", "validate", "reproduce", "gallery"),
     *("epoch_figure", "speed", "speed_quench", "speed_search", "speed_figure"),
 )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts mappings of Linux")
+def test_programs_of_many_cells_do_not_pile_up():
+    maps = Path("/proc/self/maps")
+    jax.jit(lambda x: 2 * x + 1)(np.ones(3))
+    before = len(maps.read_text().splitlines())
+    runner.forget_programs(runner.CELLS_KEPT - 1)
+    assert len(maps.read_text().splitlines()) == before
+    runner.forget_programs(2 * runner.CELLS_KEPT)
+    assert len(maps.read_text().splitlines()) < before
 
 
 @pytest.fixture
