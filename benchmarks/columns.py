@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.markdown import format_markdown
+from benchmarks.summarise import wilson_interval
 
 Cell = dict[str, Any]
 
@@ -57,6 +58,12 @@ def format_hits(cell: Cell) -> str:
     """Format the number of hits and of starts."""
     hits = cell.get("hits")
     return "-" if hits is None else f"{hits}/{cell['starts']}"
+
+
+def format_counts(hits: int, starts: int) -> str:
+    """Format numbers of hits and of starts, with Wilson's 95% interval of the rate."""
+    low, high = wilson_interval(hits, starts)
+    return f"{hits:,}/{starts:,} [{100 * low:.0f}, {100 * high:.0f}]%"
 
 
 def _format_optimizer(cell: Cell) -> str:

@@ -38,18 +38,19 @@ def fail(capsys, *arguments):
 
 
 @pytest.mark.parametrize(
-    "name, selection, shown",
+    "name, system, optimizers, shown",
     [
-        ("table2", ("--systems", "LJ-13"), "**LJ-13**"),
-        ("table6", ("--systems", "LJ-13"), "| Adam |"),
-        ("fig4", ("--systems", "LJ-5"), "| `adam` | 1 |"),
-        ("fig7", ("--systems", "Gupta-Ag19Au19"), "| `adam` | 1 | 1 | 0.000 |"),
-        ("fig8", ("--systems", "LJ-5"), "| `adam` | 1 |"),
+        ("table2", "LJ-13", "adam", "**LJ-13**"),
+        ("table3", "LJ-75", "adam,radial-ga-0", "| + radial |"),
+        ("table6", "LJ-13", "adam", "| LJ-13 | Adam |"),
+        ("fig4", "LJ-5", "adam", "| `adam` | 1 |"),
+        ("fig7", "Gupta-Ag19Au19", "adam", "| `adam` | 1 | 0 |"),
+        ("fig8", "LJ-5", "adam", "| `adam` | 1 |"),
     ],
 )
-def test_quick_studies(name, selection, shown, tmp_path, capsys):
-    few = ("--optimizers", "adam", "--starts", 2, "--steps", 20, "--out", tmp_path)
-    assert main(name, "--quick", *few, *selection) == 0
+def test_quick_studies(name, system, optimizers, shown, tmp_path, capsys):
+    few = ("--systems", system, "--optimizers", optimizers, "--starts", 2)
+    assert main(name, "--quick", *few, "--steps", 20, "--out", tmp_path) == 0
     printed = capsys.readouterr()
     assert printed.out.startswith(f"The paper: {STUDIES[name].claim}.\n")
     assert shown in printed.out
@@ -205,7 +206,8 @@ def test_the_committed_metrics_are_drawn(tmp_path, capsys):
 
 def make_cell(optimizer, energy, steps=400):
     names = ("final_min", "final_mean", "mean")
-    return {"optimizer": optimizer, "steps": steps, **dict.fromkeys(names, energy)}
+    cell = {"optimizer": optimizer, "steps": steps, "starts": 150, "hits": 3}
+    return cell | dict.fromkeys(names, energy)
 
 
 def test_medians_over_seeds(tmp_path):
@@ -215,8 +217,11 @@ def test_medians_over_seeds(tmp_path):
     rows = Table3().format(cells, tmp_path).splitlines()
     assert "ESMC, 400 evaluations:" in rows and "GA, 400 evaluations:" in rows
     median = "-386.00 [-390.00, -385.00]"
-    assert f"| + step | {median} | {median} | {median} | -393.9 |" in rows
-    assert rows.count("| none: Adam | -380.00 | -380.00 | -380.00 | -390.3 |") == 2
+    assert (
+        f"| + step | {median} | {median} | {median} | 9/450 [1, 4]% | -393.9 |" in rows
+    )
+    adam = "| none: Adam | -380.00 | -380.00 | -380.00 | 3/150 [1, 6]% | -390.3 |"
+    assert rows.count(adam) == 2
 
 
 # Figs. 4 and 8
@@ -241,7 +246,8 @@ def test_gaps_are_per_atom(tmp_path):
         )
     study = STUDIES["fig4"]
     row = study.format(cells, tmp_path).splitlines()[-1]
-    assert row == "| `adam` | 2 | 0.5000 | 0.5000 | 0.5000 | 0.5000 | 1 | 2 of 4 |"
+    gaps = "0.5000 | 0.5000 | 0.5000 | 0.5000"
+    assert row == f"| `adam` | 2 | {gaps} | 1 | 2/4 [15, 85]% |"
     axes = figure4.plot(cells).axes[0]
     (line,) = (line for line in axes.lines if line.get_label() == "adam")
     np.testing.assert_allclose(np.asarray(line.get_ydata()), 0.5)
@@ -259,6 +265,8 @@ def make_alloys(optimizer, energies, steps=50_000):
             "steps": steps,
             "min": energy,
             "final_min": energy + 1,
+            "hits": 1,
+            "reference": -14.0,
         }
         for number, energy in energies.items()
     ]
@@ -287,14 +295,13 @@ def test_lowest_energies_of_alloys(tmp_path):
     cells += make_alloys("bh-paper", {0: -10.0, 19: -14.0, 38: -13.5})
     cells += make_alloys("bh-paper", {19: -14.5}, steps=500_000)
     study = STUDIES["fig7"]
-    best, last = study.format(cells, tmp_path).split("\n\n")[1::2]
-    rows = best.splitlines()[2:]
-    assert rows == [
-        "| `adam` | 3 | 2 | 0.200 | 0.600 |",
-        "| `bh-paper` | 3 | 1 | 0.333 | 0.500 |",
-        "| `bh-paper x 500,000` | 1 | 1 | 0.000 | 0.000 |",
+    title, table = study.format(cells, tmp_path).split("\n\n")
+    assert title == "Ag-Au:"
+    assert table.splitlines()[2:] == [
+        "| `adam` | 3 | 1 | 1.533 | 4.000 | 0 | 2.533 | 3/6 [19, 81]% |",
+        "| `bh-paper` | 3 | 0 | 1.667 | 4.000 | 0 | 2.667 | 3/6 [19, 81]% |",
+        "| `bh-paper x 500,000` | 1 | 1 | 0.000 | 0.000 | 0 | 1.000 | 1/2 [9, 91]% |",
     ]
-    assert last == best
     formation, above = figure7.plot(cells).axes
     labels = [line.get_label() for line in above.lines]
     assert labels == ["adam", "bh-paper", "bh-paper x 500,000"]
@@ -305,7 +312,7 @@ def test_lowest_energies_of_alloys(tmp_path):
 
 
 def test_the_paper_is_beside_ours(tmp_path):
-    cells = [{"system": "LJ-75", "optimizer": "adam", "final_mean": -1.0, "mean": -2.0}]
-    head, _, row, *others = STUDIES["table6"].format(cells, tmp_path).splitlines()
-    assert head.count("LJ-75") == 2 and "LJ-13" not in head
-    assert row == "| Adam | -1.00 | -2.00 | -380.5 |" and len(others) == 3
+    cell = {"system": "LJ-75", "optimizer": "adam", "starts": 10, "hits": 0}
+    cell |= {"final_mean": -1.0, "mean": -2.0, "min": -3.0}
+    _, _, row = STUDIES["table6"].format([cell], tmp_path).splitlines()
+    assert row == "| LJ-75 | Adam | -1.00 | -2.00 | -3.00 | 0/10 [0, 28]% | -380.5 |"

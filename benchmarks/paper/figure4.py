@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.columns import Cell
+from benchmarks.columns import Cell, format_counts
 from benchmarks.figure_file import choose_colours
 from benchmarks.markdown import format_markdown
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
@@ -56,8 +56,10 @@ class AbstractSizes(AbstractStudy):
                         for column in ("mean", "min", "final_mean", "final_min")
                     ),
                     str(sum(cell["hits"] > 0 for cell in own)),
-                    f"{sum(cell['hits'] for cell in own):,}"
-                    f" of {sum(cell['starts'] for cell in own):,}",
+                    format_counts(
+                        sum(cell["hits"] for cell in own),
+                        sum(cell["starts"] for cell in own),
+                    ),
                 ]
             )
         return format_markdown(head, rows, right=True)

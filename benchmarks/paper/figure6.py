@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.columns import Cell
+from benchmarks.columns import Cell, format_counts
 from benchmarks.figure_file import choose_colours
 from benchmarks.lookup import get_systems
 from benchmarks.markdown import format_markdown
@@ -85,8 +85,8 @@ class Figure6(AbstractStudy):
     def format(self, cells: Sequence[Cell], folder: Path) -> str:
         lucky = _find_lucky(cells)
         head = ["optimizer", "hops in 1,000 evaluations", "length of a hop"]
-        head += ["minima of a start", "hops to earlier minima", "hits"]
-        head += ["hits, Adam hits", "hits, Adam does not"]
+        head += ["minima of a start", "hops to earlier minima", "final mean", "mean"]
+        head += ["hits", "hits, Adam hits", "hits, Adam does not"]
         rows = []
         for cell in cells:
             found = _read(folder, cell["optimizer"])
@@ -101,8 +101,12 @@ class Figure6(AbstractStudy):
                     "" if found["length"] is None else f"{found['length']:.2f}",
                     f"{found['minima']:.1f}",
                     "" if found["returns"] is None else f"{found['returns']:.0%}",
+                    f"{cell['final_mean']:.2f}",
+                    f"{cell['mean']:.2f}",
                     *(
-                        "" if group is None else f"{hit[group].sum()}/{group.sum()}"
+                        format_counts(int(hit[group].sum()), int(group.sum()))
+                        if group is not None and group.any()
+                        else ""
                         for group in groups
                     ),
                 ]

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.columns import Cell
+from benchmarks.columns import Cell, format_counts
 from benchmarks.figure_file import choose_colours
 from benchmarks.markdown import format_markdown
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
@@ -26,7 +26,7 @@ UPDATES, UNROLL = 150, 2000
 SAME = 1e-3  # eV by which an energy may be above the lowest one
 GREY = "0.35"
 
-# Energies by optimizer, and by number of atoms of the second metal.
+# Numbers by optimizer, and by number of atoms of the second metal.
 Energies = dict[str, dict[int, float]]
 
 
@@ -75,16 +75,11 @@ class Figure7(AbstractStudy):
         return plans
 
     def format(self, cells: Sequence[Cell], folder: Path) -> str:
-        tables = []
-        for pair in PAIRS:
-            found = collect(cells, *pair, "min")
-            if found:
-                title = f"{'-'.join(pair)}, by the quenched best structures:"
-                tables.append(f"{title}\n\n{_format_pair(found)}")
-                found = collect(cells, *pair, "final_min")
-                title = f"{'-'.join(pair)}, by the polished last structures:"
-                tables.append(f"{title}\n\n{_format_pair(found)}")
-        return "\n\n".join(tables)
+        return "\n\n".join(
+            f"{'-'.join(pair)}:\n\n{_format_pair(cells, pair)}"
+            for pair in PAIRS
+            if collect(cells, *pair, "min")
+        )
 
     def plot(self, cells: Sequence[Cell], folder: Path) -> Figure:
         return plot(cells)
@@ -95,26 +90,29 @@ def _list_systems(pairs: Sequence[tuple[str, str]]) -> str:
     return ",".join(dict.fromkeys(names))
 
 
-def collect(cells: Sequence[Cell], first: str, second: str, column: str) -> Energies:
-    """Lowest energies on the clusters of two metals."""
+def select(cells: Sequence[Cell], first: str, second: str) -> list[tuple[int, Cell]]:
+    """The cells of clusters of two metals, with the number of atoms of the second."""
     numbers = {name_system(first, second, k): k for k in range(ATOMS + 1)}
+    return [(numbers[x["system"]], x) for x in cells if x["system"] in numbers]
+
+
+def collect(cells: Sequence[Cell], first: str, second: str, column: str) -> Energies:
+    """A column of the clusters of two metals."""
     found: Energies = {}
     usual = min((cell["steps"] for cell in cells), default=0)
-    for cell in cells:
-        if cell["system"] in numbers:
-            long = f" x {cell['steps']:,}" if cell["steps"] > usual else ""
-            own = found.setdefault(f"{cell['optimizer']}{long}", {})
-            own[numbers[cell["system"]]] = cell[column]
+    for number, cell in select(cells, first, second):
+        long = f" x {cell['steps']:,}" if cell["steps"] > usual else ""
+        found.setdefault(f"{cell['optimizer']}{long}", {})[number] = cell[column]
     return found
 
 
-def find_lowest(found: Energies) -> dict[int, float]:
-    """The lowest energy of each composition that any optimizer has found."""
-    numbers = sorted({number for own in found.values() for number in own})
-    return {
-        number: min(own[number] for own in found.values() if number in own)
-        for number in numbers
-    }
+def find_lowest(cells: Sequence[Cell], first: str, second: str) -> dict[int, float]:
+    """The lowest energy that is known of each composition, or that was found here."""
+    lowest: dict[int, float] = {}
+    for number, cell in select(cells, first, second):
+        known = min(cell["min"], cell["final_min"], cell["reference"])
+        lowest[number] = min(known, lowest.get(number, known))
+    return lowest
 
 
 def subtract_ends(
@@ -148,14 +146,21 @@ def find_hull(energies: dict[int, float]) -> list[int]:
     return hull
 
 
-def _format_pair(found: Energies) -> str:
-    """Format how far each optimizer is above the lowest energies of all."""
-    lowest = find_lowest(found)
-    head = ["optimizer", "compositions", "lowest of all", "mean above it, eV"]
-    head += ["largest, eV"]
+def _format_pair(cells: Sequence[Cell], pair: tuple[str, str]) -> str:
+    """Format how far each optimizer is above the lowest known energies."""
+    best, last, starts, hits = (
+        collect(cells, *pair, column)
+        for column in ("min", "final_min", "starts", "hits")
+    )
+    lowest = find_lowest(cells, *pair)
+    head = ["optimizer", "compositions", "found", "mean above, eV", "largest, eV"]
+    head += ["final found", "final mean above, eV", "hits"]
     rows = []
-    for name, own in found.items():
-        gaps = np.array([own[number] - lowest[number] for number in own])
+    for name, own in best.items():
+        gaps, final_gaps = (
+            np.array([energies[number] - lowest[number] for number in energies])
+            for energies in (own, last[name])
+        )
         rows.append(
             [
                 f"`{name}`",
@@ -163,6 +168,11 @@ def _format_pair(found: Energies) -> str:
                 str(int(np.sum(gaps < SAME))),
                 f"{gaps.mean():.3f}",
                 f"{gaps.max():.3f}",
+                str(int(np.sum(final_gaps < SAME))),
+                f"{final_gaps.mean():.3f}",
+                format_counts(
+                    int(sum(hits[name].values())), int(sum(starts[name].values()))
+                ),
             ]
         )
     return format_markdown(head, rows, right=True)
@@ -171,7 +181,7 @@ def _format_pair(found: Energies) -> str:
 def plot(cells: Sequence[Cell]) -> Figure:
     """Plot energies of formation against composition, and what is above the lowest.
 
-    The hull is that of the lowest energies of all optimizers.
+    The hull is that of the lowest known energies.
     """
     pairs = [pair for pair in PAIRS if collect(cells, *pair, "min")]
     figure = Figure(figsize=(10, 4.2 * len(pairs)), layout="constrained")
@@ -179,7 +189,7 @@ def plot(cells: Sequence[Cell]) -> Figure:
     colours = choose_colours(cell["optimizer"] for cell in cells)
     for (formation, above), pair in zip(panels, pairs, strict=True):
         found = collect(cells, *pair, "min")
-        lowest = find_lowest(found)
+        lowest = find_lowest(cells, *pair)
         has_ends = {0, ATOMS} <= lowest.keys()
         for name, own in found.items():
             optimizer, _, long = name.partition(" ")
@@ -205,7 +215,7 @@ def plot(cells: Sequence[Cell]) -> Figure:
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)
         formation.set_ylabel("energy of formation, eV; dashed: convex hull")
-        above.set_ylabel("eV above the lowest of all")
+        above.set_ylabel("eV above the lowest known")
     lines, labels = panels[0, 1].get_legend_handles_labels()
     figure.legend(lines, labels, loc="outside lower center", ncols=4, frameon=False)
     return figure

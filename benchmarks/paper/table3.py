@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from benchmarks.columns import Cell
+from benchmarks.columns import Cell, format_counts
 from benchmarks.markdown import format_markdown
 from benchmarks.paper.published import ADAM_OF_TABLE_3, TABLE_3
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
@@ -102,8 +102,12 @@ def _format_table(strategy: str, found: dict[str, Cell]) -> str:
         own = [found[name] for name in names if name in found]
         if own:
             medians = [_format_seeds([cell[c] for cell in own]) for c in SHOWN.values()]
-            rows.append([label, *medians, "" if energy is None else f"{energy:.1f}"])
-    return format_markdown(["inputs", *SHOWN, "paper: final min"], rows, right=True)
+            hits = sum(cell["hits"] for cell in own)
+            counts = format_counts(hits, sum(cell["starts"] for cell in own))
+            paper = "" if energy is None else f"{energy:.1f}"
+            rows.append([label, *medians, counts, paper])
+    head = ["inputs", *SHOWN, "hits", "paper: final min"]
+    return format_markdown(head, rows, right=True)
 
 
 def _name_seeds(row: str, strategy: str) -> list[str]:

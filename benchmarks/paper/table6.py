@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from benchmarks.columns import Cell
+from benchmarks.columns import Cell, format_counts
 from benchmarks.markdown import format_markdown
 from benchmarks.paper.published import TABLE_6
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
@@ -22,7 +22,7 @@ ROWS = {
 }
 UPDATES, UNROLL = 150, 2000
 # Heading and name.
-SHOWN = {"final mean": "final_mean", "mean": "mean"}
+SHOWN = {"final mean": "final_mean", "mean": "mean", "min": "min"}
 
 
 class Table6(AbstractStudy):
@@ -48,18 +48,17 @@ class Table6(AbstractStudy):
         ]
 
     def format(self, cells: Sequence[Cell], folder: Path) -> str:
-        found = {(cell["optimizer"], cell["system"]): cell for cell in cells}
-        systems = [one for one in SYSTEMS if any(one == system for _, system in found)]
-        head = ["optimizer, or what it was trained on"]
-        for system in systems:
-            head += [f"{system} {label}" for label in SHOWN] + ["paper: final mean"]
         rows = []
-        for optimizer, row in ROWS.items():
-            entries = [row]
-            for system in systems:
-                cell = found.get((optimizer, system))
-                for name in SHOWN.values():
-                    entries.append("" if cell is None else f"{cell[name]:.2f}")
-                entries.append(f"{TABLE_6[row][system]:.1f}")
-            rows.append(entries)
-        return format_markdown(head, rows, right=True)
+        for cell in cells:
+            row = ROWS[cell["optimizer"]]
+            rows.append(
+                [
+                    cell["system"],
+                    row,
+                    *(f"{cell[name]:.2f}" for name in SHOWN.values()),
+                    format_counts(cell["hits"], cell["starts"]),
+                    f"{TABLE_6[row][cell['system']]:.1f}",
+                ]
+            )
+        head = ["system", "optimizer, or what it was trained on", *SHOWN, "hits"]
+        return format_markdown([*head, "paper: final mean"], rows, right=True)
