@@ -29,7 +29,7 @@ Compute = Callable[
     [CellSpec, Any, Callable[[int, Any], None], Callable[[str], None]], Cell
 ]
 
-CELLS_KEPT = 20  # cells whose compiled programs are kept
+CELLS_AT_ONCE = 20  # cells after which compiled programs are forgotten
 
 
 class OutOfTime(Exception):
@@ -226,7 +226,7 @@ def forget_programs(count: int) -> None:
 
     - `count`: number of cells until now.
     """
-    if count % CELLS_KEPT == 0:
+    if count % CELLS_AT_ONCE == 0:
         jax.clear_caches()
 
 

@@ -20,7 +20,11 @@ COMMANDS = (
 def test_programs_of_earlier_cells_are_forgotten():
     traced = []
     program = jax.jit(lambda x: traced.append(x) or x)
-    for count, compiled in ((1, 1), (runner.CELLS_KEPT, 2), (runner.CELLS_KEPT + 1, 2)):
+    for count, compiled in (
+        (1, 1),
+        (runner.CELLS_AT_ONCE, 2),
+        (runner.CELLS_AT_ONCE + 1, 2),
+    ):
         program(1.0)
         runner.forget_programs(count)
         program(1.0)
