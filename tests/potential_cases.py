@@ -63,3 +63,15 @@ def scattered(atoms, spacing, seed=0, noise=0.1):
     side = int(np.ceil(atoms ** (1 / 3)))
     grid = np.stack(np.meshgrid(*[np.arange(side)] * 3), -1).reshape(-1, 3)[:atoms]
     return spacing * (grid + noise * rng.normal(size=(atoms, 3)))
+
+
+def gupta_terms(a, xi, p, q, d0, positions):
+    """Distances, repulsion and density of all pairs, written down once more.
+
+    Parameters have an entry for each pair of atoms.
+    """
+    apart = np.linalg.norm(positions[:, None] - positions, axis=-1)
+    r = apart + np.eye(len(positions))
+    off = ~np.eye(len(positions), dtype=bool)
+    repulsion = off * a * np.exp(-p * (r / d0 - 1))
+    return r, repulsion, off * xi**2 * np.exp(-2 * q * (r / d0 - 1))

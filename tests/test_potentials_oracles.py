@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from potential_cases import EDGE, case, scattered
+from potential_cases import EDGE, case, gupta_terms, scattered
 from scipy.optimize import minimize
 
 import hopgym
@@ -173,17 +173,15 @@ def test_gupta_alloy_is_the_sum_over_pairs(x64):
     evaluate, species, _, spacing = case("gupta")
     potential = hopgym.get_system("Gupta-Ag3Au4").potential
     positions = scattered(7, spacing)
-    r = np.linalg.norm(positions[:, None] - positions, axis=-1)
     kinds = np.asarray(species)
     a, xi, p, q, d0 = (
         np.asarray(getattr(potential, name))[kinds[:, None], kinds]
         for name in ("a", "xi", "p", "q", "d0")
     )
-    off = ~np.eye(7, dtype=bool)
-    repulsion = (off * a * np.exp(-p * (r / d0 - 1))).sum(1)
-    density = (off * xi**2 * np.exp(-2 * q * (r / d0 - 1))).sum(1)
+    _, repulsion, density = gupta_terms(a, xi, p, q, d0, positions)
+    expected = repulsion.sum(1) - np.sqrt(density.sum(1))
     _, _, atoms, _ = evaluate(jnp.asarray(positions))
-    np.testing.assert_allclose(atoms, repulsion - np.sqrt(density), rtol=1e-12)
+    np.testing.assert_allclose(atoms, expected, rtol=1e-12)
 
 
 # --- energies of known structures ---------------------------------------------------

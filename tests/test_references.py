@@ -8,6 +8,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from potential_cases import gupta_terms
 
 import hopgym
 from benchmarks.paper.figure7 import ATOMS, name_system
@@ -56,18 +57,15 @@ def test_lowest_minima_of_metals(name):
 
 
 def compute_gupta(pair, symbols, positions):
-    """Energy and gradient of a cluster of two metals, written down once more."""
+    """Energy and gradient of a cluster of two metals."""
     table = dict(load_parameter_sets()[pair]["pairs"])
     table |= {"-".join(key.split("-")[::-1]): entry for key, entry in table.items()}
     a, xi, p, q, d0 = (
         np.array([[table[f"{x}-{y}"][name] for y in symbols] for x in symbols])
         for name in ("a", "xi", "p", "q", "d0")
     )
+    r, repulsion, density = gupta_terms(a, xi, p, q, d0, positions)
     apart = positions[:, None] - positions
-    r = np.linalg.norm(apart, axis=-1) + np.eye(len(positions))
-    off = ~np.eye(len(positions), dtype=bool)
-    repulsion = off * a * np.exp(-p * (r / d0 - 1))
-    density = off * xi**2 * np.exp(-2 * q * (r / d0 - 1))
     root = np.sqrt(density.sum(1))
     slope = -2 * p / d0 * repulsion + q / d0 * density * (1 / root + 1 / root[:, None])
     return repulsion.sum() - root.sum(), ((slope / r)[..., None] * apart).sum(1)
