@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.markdown import format_markdown
-from benchmarks.summarise import wilson_interval
 
 Cell = dict[str, Any]
 
@@ -60,10 +59,12 @@ def format_hits(cell: Cell) -> str:
     return "-" if hits is None else f"{hits}/{cell['starts']}"
 
 
-def format_counts(hits: int, starts: int) -> str:
-    """Format numbers of hits and of starts, with Wilson's 95% interval of the rate."""
-    low, high = wilson_interval(hits, starts)
-    return f"{hits:,}/{starts:,} [{100 * low:.0f}, {100 * high:.0f}]%"
+def format_rate(cell: Cell) -> str:
+    """Format the rate of hits, with Wilson's 95% interval."""
+    rate, low, high = (cell.get(f"hit_rate{end}") for end in ("", "_low", "_high"))
+    if rate is None or low is None or high is None:
+        return "-"
+    return f"{100 * rate:.0f}% [{100 * low:.0f}, {100 * high:.0f}]"
 
 
 def _format_optimizer(cell: Cell) -> str:
@@ -73,13 +74,6 @@ def _format_optimizer(cell: Cell) -> str:
 def _format_mean(cell: Cell) -> str:
     mean, error = format_energy(cell.get("mean")), cell.get("mean_error")
     return mean if error is None else f"{mean} ± {error:.3f}"
-
-
-def _format_rate(cell: Cell) -> str:
-    rate, low, high = (cell.get(f"hit_rate{end}") for end in ("", "_low", "_high"))
-    if rate is None or low is None or high is None:
-        return "-"
-    return f"{100 * rate:.0f}% [{100 * low:.0f}, {100 * high:.0f}]"
 
 
 def _format_evaluations_to_hit(cell: Cell) -> str:
@@ -131,7 +125,7 @@ COLUMNS = (
         "hit_rate",
         "`hits` divided by `starts`",
         heading="rate [95%]",
-        show=_format_rate,
+        show=format_rate,
     ),
     Column("hit_rate_low", "lower end of Wilson's 95% interval for `hit_rate`"),
     Column("hit_rate_high", "upper end of Wilson's 95% interval for `hit_rate`"),

@@ -89,6 +89,13 @@ def describe_failure(failure: dict[str, str]) -> str:
     return f"FAILED {failure['system']} {failure['optimizer']}: {failure['error']}"
 
 
+def is_below_reference(cell: Cell) -> bool:
+    """Whether an energy was found below the lowest known one, by more than a hit."""
+    lowest, known = cell.get("min"), cell.get("reference")
+    margin = cell.get("tolerance") or 0
+    return lowest is not None and known is not None and lowest < known - margin
+
+
 def summarise_cell(cell: Cell) -> str:
     """Summarise a cell in one line."""
     energies = [format_energy(cell.get(name)) for name in ("min", "mean")]
@@ -138,11 +145,10 @@ def _make_notes(shared: dict[str, Any], members: list[Cell]) -> list[str]:
                 f"{cell['optimizer']}: {cell['not_converged']} of {cell['starts']} "
                 "quenches did not converge"
             )
-        lowest, known = cell.get("min"), cell.get("reference")
-        margin = cell.get("tolerance") or 0
-        if lowest is not None and known is not None and lowest < known - margin:
+        if is_below_reference(cell):
             notes.append(
-                f"{cell['optimizer']}: {lowest} is lower than the lowest known energy"
+                f"{cell['optimizer']}: {cell['min']} is lower than the lowest known "
+                "energy"
             )
     if shared["system"] in published.NOTES:
         notes.append(published.NOTES[shared["system"]])

@@ -246,6 +246,12 @@ class Publication:
         if not cells and study.list_cells(self.args.quick):
             return
         lines = [study.format(cells, folder), *map(report.describe_failure, failures)]
+        lines += [
+            f"{cell['system']} {cell['optimizer']}: {cell['min']} is lower than the "
+            f"lowest known energy, {cell['reference']}"
+            for cell in cells
+            if report.is_below_reference(cell)
+        ]
         print("\n".join([f"The paper: {study.claim}.", "", *lines]), flush=True)
         drawn = [path.name for path in study.draw(cells, folder)]
         if drawn:

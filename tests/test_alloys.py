@@ -3,48 +3,71 @@
 import csv
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import hopgym
 from benchmarks import alloys
-from benchmarks.alloys import Composition, choose_starts, transmute
+from benchmarks.alloy_search import composition
+from benchmarks.alloy_search.chemical_order import PairTerms, find_order
+from benchmarks.alloy_search.composition import Composition
 from hopgym.chemistry import read_extxyz
+from hopgym.potentials import Gupta
 
 
-def test_one_atom_becomes_one_of_the_other_metal():
-    structure = np.arange(12.0).reshape(4, 3)  # two of each metal
-    less, more = (transmute(structure, 2, to_second) for to_second in (True, False))
-    assert [s[:, 0].tolist() for s in less] == [[3, 0, 6, 9], [0, 3, 6, 9]]
-    assert [s[:, 0].tolist() for s in more] == [[0, 3, 6, 9], [0, 3, 9, 6]]
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("formula", ["Ag5Pt8", "Ag12Pt1", "Ag0Pt13"])
+def test_the_order_cannot_be_lowered_by_an_exchange(formula):
+    system = hopgym.get_system(f"Gupta-{formula}")
+    number = list(system.symbols).count("Pt")
+    potential = system.potential
+    assert isinstance(potential, Gupta)
+    starts = jax.vmap(system.sample)(jax.random.split(jax.random.key(4), 3))
+    quenched = np.asarray(hopgym.quench(system, starts).positions)
+
+    def compute(positions, orders):
+        """Energies with orders, in which the first metal is put first."""
+        sorted_ones = [positions[np.argsort(x, kind="stable")] for x in orders]
+        energies, _ = jax.vmap(system.energy_and_gradient)(jnp.asarray(sorted_ones))
+        return np.asarray(energies)
+
+    for seed, positions in enumerate(quenched):
+        generator = np.random.default_rng(seed)
+        order = generator.random(13) < 0.5
+        found = find_order(potential, positions, order, number)
+        assert found.sum() == number
+        pairs = [(i, j) for i in np.flatnonzero(~found) for j in np.flatnonzero(found)]
+        orders = np.repeat(found[None], 1 + len(pairs), axis=0)
+        for one, pair in zip(orders[1:], pairs, strict=True):
+            one[[*pair]] ^= True
+        energies = compute(positions, orders)
+        assert (energies[1:] > energies[0] - 1e-5).all()
+        terms = PairTerms.make(potential, positions)
+        np.testing.assert_allclose(terms.compute_energies(orders), energies, rtol=1e-9)
+        again = find_order(potential, positions, found, number)
+        np.testing.assert_array_equal(again, found)
 
 
-def test_starts_have_the_metals_of_their_own_composition():
-    own, near, other = (
-        Composition(*pair, number)
-        for pair, number in ((("Ag", "Au"), 19), (("Ag", "Au"), 18), (("Pd", "Pt"), 19))
-    )
-    rows = np.arange(38.0)[:, None] * np.ones(3)
-    for k, one in enumerate((own, near, other)):
-        one.structures = [rows + 100 * k]
-    starts = choose_starts(own, [own, near, other], most=6, seed=0)
-    assert len(starts) == 6
-    np.testing.assert_array_equal(starts[0], rows)
+def test_structures_of_others_get_the_metals_of_a_composition():
+    own, other = Composition("Ag", "Au", 19), Composition("Pd", "Pt", 12)
+    start = np.asarray(other.system.sample(jax.random.key(4)))
+    other.structures = [start]
+    (adopted,) = own.adopt(other)
     ratio = float(own.system.length / other.system.length)
-    np.testing.assert_allclose(starts[1], ratio * (rows + 200), rtol=1e-6)
-    for start in starts[2:]:
-        # One of the first 20 atoms has become one of the last 19.
-        assert (np.diff(start[:19, 0]) > 0).all() and sorted(start[:, 0] - 100) == list(
-            range(38)
-        )
-        assert start[19, 0] - 100 <= 19 and (start[20:] == rows[20:] + 100).all()
-    assert len({start.tobytes() for start in starts}) == 6
+
+    def sort(rows):
+        return rows[np.lexsort(rows.T)]
+
+    np.testing.assert_allclose(sort(adopted), sort(ratio * start), rtol=1e-6)
+    assert adopted.shape == start.shape
 
 
 def test_a_search_and_its_resumption(tmp_path, capsys, monkeypatch):
     jax.devices()  # the command asks for more devices where none are in use yet
     monkeypatch.setattr(alloys, "SEARCHES", ("bh-lbfgs",))
-    monkeypatch.setattr(alloys, "HANDED_STEPS", 100)
+    monkeypatch.setattr(composition, "STEPS", 100)
+    monkeypatch.setattr(composition, "KNOWN", 4)
     words = ["--pairs", "PdPt", "--numbers", "1,2", "--starts", "2", "--steps", "300"]
     words += ["--out", str(tmp_path)]
     assert alloys.main(words) == 0
@@ -71,7 +94,8 @@ def test_a_search_and_its_resumption(tmp_path, capsys, monkeypatch):
     again = read_table((tmp_path / alloys.TABLE).read_text())
     assert again == found
     # Rounds that were interrupted are done again, with the same result.
-    (tmp_path / "cells" / "rounds.npz").unlink()
+    for path in (tmp_path / "cells").glob("*-rounds.npz"):
+        path.unlink()
     assert alloys.main(words) == 0
     assert read_table((tmp_path / alloys.TABLE).read_text()) == found
 

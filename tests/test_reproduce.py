@@ -1,5 +1,6 @@
 """Figures and tables of the paper by their command."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -57,6 +58,16 @@ def test_quick_studies(name, system, optimizers, shown, tmp_path, capsys):
     assert all(cell["steps"] == 20 for cell in read_results(tmp_path)["cells"])
     for path in tmp_path.glob("*.png"):
         assert path.stat().st_size > 5000
+
+
+def test_energies_below_the_lowest_known_are_mentioned(tmp_path, capsys):
+    (cell, *_) = read_sound_record(COMMITTED / "paper")
+    words = argparse.Namespace(out=tmp_path, quick=False, fresh=False, time_limit=None)
+    publication = reproduce.Publication(STUDIES["table2"], words)
+    text = "is lower than the lowest known energy"
+    for energy, is_mentioned in ((cell["reference"], False), (-999.0, True)):
+        publication.publish([{**cell, "min": energy}], [])
+        assert (f": {energy} {text}" in capsys.readouterr().out) == is_mentioned
 
 
 @pytest.mark.parametrize("name", ["fig6", "fig7", "fig8", "table6"])
@@ -217,10 +228,9 @@ def test_medians_over_seeds(tmp_path):
     rows = Table3().format(cells, tmp_path).splitlines()
     assert "ESMC, 400 evaluations:" in rows and "GA, 400 evaluations:" in rows
     median = "-386.00 [-390.00, -385.00]"
-    assert (
-        f"| + step | {median} | {median} | {median} | 9/450 [1, 4]% | -393.9 |" in rows
-    )
-    adam = "| none: Adam | -380.00 | -380.00 | -380.00 | 3/150 [1, 6]% | -390.3 |"
+    hits = "3 [3, 3] of 150"
+    assert f"| + step | {median} | {median} | {median} | {hits} | -393.9 |" in rows
+    adam = "| none: Adam | -380.00 | -380.00 | -380.00 | 3 of 150 | -390.3 |"
     assert rows.count(adam) == 2
 
 
@@ -247,7 +257,7 @@ def test_gaps_are_per_atom(tmp_path):
     study = STUDIES["fig4"]
     row = study.format(cells, tmp_path).splitlines()[-1]
     gaps = "0.5000 | 0.5000 | 0.5000 | 0.5000"
-    assert row == f"| `adam` | 2 | {gaps} | 1 | 2/4 [15, 85]% |"
+    assert row == f"| `adam` | 2 | {gaps} | 1 | 2 | 4 |"
     axes = figure4.plot(cells).axes[0]
     (line,) = (line for line in axes.lines if line.get_label() == "adam")
     np.testing.assert_allclose(np.asarray(line.get_ydata()), 0.5)
@@ -295,17 +305,26 @@ def test_lowest_energies_of_alloys(tmp_path):
     cells += make_alloys("bh-paper", {0: -10.0, 19: -14.0, 38: -13.5})
     cells += make_alloys("bh-paper", {19: -14.5}, steps=500_000)
     study = STUDIES["fig7"]
-    title, table = study.format(cells, tmp_path).split("\n\n")
+    title, table, few, few_table = study.format(cells, tmp_path).split("\n\n")
     assert title == "Ag-Au:"
     assert table.splitlines()[2:] == [
-        "| `adam` | 3 | 1 | 1.533 | 4.000 | 0 | 2.533 | 3/6 [19, 81]% |",
-        "| `bh-paper` | 3 | 0 | 1.667 | 4.000 | 0 | 2.667 | 3/6 [19, 81]% |",
-        "| `bh-paper x 500,000` | 1 | 1 | 0.000 | 0.000 | 0 | 1.000 | 1/2 [9, 91]% |",
+        "| `adam` | 3 | 1 | 1.533 | 4.000 | 0 | 2.533 | 3 | 6 |",
+        "| `bh-paper` | 3 | 0 | 1.667 | 4.000 | 0 | 2.667 | 3 | 6 |",
+        "| `bh-paper x 500,000` | 1 | 1 | 0.000 | 0.000 | 0 | 1.000 | 1 | 2 |",
     ]
+    # All optimizers on the composition that was searched longer.
+    assert few == "Ag-Au, compositions with longer searches:"
+    assert few_table.splitlines()[2] == (
+        "| `adam` | 1 | 0 | 0.600 | 0.600 | 0 | 1.600 | 1 | 2 |"
+    )
+    # One without any sound structure.
+    cells[0]["min"] = None
+    assert "| `adam` | 2 | 1 |" in study.format(cells, tmp_path)
+    cells[0]["min"] = -10.0
     formation, above = figure7.plot(cells).axes
     labels = [line.get_label() for line in above.lines]
     assert labels == ["adam", "bh-paper", "bh-paper x 500,000"]
-    assert len(formation.lines) == 4  # and the hull
+    assert len(formation.lines) == 5  # and the lowest known ones with their hull
 
 
 # Table 6
@@ -314,5 +333,6 @@ def test_lowest_energies_of_alloys(tmp_path):
 def test_the_paper_is_beside_ours(tmp_path):
     cell = {"system": "LJ-75", "optimizer": "adam", "starts": 10, "hits": 0}
     cell |= {"final_mean": -1.0, "mean": -2.0, "min": -3.0}
+    cell |= {"hit_rate": 0.0, "hit_rate_low": 0.0, "hit_rate_high": 0.28}
     _, _, row = STUDIES["table6"].format([cell], tmp_path).splitlines()
-    assert row == "| LJ-75 | Adam | -1.00 | -2.00 | -3.00 | 0/10 [0, 28]% | -380.5 |"
+    assert row == "| LJ-75 | Adam | -1.00 | -2.00 | -3.00 | 0% [0, 28] | -380.5 |"

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.columns import Cell, format_counts
+from benchmarks.columns import Cell
 from benchmarks.figure_file import choose_colours
 from benchmarks.markdown import format_markdown
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
@@ -43,7 +43,13 @@ class AbstractSizes(AbstractStudy):
     def format(self, cells: Sequence[Cell], folder: Path) -> str:
         """Means over sizes of energies per atom above the lowest known, and hits."""
         head = ["optimizer", "sizes", "mean, per atom", "min, per atom"]
-        head += ["final mean, per atom", "final min, per atom", "sizes found", "hits"]
+        head += [
+            "final mean, per atom",
+            "final min, per atom",
+            "sizes found",
+            "hits",
+            "starts",
+        ]
         rows = []
         for name in dict.fromkeys(cell["optimizer"] for cell in cells):
             own = [cell for cell in cells if cell["optimizer"] == name]
@@ -56,10 +62,8 @@ class AbstractSizes(AbstractStudy):
                         for column in ("mean", "min", "final_mean", "final_min")
                     ),
                     str(sum(cell["hits"] > 0 for cell in own)),
-                    format_counts(
-                        sum(cell["hits"] for cell in own),
-                        sum(cell["starts"] for cell in own),
-                    ),
+                    str(sum(cell["hits"] for cell in own)),
+                    str(sum(cell["starts"] for cell in own)),
                 ]
             )
         return format_markdown(head, rows, right=True)

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.columns import Cell, format_counts
+from benchmarks.columns import Cell, format_rate
 from benchmarks.figure_file import choose_colours
 from benchmarks.lookup import get_systems
 from benchmarks.markdown import format_markdown
@@ -86,14 +86,16 @@ class Figure6(AbstractStudy):
         lucky = _find_lucky(cells)
         head = ["optimizer", "hops in 1,000 evaluations", "length of a hop"]
         head += ["minima of a start", "hops to earlier minima", "final mean", "mean"]
-        head += ["hits", "hits, Adam hits", "hits, Adam does not"]
+        head.append("hit rate [95%]")
+        if lucky is not None:
+            head += ["hits, Adam hits", "hits, Adam does not"]
         rows = []
         for cell in cells:
             found = _read(folder, cell["optimizer"])
             if found is None:
                 continue
             hit = np.asarray(cell["first_hit"]) > 0
-            groups = (np.full(len(hit), True), lucky, None if lucky is None else ~lucky)
+            groups = () if lucky is None else (lucky, ~lucky)
             rows.append(
                 [
                     f"`{cell['optimizer']}`",
@@ -103,12 +105,8 @@ class Figure6(AbstractStudy):
                     "" if found["returns"] is None else f"{found['returns']:.0%}",
                     f"{cell['final_mean']:.2f}",
                     f"{cell['mean']:.2f}",
-                    *(
-                        format_counts(int(hit[group].sum()), int(group.sum()))
-                        if group is not None and group.any()
-                        else ""
-                        for group in groups
-                    ),
+                    format_rate(cell),
+                    *(f"{hit[group].sum()}/{group.sum()}" for group in groups),
                 ]
             )
         return format_markdown(head, rows, right=True)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.columns import Cell, format_counts
+from benchmarks.columns import Cell
 from benchmarks.figure_file import choose_colours
 from benchmarks.markdown import format_markdown
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
@@ -75,11 +75,18 @@ class Figure7(AbstractStudy):
         return plans
 
     def format(self, cells: Sequence[Cell], folder: Path) -> str:
-        return "\n\n".join(
-            f"{'-'.join(pair)}:\n\n{_format_pair(cells, pair)}"
-            for pair in PAIRS
-            if collect(cells, *pair, "min")
-        )
+        parts = []
+        for pair in PAIRS:
+            own, name = select(cells, *pair), "-".join(pair)
+            if own:
+                parts += [f"{name}:", _format_pair(cells, pair)]
+            usual = min((cell["steps"] for cell in cells), default=0)
+            some = {number for number, cell in own if cell["steps"] > usual}
+            if some and some != {number for number, _ in own}:
+                few = [cell for number, cell in own if number in some]
+                title = f"{name}, compositions with longer searches:"
+                parts += [title, _format_pair(few, pair)]
+        return "\n\n".join(parts)
 
     def plot(self, cells: Sequence[Cell], folder: Path) -> Figure:
         return plot(cells)
@@ -97,12 +104,14 @@ def select(cells: Sequence[Cell], first: str, second: str) -> list[tuple[int, Ce
 
 
 def collect(cells: Sequence[Cell], first: str, second: str, column: str) -> Energies:
-    """A column of the clusters of two metals."""
+    """A column of the clusters of two metals, without cells that lack it."""
     found: Energies = {}
     usual = min((cell["steps"] for cell in cells), default=0)
     for number, cell in select(cells, first, second):
         long = f" x {cell['steps']:,}" if cell["steps"] > usual else ""
-        found.setdefault(f"{cell['optimizer']}{long}", {})[number] = cell[column]
+        if cell[column] is not None:
+            own = found.setdefault(f"{cell['optimizer']}{long}", {})
+            own[number] = cell[column]
     return found
 
 
@@ -110,8 +119,8 @@ def find_lowest(cells: Sequence[Cell], first: str, second: str) -> dict[int, flo
     """The lowest energy that is known of each composition, or that was found here."""
     lowest: dict[int, float] = {}
     for number, cell in select(cells, first, second):
-        known = min(cell["min"], cell["final_min"], cell["reference"])
-        lowest[number] = min(known, lowest.get(number, known))
+        found = (cell["min"], cell["final_min"], lowest.get(number))
+        lowest[number] = min(cell["reference"], *(x for x in found if x is not None))
     return lowest
 
 
@@ -153,8 +162,9 @@ def _format_pair(cells: Sequence[Cell], pair: tuple[str, str]) -> str:
         for column in ("min", "final_min", "starts", "hits")
     )
     lowest = find_lowest(cells, *pair)
-    head = ["optimizer", "compositions", "found", "mean above, eV", "largest, eV"]
-    head += ["final found", "final mean above, eV", "hits"]
+    head = ["optimizer", "compositions", "lowest found", "mean gap, eV"]
+    head += ["largest gap, eV", "lowest found, final", "mean gap, final, eV"]
+    head += ["hits", "starts"]
     rows = []
     for name, own in best.items():
         gaps, final_gaps = (
@@ -170,9 +180,8 @@ def _format_pair(cells: Sequence[Cell], pair: tuple[str, str]) -> str:
                 f"{gaps.max():.3f}",
                 str(int(np.sum(final_gaps < SAME))),
                 f"{final_gaps.mean():.3f}",
-                format_counts(
-                    int(sum(hits[name].values())), int(sum(starts[name].values()))
-                ),
+                str(sum(hits[name].values())),
+                str(sum(starts[name].values())),
             ]
         )
     return format_markdown(head, rows, right=True)
@@ -207,14 +216,20 @@ def plot(cells: Sequence[Cell]) -> Figure:
                     linewidth=0 if long else 1.2,
                 )
         if has_ends:
-            hull = subtract_ends({k: lowest[k] for k in find_hull(lowest)}, lowest)
-            formation.plot(*zip(*hull.items(), strict=True), "--", color=GREY, lw=1)
+            known = subtract_ends(lowest, lowest)
+            hull = find_hull(known)
+            options = {"color": GREY, "markersize": 3}
+            formation.plot(*zip(*sorted(known.items()), strict=True), ".", **options)
+            formation.plot(hull, [known[k] for k in hull], "--", color=GREY, lw=1)
         for axes in (formation, above):
             axes.set_title("-".join(pair), fontsize="medium")
             axes.set_xlabel(f"atoms of {pair[1]} of {ATOMS}")
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)
-        formation.set_ylabel("energy of formation, eV; dashed: convex hull")
+        formation.set_ylabel(
+            "energy of formation, eV\ngrey: lowest known, and their convex hull"
+        )
+        above.set_ylim(bottom=0)
         above.set_ylabel("eV above the lowest known")
     lines, labels = panels[0, 1].get_legend_handles_labels()
     figure.legend(lines, labels, loc="outside lower center", ncols=4, frameon=False)

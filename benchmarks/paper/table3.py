@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from benchmarks.columns import Cell, format_counts
+from benchmarks.columns import Cell
 from benchmarks.markdown import format_markdown
 from benchmarks.paper.published import ADAM_OF_TABLE_3, TABLE_3
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
@@ -102,10 +102,10 @@ def _format_table(strategy: str, found: dict[str, Cell]) -> str:
         own = [found[name] for name in names if name in found]
         if own:
             medians = [_format_seeds([cell[c] for cell in own]) for c in SHOWN.values()]
-            hits = sum(cell["hits"] for cell in own)
-            counts = format_counts(hits, sum(cell["starts"] for cell in own))
+            hits = _format_seeds([cell["hits"] for cell in own], digits=0)
+            starts = own[0]["starts"]
             paper = "" if energy is None else f"{energy:.1f}"
-            rows.append([label, *medians, counts, paper])
+            rows.append([label, *medians, f"{hits} of {starts}", paper])
     head = ["inputs", *SHOWN, "hits", "paper: final min"]
     return format_markdown(head, rows, right=True)
 
@@ -114,8 +114,8 @@ def _name_seeds(row: str, strategy: str) -> list[str]:
     return [name_weights(row, strategy, seed) for seed in SEEDS]
 
 
-def _format_seeds(values: list[float]) -> str:
-    text = f"{statistics.median(values):.2f}"
+def _format_seeds(values: list[float], digits: int = 2) -> str:
+    text = f"{statistics.median(values):.{digits}f}"
     if len(values) == 1:
         return text
-    return f"{text} [{min(values):.2f}, {max(values):.2f}]"
+    return f"{text} [{min(values):.{digits}f}, {max(values):.{digits}f}]"

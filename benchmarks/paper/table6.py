@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from benchmarks.columns import Cell, format_counts
+from benchmarks.columns import Cell, format_rate
 from benchmarks.markdown import format_markdown
 from benchmarks.paper.published import TABLE_6
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
@@ -56,9 +56,10 @@ class Table6(AbstractStudy):
                     cell["system"],
                     row,
                     *(f"{cell[name]:.2f}" for name in SHOWN.values()),
-                    format_counts(cell["hits"], cell["starts"]),
+                    format_rate(cell),
                     f"{TABLE_6[row][cell['system']]:.1f}",
                 ]
             )
-        head = ["system", "optimizer, or what it was trained on", *SHOWN, "hits"]
+        head = ["system", "optimizer, or what it was trained on", *SHOWN]
+        head.append("hit rate [95%]")
         return format_markdown([*head, "paper: final mean"], rows, right=True)
