@@ -110,7 +110,6 @@ class Run:
         self.compute = compute
         self.finished: list[Cell] = []
         self.failures: list[Failure] = []
-        self.computed = 0
         self.started = time.perf_counter()
         self.out_of_time = StopRequest(args.time_limit)
 
@@ -122,6 +121,7 @@ class Run:
             try:
                 for number, spec in enumerate(self.specs, 1):
                     self._process_cell(number, spec)
+                    forget_programs(number)
             except OutOfTime:
                 left = len(self.specs) - len(self.finished) - len(self.failures)
                 say(f"time limit reached, {left} cells left: the same command resumes")
@@ -160,8 +160,6 @@ class Run:
                 self._check_time()
                 cell = self._compute(spec, optimizer, bar)
                 self.store.save(cell)
-                self.computed += 1
-                forget_programs(self.computed)
                 bar.clear()
                 spent = format_duration(time.perf_counter() - self.started)
                 say(f"{label}  {report.summarise_cell(cell)}  ({spent} so far)")

@@ -89,13 +89,16 @@ def test_starts_do_not_depend_on_the_optimizer(plugin, tmp_path):
     assert first["curve"][0]["q10"] < first["curve"][0]["q90"]
 
 
-def test_what_goes_wrong_in_a_cell_stays_there(plugin, tmp_path, capsys):
+def test_what_goes_wrong_in_a_cell_stays_there(plugin, tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
+    counts = []
+    monkeypatch.setattr(runner, "forget_programs", counts.append)
     own = [f"{plugin}:{name}" for name in ("broken", "Flat", "NotANumber")]
     arguments = ["--systems", "LJ-4", "--starts", "3", "--steps", "10"]
     optimizers = ",".join([*own, "gd"])
     assert main(*arguments, "--optimizers", optimizers, "--out", out) == 1
     printed = capsys.readouterr()
+    assert counts == [1, 2, 3, 4]  # also after those that failed
     assert "FAILED LJ-4 own:broken: RuntimeError: no idea how" in printed.out
     assert "FAILED LJ-4 own:Flat: ValueError" in printed.out
     assert "must return a displacement of shape (4, 3), got (12,)" in printed.out
