@@ -1,5 +1,6 @@
 """Reference energies that nobody published: what long searches found."""
 
+import functools
 import importlib.resources
 import json
 import re
@@ -42,6 +43,11 @@ def find(name):
     return sum(s["meta"]["search_evaluations"] for s in mine), energies
 
 
+def test_metals_were_searched():
+    pure = {name_system(p[:2], p[2:], number) for p in PAIRS for number in (0, ATOMS)}
+    assert {*METALS} == pure | {"Gupta-Au55"}
+
+
 @pytest.mark.parametrize("name", sorted(set(METALS)))
 def test_lowest_minima_of_metals(name):
     """No lower one was found, and rounded energies tell the reference from the next."""
@@ -77,13 +83,24 @@ def test_structures_of_alloys_are_minima_with_the_energies_of_the_table():
     with importlib.resources.as_file(data / "alloy_minima.xyz") as path:
         images = read_extxyz(path)
     assert [atoms.info["system"] for atoms in images] == ALLOYS
-    for atoms, name in zip(images, ALLOYS, strict=True):
+    for number, (atoms, name) in enumerate(zip(images, ALLOYS, strict=True)):
         assert list(atoms.symbols) == list(hopgym.get_system(name).symbols)
         pair = "".join(re.findall("([A-Z][a-z])[0-9]", name))
-        energy, gradient = compute_gupta(pair, atoms.symbols, atoms.positions)
+        compute = functools.partial(compute_gupta, pair, atoms.symbols)
+        energy, gradient = compute(atoms.positions)
         assert energy == pytest.approx(minima[name]["energy"], abs=2e-6)
         assert energy == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
         assert np.abs(gradient).max() < 1e-4
+        if number % 10 == 0:
+            moves = 1e-4 * np.eye(atoms.positions.size).reshape(-1, *gradient.shape)
+            slopes = [
+                compute(atoms.positions + move)[1] - compute(atoms.positions - move)[1]
+                for move in moves
+            ]
+            hessian = np.reshape(slopes, (len(moves), -1)) / 2e-4
+            curvatures = np.linalg.eigvalsh((hessian + hessian.T) / 2)
+            # Six of them are shifts and rotations.
+            assert np.abs(curvatures[:6]).max() < 1e-3 < 0.01 < curvatures[6]
 
 
 def test_how_alloys_were_found():
@@ -118,7 +135,8 @@ def test_nothing_below_the_minima_of_alloys():
             if cell["system"] in ALLOYS:
                 checked.add(cell["system"])
                 reference = load_minima()[cell["system"]]["energy"]
-                assert min(cell["energies"]) > reference * (1 + PRECISION)
+                energies = (*cell["energies"], cell["min"], cell["final_min"])
+                assert min(energies) > reference * (1 + PRECISION)
     assert checked >= {"Gupta-Ag19Au19", "Gupta-Pd19Pt19"}
 
 
