@@ -58,7 +58,7 @@ class AbstractSizes(AbstractStudy):
                     f"`{name}`",
                     str(len(own)),
                     *(
-                        f"{np.mean([_compute_gap(cell, column) for cell in own]):.4f}"
+                        f"{np.mean([_compute_gap(cell, column) for cell in own]):z.4f}"
                         for column in ("mean", "min", "final_mean", "final_min")
                     ),
                     str(sum(cell["hits"] > 0 for cell in own)),
