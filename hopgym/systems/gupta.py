@@ -55,12 +55,13 @@ def load_minima() -> dict[str, dict[str, Any]]:
     minima = json.loads(table.read_text())
     for row in read_minima("alloy_minima.csv"):
         hits, starts = row["hits"], row["starts"]
-        others = ", then from structures of other compositions"
+        source = f"found by alloys.py from {hits} of {starts} random starts"
+        if int(row["round"]):
+            source = "found by alloys.py from structures of other compositions"
         minima[row["system"]] = {
             "energy": float(row["energy"]),
             "tolerance": ALLOY_TOLERANCE,
-            "source": f"lowest found by searches from {starts} random starts, of which "
-            f"{hits} found it{others if int(row['round']) else ''}",
+            "source": source,
         }
     return minima
 
