@@ -3,11 +3,12 @@
 python benchmarks/alloys.py --out benchmarks/results/alloys
 
 Every composition is searched from random starts. Then structures are handed on to all
-other compositions and pairs of metals: atoms change places until the order is the best
-one at fixed positions, and basin hopping goes on from the lowest minima; in later
-rounds from what was found since. That ends when several rounds found nothing lower. The
-lowest structures, after a quench in double precision, are written to minima.csv, with
-how they were found, and to minima.xyz. Minima less than 1 meV apart count as one.
+other compositions and pairs of metals: atoms change places until no exchange of two
+lowers the energy at fixed positions, and basin hopping goes on from the lowest minima.
+In later rounds only compositions that got lower hand structures on; basin hopping goes
+on in all. That ends when two rounds lowered no energy by more than 1 meV. The lowest
+structures, after a quench in double precision, are written to minima.csv, with how they
+were found, and to minima.xyz. Minima less than 1 meV apart count as one.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ from hopgym.systems.gupta import PAIRS
 TABLE, STRUCTURES = "minima.csv", "minima.xyz"
 SEARCHES = ("bh-two-phase", "bh-symmetric", "bh-learned")
 PATIENCE = 2  # rounds that find nothing, after which the search ends
+KEY = "search.json"  # what the files of a folder depend on
 
 
 def find_minima(
@@ -62,62 +64,85 @@ def find_minima(
     seed: int,
     folder: Path,
 ) -> None:
-    """Search all compositions, and hand structures on until none gets lower.
+    """Search all compositions, and hand structures on until rounds find nothing.
 
     What is known of a composition after its searches from random starts, and after its
     last round, is kept in two files of the folder, from which the same call goes on.
+
+    **Raises:** `ValueError` if the folder is that of another search.
     """
-    key: dict[str, Any] = {"starts": starts, "steps": steps, "seed": seed}
-    key["searches"] = list(SEARCHES)
-    folder.mkdir(exist_ok=True)
+    names = [own.system.name for own in compositions]
+    key = {"starts": starts, "steps": steps, "seed": seed, "systems": names}
+    _claim(folder, {**key, "searches": list(SEARCHES), **get_settings()})
     for count, own in enumerate(compositions, 1):
-        path = folder / f"{own.system.name}.npz"
-        arrays = _load(path, key)
+        path = _name_file(folder, own)
+        arrays = _load(path)
         if arrays is None:
             for name in SEARCHES:
                 own.search(name, starts, steps, seed)
-            _save(path, key, own.to_arrays())
+            _save(path, own)
         else:
             own.take_arrays(arrays)
         forget_programs(count)
         say(f"[{count}/{len(compositions)}] {own.system.name} {own.energies[0]:.4f}")
-    key |= {
-        "systems": [own.system.name for own in compositions],
-        "rounds": get_settings(),
-    }
-    for own in compositions:
-        arrays = _load(folder / f"{own.system.name}-rounds.npz", key)
-        if arrays is not None:
-            own.take_arrays(arrays)
-    number = max(1, max(own.searched for own in compositions))
-    while number <= max(own.found for own in compositions) + PATIENCE:
+    _resume_rounds(compositions, folder)
+    number = max(1, compositions[0].last_round)
+    while number <= max(own.found_in for own in compositions) + PATIENCE:
         for count, own in enumerate(compositions, 1):
-            if own.searched == number:
+            if own.last_round == number:
                 continue
-            # In the first round from all, then from those that found something since.
-            news = [x for x in compositions if number == 1 or x.found >= number - 1]
-            own.go_on_from([x for x in news if x is not own], seed + number)
-            _save(folder / f"{own.system.name}-rounds.npz", key, own.to_arrays())
+            # In the first round from all, then from those that got lower since.
+            news = [x for x in compositions if number == 1 or x.found_in >= number - 1]
+            own.go_on_from([x for x in news if x is not own], number, seed + number)
+            _save(_name_file(folder, own, "-rounds"), own)
             forget_programs(count)
-            if own.found == number:
+            if own.found_in == number:
                 say(f"round {number}: {own.system.name} {own.energies[0]:.4f}")
         say(f"round {number} is complete")
         number += 1
 
 
-def _save(path: Path, key: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays to a file, with what they depend on."""
-    everything: dict[str, Any] = {**arrays, "key": np.array(json.dumps(key))}
-    atomic_save(path, lambda stream: np.savez(stream, **everything))
+def _claim(folder: Path, key: dict[str, Any]) -> None:
+    """Write down what a folder's files depend on, or compare it.
+
+    **Raises:** `ValueError` if it is something else.
+    """
+    folder.mkdir(exist_ok=True)
+    path, text = folder / KEY, json.dumps(key, indent=1)
+    if not path.exists():
+        atomic_write(path, f"{text}\n")
+    elif path.read_text() != f"{text}\n":
+        raise ValueError(f"{folder} is of another search: choose another folder")
 
 
-def _load(path: Path, key: dict[str, Any]) -> dict[str, np.ndarray] | None:
-    """Read what `_save` wrote with the same key; `None` if there is no such file."""
+def _resume_rounds(compositions: Sequence[Composition], folder: Path) -> None:
+    """Take what was known after the last rounds, unless files are missing."""
+    states = [_load(_name_file(folder, own, "-rounds")) for own in compositions]
+    rounds = [0 if x is None else int(x["counts"][-1]) for x in states]
+    if rounds != sorted(rounds, reverse=True) or rounds[0] > rounds[-1] + 1:
+        say(f"{folder} lacks files of rounds: they begin anew")
+        return
+    for own, arrays in zip(compositions, states, strict=True):
+        if arrays is not None:
+            own.take_arrays(arrays)
+
+
+def _name_file(folder: Path, own: Composition, suffix: str = "") -> Path:
+    return folder / f"{own.system.name}{suffix}.npz"
+
+
+def _save(path: Path, own: Composition) -> None:
+    """Write what is known of a composition."""
+    arrays: dict[str, Any] = own.to_arrays()
+    atomic_save(path, lambda stream: np.savez(stream, **arrays))
+
+
+def _load(path: Path) -> dict[str, np.ndarray] | None:
+    """Read what `_save` wrote; `None` if there is no such file, or a damaged one."""
     try:
         with np.load(path) as file:
-            arrays = dict(file)
-        return arrays if json.loads(str(arrays.pop("key"))) == key else None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return dict(file)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile):
         return None
 
 
@@ -134,7 +159,10 @@ def write_minima(
     - `budget`: starts of each search, evaluations per start, and the seed.
     """
     starts, steps, seed = budget
-    described = [own.describe() for own in compositions]
+    described = []
+    for count, own in enumerate(compositions, 1):
+        described.append(own.describe())
+        forget_programs(count)
     run = describe_run(command)
     versions = ", ".join(f"{name} {x}" for name, x in run["versions"].items())
     text = io.StringIO()

@@ -36,11 +36,8 @@ PLACES = {
     "adam4p-lj13": 15,
     "lbfgs": 16,
     "gd": 17,
-    # Trained for single figures; those that share a place are in none together.
-    "three-pairs-esmc": 8,
-    "six-ga": 12,
     "lj75-esmc": 18,
-    "agau-esmc": 18,
+    "six-ga": 19,
 }
 PALETTE = "tab20"
 

@@ -1,6 +1,7 @@
 """The search for lowest energies of alloys."""
 
 import csv
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,8 @@ from benchmarks.alloy_search.chemical_order import PairTerms, find_order
 from benchmarks.alloy_search.composition import Composition
 from hopgym.chemistry import read_extxyz
 from hopgym.potentials import Gupta
+
+DATA = Path(hopgym.__file__).parent / "data"
 
 
 @pytest.mark.usefixtures("x64")
@@ -51,16 +54,73 @@ def test_the_order_cannot_be_lowered_by_an_exchange(formula):
 
 def test_structures_of_others_get_the_metals_of_a_composition():
     own, other = Composition("Ag", "Au", 19), Composition("Pd", "Pt", 12)
-    start = np.asarray(other.system.sample(jax.random.key(4)))
-    other.structures = [start]
+    start = other.system.sample(jax.random.key(4))
+    quenched = np.asarray(hopgym.quench(other.system, start).positions)
+    other.structures = [quenched]
     (adopted,) = own.adopt(other)
     ratio = float(own.system.length / other.system.length)
 
     def sort(rows):
         return rows[np.lexsort(rows.T)]
 
-    np.testing.assert_allclose(sort(adopted), sort(ratio * start), rtol=1e-6)
-    assert adopted.shape == start.shape
+    np.testing.assert_allclose(sort(adopted), sort(ratio * quenched), rtol=1e-6)
+    # The metals are in a better order than before, which no exchange lowers.
+    exchanged = []
+    for i in range(19):
+        for j in range(19, 38):
+            one = adopted.copy()
+            one[[i, j]] = one[[j, i]]
+            exchanged.append(one)
+    ones = jnp.asarray([adopted, ratio * quenched, *exchanged])
+    energies, _ = jax.vmap(own.system.energy_and_gradient)(ones)
+    assert energies[0] < energies[1] - 0.1
+    assert (energies[2:] > energies[0] - 1e-3).all()
+
+
+def test_what_is_handed_on_is_searched():
+    own, other = Composition("Pd", "Pt", 1), Composition("Pd", "Pt", 2)
+    images = read_extxyz(DATA / "alloy_minima.xyz")
+    known = {image.info["system"]: image for image in images}
+    other.structures = [known[other.system.name].positions]
+    own._quench(own.system.sample(jax.random.key(4))[None])
+    bad = own.energies.min()
+    own.go_on_from([other], 3, seed=4)
+    lowest = known[own.system.name].get_potential_energy()
+    assert lowest - 1e-3 < own.energies.min() < lowest + 0.1 < bad
+    assert own.found_in == own.last_round == 3
+
+
+def test_rounds_end_when_nothing_is_found(tmp_path, monkeypatch):
+    compositions = [Composition("Pd", "Pt", number) for number in (1, 2, 3)]
+    handed = []
+
+    def search(own, name, starts, steps, seed):
+        own.energies, own.structures = np.zeros(1), [np.zeros((38, 3))]
+
+    def go_on_from(own, others, number, seed):
+        handed.append((number, own.number, [other.number for other in others]))
+        own.last_round = number
+        if (number, own.number) in ((1, 3), (2, 1)):
+            own.found_in = number
+
+    monkeypatch.setattr(Composition, "search", search)
+    monkeypatch.setattr(Composition, "go_on_from", go_on_from)
+    alloys.find_minima(compositions, 1, 1, 0, tmp_path)
+    assert handed == [
+        *((1, 1, [2, 3]), (1, 2, [1, 3]), (1, 3, [1, 2])),
+        # 3 has got lower in the first round, 1 in the second, before it is 2's turn.
+        *((2, 1, [3]), (2, 2, [1, 3]), (2, 3, [1])),
+        *((3, 1, []), (3, 2, [1]), (3, 3, [1])),
+        *((4, 1, []), (4, 2, []), (4, 3, [])),
+    ]
+    # Without the file of one, the rounds begin anew.
+    handed.clear()
+    (tmp_path / "Gupta-Pd36Pt2-rounds.npz").write_bytes(b"")
+    fresh = [Composition("Pd", "Pt", number) for number in (1, 2, 3)]
+    alloys.find_minima(fresh, 1, 1, 0, tmp_path)
+    assert len(handed) == 12
+    with pytest.raises(ValueError, match="is of another search"):
+        alloys.find_minima(fresh[:2], 1, 1, 0, tmp_path)
 
 
 def test_a_search_and_its_resumption(tmp_path, capsys, monkeypatch):
@@ -93,11 +153,23 @@ def test_a_search_and_its_resumption(tmp_path, capsys, monkeypatch):
     assert alloys.main(words) == 0
     again = read_table((tmp_path / alloys.TABLE).read_text())
     assert again == found
-    # Rounds that were interrupted are done again, with the same result.
-    for path in (tmp_path / "cells").glob("*-rounds.npz"):
-        path.unlink()
-    assert alloys.main(words) == 0
-    assert read_table((tmp_path / alloys.TABLE).read_text()) == found
+    # Interrupted rounds go on, with the same result.
+    go_on_from = Composition.go_on_from
+    for calls in (1, 3):
+        for path in (tmp_path / "cells").glob("*-rounds.npz"):
+            path.unlink()
+        left = iter(range(calls))
+
+        def stop(*arguments, left=left):
+            if next(left, None) is None:
+                raise InterruptedError
+            go_on_from(*arguments)
+
+        with monkeypatch.context() as patch, pytest.raises(SystemExit):
+            patch.setattr(Composition, "go_on_from", stop)
+            alloys.main(words)
+        assert alloys.main(words) == 0
+        assert read_table((tmp_path / alloys.TABLE).read_text()) == found
 
 
 def read_table(text):

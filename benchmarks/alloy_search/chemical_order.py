@@ -1,4 +1,4 @@
-"""Which atoms of a structure are of which metal: the best order at fixed positions."""
+"""Which atoms of a structure are of which metal: good orders at fixed positions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hopgym.potentials import Gupta
 Positions = Float[np.ndarray, "atoms 3"]
 Order = Bool[np.ndarray, " atoms"]  # whether an atom is of the second metal
 
-LEAST = 1e-6  # eV by which a change has to lower the energy
+LEAST_GAIN = 1e-6  # eV by which a change has to lower the energy
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def find_order(
             return order
         changed = _choose(terms, order, pairs)
         lower = terms.compute_energies(changed[None])[0]
-        if lower > energy - LEAST:
+        if not lower < energy - LEAST_GAIN:  # also if it is not a number
             return order
         order, energy = changed, lower
 

@@ -68,8 +68,8 @@ class Composition:
     - `energies`, `structures`: of the lowest minima, the lowest first.
     - `runs`: energies that were found from random starts, by name of the search.
     - `evaluations`: in all searches.
-    - `found`: round in which the lowest minimum was found.
-    - `searched`: the last round in which it was searched.
+    - `found_in`: round in which the lowest minimum was found; 0: from random starts.
+    - `last_round`: in which it was searched.
     """
 
     def __init__(self, first: str, second: str, number: int):
@@ -78,7 +78,7 @@ class Composition:
         self.energies = np.zeros(0)
         self.structures: list[Positions] = []
         self.runs: dict[str, np.ndarray] = {}
-        self.evaluations = self.found = self.searched = 0
+        self.evaluations = self.found_in = self.last_round = 0
 
     def search(self, name: str, starts: int, steps: int, seed: int) -> None:
         """Search from random starts."""
@@ -86,25 +86,34 @@ class Composition:
         found = self._run(entry.make(self.system, steps), starts, steps, seed)
         self.runs[name] = found
 
-    def go_on_from(self, others: Sequence[Composition], seed: int) -> None:
+    def go_on_from(self, others: Sequence[Composition], number: int, seed: int) -> None:
         """Search once more, from the structures of other compositions and its own.
 
-        In those of others, the best chemical order is sought at fixed positions, then
-        in the quenched ones. Basin hopping goes on from the lowest minima.
+        In those of others, a good chemical order is sought at fixed positions, and once
+        more after a quench. Basin hopping goes on from the lowest minima.
+
+        **Arguments:**
+
+        - `others`: compositions whose structures it gets.
+        - `number`: of the round.
+        - `seed`: of the random numbers.
         """
-        self.searched += 1
+        self.last_round = number
         before = self.energies.min()
-        structures = [x for other in others for x in self.adopt(other)]
-        for _ in range(2 if structures else 0):
-            structures = self._quench(jnp.asarray(np.stack(structures)))[1]
+        adopted = [x for other in others for x in self.adopt(other)]
+        if adopted:
+            energies, quenched = self._quench(jnp.asarray(np.stack(adopted)))
+            sound = [x for x, e in zip(quenched, energies, strict=True) if e < np.inf]
             order = np.arange(ATOMS) >= ATOMS - self.number
-            structures = [self._reorder(x, order) for x in structures]
+            if sound:
+                again = [self._reorder(x, order) for x in sound]
+                self._quench(jnp.asarray(np.stack(again)))
         chosen = np.resize(np.arange(len(self.structures)), KNOWN)
         search = bh_lbfgs(self.system, temperature=TEMPERATURE)
         starts = jnp.asarray(np.stack(self.structures)[chosen])
         self._run(search, starts, STEPS, seed)
         if self.energies.min() < before - SAME:
-            self.found = self.searched
+            self.found_in = number
 
     def adopt(self, other: Composition) -> list[Positions]:
         """Structures of another composition, with metals of this one."""
@@ -113,7 +122,7 @@ class Composition:
         return [self._reorder(ratio * x, order) for x in other.structures[:HANDED_ON]]
 
     def _reorder(self, positions: Positions, order: np.ndarray) -> Positions:
-        """Find the best chemical order, and put the first metal first."""
+        """Find a good chemical order, and put the first metal first."""
         potential = self.system.potential
         assert isinstance(potential, Gupta)
         best = find_order(potential, positions, order, self.number)
@@ -153,7 +162,7 @@ class Composition:
         """All that is known."""
         arrays = {f"run {name}": x for name, x in self.runs.items()}
         arrays |= {"energies": self.energies, "structures": np.stack(self.structures)}
-        counts = np.array([self.evaluations, self.found, self.searched])
+        counts = np.array([self.evaluations, self.found_in, self.last_round])
         return arrays | {"counts": counts}
 
     def take_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -163,7 +172,7 @@ class Composition:
         """
         self.energies = arrays["energies"]
         self.structures = list(arrays["structures"])
-        self.evaluations, self.found, self.searched = arrays["counts"].tolist()
+        self.evaluations, self.found_in, self.last_round = arrays["counts"].tolist()
         self.runs = {
             name.removeprefix("run "): x
             for name, x in arrays.items()
@@ -189,7 +198,7 @@ class Composition:
             round(float(higher.min()), 6) if len(higher) else None,
             int(np.sum(starts < energy + SAME)),
             len(starts),
-            self.found,
+            self.found_in,
             self.evaluations,
         )
         return minimum, structure
