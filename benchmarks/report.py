@@ -89,11 +89,13 @@ def describe_failure(failure: dict[str, str]) -> str:
     return f"FAILED {failure['system']} {failure['optimizer']}: {failure['error']}"
 
 
-def is_below_reference(cell: Cell) -> bool:
-    """Whether an energy was found below the lowest known one, by more than a hit."""
+def describe_discovery(cell: Cell) -> str | None:
+    """Describe an energy below the lowest known one, by more than a hit; or `None`."""
     lowest, known = cell.get("min"), cell.get("reference")
     margin = cell.get("tolerance") or 0
-    return lowest is not None and known is not None and lowest < known - margin
+    if lowest is None or known is None or lowest >= known - margin:
+        return None
+    return f"{cell['optimizer']}: {lowest} is lower than the lowest known energy"
 
 
 def summarise_cell(cell: Cell) -> str:
@@ -145,11 +147,8 @@ def _make_notes(shared: dict[str, Any], members: list[Cell]) -> list[str]:
                 f"{cell['optimizer']}: {cell['not_converged']} of {cell['starts']} "
                 "quenches did not converge"
             )
-        if is_below_reference(cell):
-            notes.append(
-                f"{cell['optimizer']}: {cell['min']} is lower than the lowest known "
-                "energy"
-            )
+        if (discovery := describe_discovery(cell)) is not None:
+            notes.append(discovery)
     if shared["system"] in published.NOTES:
         notes.append(published.NOTES[shared["system"]])
     return notes

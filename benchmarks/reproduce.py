@@ -247,10 +247,9 @@ class Publication:
             return
         lines = [study.format(cells, folder), *map(report.describe_failure, failures)]
         lines += [
-            f"{cell['system']} {cell['optimizer']}: {cell['min']} is lower than the "
-            f"lowest known energy, {cell['reference']}"
+            f"{cell['system']} {discovery}, {cell['reference']}"
             for cell in cells
-            if report.is_below_reference(cell)
+            if (discovery := report.describe_discovery(cell)) is not None
         ]
         print("\n".join([f"The paper: {study.claim}.", "", *lines]), flush=True)
         drawn = [path.name for path in study.draw(cells, folder)]

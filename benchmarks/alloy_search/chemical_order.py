@@ -74,24 +74,24 @@ def find_order(
     """
     terms = PairTerms.make(potential, positions)
     while (count := int(order.sum())) != number:
-        order = _choose(
-            terms, order, np.flatnonzero(order == (count > number))[:, None]
-        )
+        changes = np.flatnonzero(order == (count > number))[:, None]
+        order, _ = _choose(terms, order, changes)
     energy = terms.compute_energies(order[None])[0]
     while True:
         first, second = np.flatnonzero(~order), np.flatnonzero(order)
         pairs = np.stack(np.meshgrid(first, second), axis=-1).reshape(-1, 2)
         if not len(pairs):
             return order
-        changed = _choose(terms, order, pairs)
-        lower = terms.compute_energies(changed[None])[0]
+        changed, lower = _choose(terms, order, pairs)
         if not lower < energy - LEAST_GAIN:  # also if it is not a number
             return order
         order, energy = changed, lower
 
 
-def _choose(terms: PairTerms, order: Order, changes: np.ndarray) -> Order:
+def _choose(terms: PairTerms, order: Order, changes: np.ndarray) -> tuple[Order, float]:
     """The lowest of the orders in which some atoms become of the other metal.
+
+    Returns it with its energy.
 
     **Arguments:**
 
@@ -100,4 +100,6 @@ def _choose(terms: PairTerms, order: Order, changes: np.ndarray) -> Order:
     orders = np.repeat(order[None], len(changes), axis=0)
     rows = np.arange(len(changes))[:, None]
     orders[rows, changes] ^= True
-    return orders[np.argmin(terms.compute_energies(orders))]
+    energies = terms.compute_energies(orders)
+    lowest = np.argmin(energies)
+    return orders[lowest], energies[lowest]

@@ -14,7 +14,7 @@ from ase import Atoms
 from benchmarks.alloy_search.chemical_order import Positions, find_order
 from benchmarks.paper.figure7 import ATOMS, name_system
 from benchmarks.plugins import find_optimizers
-from hopgym import Environment, get_system, quench, rollout
+from hopgym import Environment, Quenched, get_system, quench, rollout
 from hopgym.chemistry import to_ase
 from hopgym.optimizers import bh_lbfgs
 from hopgym.potentials import Gupta
@@ -65,6 +65,7 @@ class Composition:
 
     **Attributes:**
 
+    - `number`, `order`: number of atoms of the second metal, and which these are.
     - `energies`, `structures`: of the lowest minima, the lowest first.
     - `runs`: energies that were found from random starts, by name of the search.
     - `evaluations`: in all searches.
@@ -73,7 +74,8 @@ class Composition:
     """
 
     def __init__(self, first: str, second: str, number: int):
-        self.pair, self.number = (first, second), number
+        self.number = number
+        self.order = np.arange(ATOMS) >= ATOMS - number
         self.system = get_system(name_system(first, second, number))
         self.energies = np.zeros(0)
         self.structures: list[Positions] = []
@@ -104,9 +106,8 @@ class Composition:
         if adopted:
             energies, quenched = self._quench(jnp.asarray(np.stack(adopted)))
             sound = [x for x, e in zip(quenched, energies, strict=True) if e < np.inf]
-            order = np.arange(ATOMS) >= ATOMS - self.number
             if sound:
-                again = [self._reorder(x, order) for x in sound]
+                again = [self._reorder(x, self.order) for x in sound]
                 self._quench(jnp.asarray(np.stack(again)))
         chosen = np.resize(np.arange(len(self.structures)), KNOWN)
         search = bh_lbfgs(self.system, temperature=TEMPERATURE)
@@ -118,8 +119,9 @@ class Composition:
     def adopt(self, other: Composition) -> list[Positions]:
         """Structures of another composition, with metals of this one."""
         ratio = float(self.system.length) / float(other.system.length)
-        order = np.arange(ATOMS) >= ATOMS - other.number
-        return [self._reorder(ratio * x, order) for x in other.structures[:HANDED_ON]]
+        return [
+            self._reorder(ratio * x, other.order) for x in other.structures[:HANDED_ON]
+        ]
 
     def _reorder(self, positions: Positions, order: np.ndarray) -> Positions:
         """Find a good chemical order, and put the first metal first."""
@@ -140,8 +142,7 @@ class Composition:
         """Quench structures and keep the lowest; energies are infinite if unsound."""
         quenched = quench(self.system, positions)
         self.evaluations += int(np.sum(np.asarray(quenched.evaluations, np.int64)))
-        is_sound = np.asarray(quenched.converged & quenched.connected)
-        energies = np.where(is_sound, np.asarray(quenched.energy), np.inf)
+        energies = _get_sound_energies(quenched)
         structures = list(np.asarray(quenched.positions))
         self._keep(energies, structures)
         return energies, structures
@@ -184,8 +185,7 @@ class Composition:
         with jax.enable_x64(True):
             system = get_system(self.system.name)
             found = quench(system, jnp.asarray(np.stack(self.structures), float))
-            is_sound = np.asarray(found.converged & found.connected)
-            energies = np.where(is_sound, np.asarray(found.energy), np.inf)
+            energies = _get_sound_energies(found)
             lowest = int(np.argmin(energies))
             energy = float(energies[lowest])
             structure = to_ase(system, np.asarray(found.positions[lowest]), energy)
@@ -202,3 +202,9 @@ class Composition:
             self.evaluations,
         )
         return minimum, structure
+
+
+def _get_sound_energies(quenched: Quenched) -> np.ndarray:
+    """Energies of quenched structures; infinite if not converged or in pieces."""
+    is_sound = np.asarray(quenched.converged & quenched.connected)
+    return np.where(is_sound, np.asarray(quenched.energy), np.inf)

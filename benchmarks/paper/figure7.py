@@ -26,8 +26,10 @@ UPDATES, UNROLL = 150, 2000
 SAME = 1e-3  # eV by which an energy may be above the lowest one
 GREY = "0.35"
 
-# Numbers by optimizer, and by number of atoms of the second metal.
-Energies = dict[str, dict[int, float]]
+LONGER = " x "  # between an optimizer and its number of evaluations
+
+Energies = dict[int, float]  # by number of atoms of the second metal
+Runs = dict[str, dict[int, Cell]]  # by optimizer, and by the same number
 
 
 def name_system(first: str, second: str, number: int) -> str:
@@ -77,15 +79,15 @@ class Figure7(AbstractStudy):
     def format(self, cells: Sequence[Cell], folder: Path) -> str:
         parts = []
         for pair in PAIRS:
-            own, name = select(cells, *pair), "-".join(pair)
-            if own:
-                parts += [f"{name}:", _format_pair(cells, pair)]
-            usual = min((cell["steps"] for cell in cells), default=0)
-            some = {number for number, cell in own if cell["steps"] > usual}
-            if some and some != {number for number, _ in own}:
-                few = [cell for number, cell in own if number in some]
+            runs, name = group(cells, *pair), "-".join(pair)
+            lowest = find_lowest(runs)
+            if runs:
+                parts += [f"{name}:", _format_runs(runs, lowest)]
+            longer = {n for run, own in runs.items() if LONGER in run for n in own}
+            if longer and longer != lowest.keys():
+                few = {run: _restrict(own, longer) for run, own in runs.items()}
                 title = f"{name}, compositions with longer searches:"
-                parts += [title, _format_pair(few, pair)]
+                parts += [title, _format_runs(few, lowest)]
         return "\n\n".join(parts)
 
     def plot(self, cells: Sequence[Cell], folder: Path) -> Figure:
@@ -97,36 +99,47 @@ def _list_systems(pairs: Sequence[tuple[str, str]]) -> str:
     return ",".join(dict.fromkeys(names))
 
 
-def select(cells: Sequence[Cell], first: str, second: str) -> list[tuple[int, Cell]]:
-    """The cells of clusters of two metals, with the number of atoms of the second."""
+def group(cells: Sequence[Cell], first: str, second: str) -> Runs:
+    """The cells of clusters of two metals, by optimizer and composition.
+
+    Those with more evaluations than the others are runs of their own.
+    """
     numbers = {name_system(first, second, k): k for k in range(ATOMS + 1)}
-    return [(numbers[x["system"]], x) for x in cells if x["system"] in numbers]
-
-
-def collect(cells: Sequence[Cell], first: str, second: str, column: str) -> Energies:
-    """A column of the clusters of two metals, without cells that lack it."""
-    found: Energies = {}
     usual = min((cell["steps"] for cell in cells), default=0)
-    for number, cell in select(cells, first, second):
-        long = f" x {cell['steps']:,}" if cell["steps"] > usual else ""
-        if cell[column] is not None:
-            own = found.setdefault(f"{cell['optimizer']}{long}", {})
-            own[number] = cell[column]
-    return found
+    runs: Runs = {}
+    for cell in cells:
+        if cell["system"] in numbers:
+            more = f"{LONGER}{cell['steps']:,}" if cell["steps"] > usual else ""
+            own = runs.setdefault(f"{cell['optimizer']}{more}", {})
+            own[numbers[cell["system"]]] = cell
+    return runs
 
 
-def find_lowest(cells: Sequence[Cell], first: str, second: str) -> dict[int, float]:
+def find_lowest(runs: Runs) -> Energies:
     """The lowest energy that is known of each composition, or that was found here."""
-    lowest: dict[int, float] = {}
-    for number, cell in select(cells, first, second):
-        found = (cell["min"], cell["final_min"], lowest.get(number))
-        lowest[number] = min(cell["reference"], *(x for x in found if x is not None))
+    lowest: Energies = {}
+    for own in runs.values():
+        for number, cell in own.items():
+            found = (cell["min"], cell["final_min"], lowest.get(number))
+            known = (x for x in found if x is not None)
+            lowest[number] = min(cell["reference"], *known)
     return lowest
 
 
-def subtract_ends(
-    energies: dict[int, float], ends: dict[int, float]
-) -> dict[int, float]:
+def compute_gaps(own: dict[int, Cell], column: str, lowest: Energies) -> Energies:
+    """Energies above the lowest, of the compositions that have the column."""
+    return {
+        number: cell[column] - lowest[number]
+        for number, cell in own.items()
+        if cell[column] is not None
+    }
+
+
+def _restrict(own: dict[int, Cell], numbers: set[int]) -> dict[int, Cell]:
+    return {number: cell for number, cell in own.items() if number in numbers}
+
+
+def subtract_ends(energies: Energies, ends: Energies) -> Energies:
     """Energies of formation from the pure clusters.
 
     **Arguments:**
@@ -141,7 +154,7 @@ def subtract_ends(
     }
 
 
-def find_hull(energies: dict[int, float]) -> list[int]:
+def find_hull(energies: Energies) -> list[int]:
     """Numbers on the lower convex hull of energies."""
     hull: list[int] = []
     for number in sorted(energies):
@@ -155,35 +168,31 @@ def find_hull(energies: dict[int, float]) -> list[int]:
     return hull
 
 
-def _format_pair(cells: Sequence[Cell], pair: tuple[str, str]) -> str:
+def _format_runs(runs: Runs, lowest: Energies) -> str:
     """Format how far each optimizer is above the lowest known energies."""
-    best, last, starts, hits = (
-        collect(cells, *pair, column)
-        for column in ("min", "final_min", "starts", "hits")
-    )
-    lowest = find_lowest(cells, *pair)
     head = ["optimizer", "compositions", "lowest found", "mean gap, eV"]
     head += ["largest gap, eV", "lowest found, final", "mean gap, final, eV"]
     head += ["hits", "starts"]
     rows = []
-    for name, own in best.items():
+    for name, own in runs.items():
         gaps, final_gaps = (
-            np.array([energies[number] - lowest[number] for number in energies])
-            for energies in (own, last[name])
+            np.array([*compute_gaps(own, column, lowest).values()])
+            for column in ("min", "final_min")
         )
-        rows.append(
-            [
-                f"`{name}`",
-                str(len(own)),
-                str(int(np.sum(gaps < SAME))),
-                f"{gaps.mean():.3f}",
-                f"{gaps.max():.3f}",
-                str(int(np.sum(final_gaps < SAME))),
-                f"{final_gaps.mean():.3f}",
-                str(sum(hits[name].values())),
-                str(sum(starts[name].values())),
-            ]
-        )
+        if len(own):
+            rows.append(
+                [
+                    f"`{name}`",
+                    str(len(gaps)),
+                    str(np.sum(gaps < SAME)),
+                    f"{gaps.mean():.3f}" if len(gaps) else "",
+                    f"{gaps.max():.3f}" if len(gaps) else "",
+                    str(np.sum(final_gaps < SAME)),
+                    f"{final_gaps.mean():.3f}" if len(final_gaps) else "",
+                    str(sum(cell["hits"] for cell in own.values())),
+                    str(sum(cell["starts"] for cell in own.values())),
+                ]
+            )
     return format_markdown(head, rows, right=True)
 
 
@@ -192,28 +201,33 @@ def plot(cells: Sequence[Cell]) -> Figure:
 
     The hull is that of the lowest known energies.
     """
-    pairs = [pair for pair in PAIRS if collect(cells, *pair, "min")]
+    pairs = [pair for pair in PAIRS if group(cells, *pair)]
     figure = Figure(figsize=(10, 4.2 * len(pairs)), layout="constrained")
     panels = figure.subplots(len(pairs), 2, sharex=True, squeeze=False)
     colours = choose_colours(cell["optimizer"] for cell in cells)
     for (formation, above), pair in zip(panels, pairs, strict=True):
-        found = collect(cells, *pair, "min")
-        lowest = find_lowest(cells, *pair)
+        runs = group(cells, *pair)
+        lowest = find_lowest(runs)
         has_ends = {0, ATOMS} <= lowest.keys()
-        for name, own in found.items():
-            optimizer, _, long = name.partition(" ")
-            gaps = {number: energy - lowest[number] for number, energy in own.items()}
+        for name, own in runs.items():
+            optimizer, longer, _ = name.partition(LONGER)
+            gaps = compute_gaps(own, "min", lowest)
             shown = [(above, gaps)]
             if has_ends:
-                shown.append((formation, subtract_ends(own, lowest)))
+                energies = {
+                    number: lowest[number] + gap for number, gap in gaps.items()
+                }
+                shown.append((formation, subtract_ends(energies, lowest)))
             for axes, energies in shown:
+                numbers = sorted(energies)
                 axes.plot(
-                    *zip(*sorted(energies.items()), strict=True),
+                    numbers,
+                    [energies[number] for number in numbers],
                     color=colours[optimizer],
                     label=name,
-                    marker="s" if long else "o",
-                    markersize=4 if long else 2.5,
-                    linewidth=0 if long else 1.2,
+                    marker="s" if longer else "o",
+                    markersize=4 if longer else 2.5,
+                    linewidth=0 if longer else 1.2,
                 )
         if has_ends:
             known = subtract_ends(lowest, lowest)
