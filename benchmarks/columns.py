@@ -41,11 +41,11 @@ def get_protocol(cell: Cell) -> int:
     return cell.get("protocol") or 1
 
 
-def format_energy(value: float | None) -> str:
-    """Format an energy; those of diverging optimizers are 1e10 and more."""
+def format_energy(value: float | None, digits: int = 3) -> str:
+    """Format an energy; those of diverging optimizers are 1e10 and more, or null."""
     if value is None:
         return "-"
-    return f"{value:.3f}" if abs(value) < 1e6 else f"{value:.2e}"
+    return f"{value:.{digits}f}" if abs(value) < 1e6 else f"{value:.2e}"
 
 
 def format_seconds(value: float | None) -> str:

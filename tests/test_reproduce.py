@@ -232,6 +232,10 @@ def test_medians_over_seeds(tmp_path):
     assert f"| + step | {median} | {median} | {median} | {hits} | -393.9 |" in rows
     adam = "| none: Adam | -380.00 | -380.00 | -380.00 | 3 of 150 | -390.3 |"
     assert rows.count(adam) == 2
+    # One that diverged.
+    cells[1]["mean"] = None
+    diverged = f"{median} | {median} | -385.00 [-386.00, inf]"
+    assert diverged in Table3().format(cells, tmp_path)
 
 
 # Figs. 4 and 8
@@ -261,6 +265,11 @@ def test_gaps_are_per_atom(tmp_path):
     axes = figure4.plot(cells).axes[0]
     (line,) = (line for line in axes.lines if line.get_label() == "adam")
     np.testing.assert_allclose(np.asarray(line.get_ydata()), 0.5)
+    cells[1]["mean"] = None  # diverged
+    assert "| `adam` | 2 | inf | 0.5000 |" in study.format(cells, tmp_path)
+    assert figure4.plot(cells).axes[0].get_ylim()[1] == 0.5
+    cells[0]["mean"] = None
+    assert len(figure4.plot(cells).axes) == 4
 
 
 # Fig. 7
@@ -336,3 +345,5 @@ def test_the_paper_is_beside_ours(tmp_path):
     cell |= {"hit_rate": 0.0, "hit_rate_low": 0.0, "hit_rate_high": 0.28}
     _, _, row = STUDIES["table6"].format([cell], tmp_path).splitlines()
     assert row == "| LJ-75 | Adam | -1.00 | -2.00 | -3.00 | 0% [0, 28] | -380.5 |"
+    cell["mean"] = None  # diverged
+    assert "| Adam | -1.00 | - | -3.00 |" in STUDIES["table6"].format([cell], tmp_path)

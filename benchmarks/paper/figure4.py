@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -113,8 +114,9 @@ def _train(name: str, systems: str, strategy: str) -> Training:
 
 
 def _compute_gap(cell: Cell, column: str) -> float:
-    """Energy per atom above the lowest known."""
-    return (cell[column] - cell["reference"]) / get_size(cell)
+    """Energy per atom above the lowest known; infinite if the column is null."""
+    energy = math.inf if cell[column] is None else cell[column]
+    return (energy - cell["reference"]) / get_size(cell)
 
 
 def plot(cells: Sequence[Cell]) -> Figure:
@@ -170,5 +172,7 @@ def _plot(axes: Axes, cells: Sequence[Cell], column: str) -> None:
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     # One that diverges must not hide the others.
-    shown = [_compute_gap(cell, column) for cell in cells]
-    axes.set_ylim(-0.01, min(max(shown), 3 * float(np.median(shown)) + 0.3))
+    gaps = np.array([_compute_gap(cell, column) for cell in cells])
+    shown = gaps[np.isfinite(gaps)]
+    if len(shown):
+        axes.set_ylim(-0.01, min(shown.max(), 3 * np.median(shown) + 0.3))

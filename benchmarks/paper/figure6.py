@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.columns import Cell, format_rate
+from benchmarks.columns import Cell, format_energy, format_rate
 from benchmarks.figure_file import choose_colours
 from benchmarks.lookup import get_systems
 from benchmarks.markdown import format_markdown
@@ -103,8 +103,8 @@ class Figure6(AbstractStudy):
                     "" if found["length"] is None else f"{found['length']:.2f}",
                     f"{found['minima']:.1f}",
                     "" if found["returns"] is None else f"{found['returns']:.0%}",
-                    f"{cell['final_mean']:.2f}",
-                    f"{cell['mean']:.2f}",
+                    format_energy(cell["final_mean"], 2),
+                    format_energy(cell["mean"], 2),
                     format_rate(cell),
                     *(f"{hit[group].sum()}/{group.sum()}" for group in groups),
                 ]

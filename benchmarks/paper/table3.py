@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -114,7 +115,9 @@ def _name_seeds(row: str, strategy: str) -> list[str]:
     return [name_weights(row, strategy, seed) for seed in SEEDS]
 
 
-def _format_seeds(values: list[float], digits: int = 2) -> str:
+def _format_seeds(found: list[float | None], digits: int = 2) -> str:
+    """Format median, minimum and maximum; means that are not finite are null."""
+    values = [math.inf if value is None else value for value in found]
     text = f"{statistics.median(values):.{digits}f}"
     if len(values) == 1:
         return text

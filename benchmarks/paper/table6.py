@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from benchmarks.columns import Cell, format_rate
+from benchmarks.columns import Cell, format_energy, format_rate
 from benchmarks.markdown import format_markdown
 from benchmarks.paper.published import TABLE_6
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
@@ -55,7 +55,7 @@ class Table6(AbstractStudy):
                 [
                     cell["system"],
                     row,
-                    *(f"{cell[name]:.2f}" for name in SHOWN.values()),
+                    *(format_energy(cell[name], 2) for name in SHOWN.values()),
                     format_rate(cell),
                     f"{TABLE_6[row][cell['system']]:.1f}",
                 ]
