@@ -62,7 +62,11 @@ def make_parser() -> Parser:
     add = parser.add_argument
     names = ", ".join(STUDIES)
     add("study", metavar="NAME", nargs="?", choices=list(STUDIES), help=names)
-    add("--list", action="store_true", help="list them, with the paper's claims")
+    add(
+        "--list",
+        action="store_true",
+        help="list them, with the paper's claims and what holds",
+    )
     add("--quick", action="store_true", help="a part of it, in a few minutes")
     weights = "train its weights instead; in several terminals, several at a time"
     add("--train", action="store_true", help=weights)
@@ -141,14 +145,20 @@ def _check_seed(args: argparse.Namespace) -> None:
 
 
 def list_studies() -> str:
-    """List the studies with the claims of the paper."""
+    """List the studies with the claims of the paper, and whether these hold."""
     lines = []
     for name, study in STUDIES.items():
-        text = f"{study.title}. The paper: {study.claim}."
-        lines += [
-            name,
-            textwrap.fill(text, 80, initial_indent="  ", subsequent_indent="  "),
-        ]
+        lines.append(f"{name}  {study.title}")
+        for text in (f"the paper: {study.claim}", f"here: {study.finding}"):
+            lines.append(
+                textwrap.fill(
+                    text,
+                    80,
+                    initial_indent="  ",
+                    subsequent_indent="    ",
+                    break_on_hyphens=False,
+                )
+            )
         count = len(study.list_trainings())
         if count:
             done = sum(study.has_results(one.name) for one in study.list_trainings())

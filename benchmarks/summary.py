@@ -6,6 +6,7 @@ python benchmarks/summary.py
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 if not __package__:  # run as a file
@@ -22,6 +23,7 @@ from benchmarks.columns import Cell, get_protocol
 from benchmarks.compare import average, compare, select, subtract
 from benchmarks.markdown import format_markdown
 from benchmarks.paper.published import METHODS, TABLE_2
+from benchmarks.paper.registry import STUDIES
 from benchmarks.presets import NOT_ICOSAHEDRAL, PRESETS
 from benchmarks.report import group_cells
 from benchmarks.store import read_record, read_sound_record
@@ -133,6 +135,17 @@ def format_all_sizes() -> str:
     return format_markdown(["sizes", *(f"`{name}`" for name in shown)], rows)
 
 
+def format_paper() -> str:
+    """Format the paper's claims and whether they hold, with links to the sections."""
+    rows = []
+    for study in STUDIES.values():
+        title = study.title
+        section = re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+        link = f"[{title.partition(':')[0]}](docs/paper.md#{section})"
+        rows.append([link, f"`{study.name}`", study.claim, study.finding])
+    return format_markdown(["", "name", "the paper says", "here"], rows)
+
+
 # Optimizers in the table of the README.
 SELECTED = (
     *("adam", "fire", "random-restart", "annealing", "bh-paper", "bh-lbfgs"),
@@ -147,6 +160,7 @@ TABLES = (
     lambda: compare(read_sound_record(RESULTS / "learning"), "bh-learned"),
     format_all_sizes,
     lambda: format_table("moves"),
+    format_paper,
 )
 
 

@@ -16,6 +16,7 @@ PICTURES = {
     "figure3.png": "fig3/figure.png",
     "figure4.png": "fig4/figure.png",
     "figure6.png": "fig6/figure.png",
+    "figure7.png": "fig7/figure.png",
     "figure8.png": "fig8/figure.png",
     "rl.png": "rl/LJ-13-step.png",
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import speed_summary, summary, sweep
+from benchmarks.paper.registry import STUDIES
 from benchmarks.store import read_record
 
 pytestmark = pytest.mark.optimised
@@ -50,8 +51,9 @@ def test_own_optimizer_runs(tmp_path):
 
 
 def test_tables_are_the_committed_results():
-    selected, paper, *searches, learning, sizes, moves = (t() for t in summary.TABLES)
-    assert selected in README
+    tables = (table() for table in summary.TABLES)
+    selected, paper, *searches, learning, sizes, moves, claims = tables
+    assert selected in README and claims in README
     assert paper in (ROOT / "docs" / "results.md").read_text()
     page = (ROOT / "docs" / "hard_minima.md").read_text()
     assert len(searches) == 2 and all(table in page for table in searches)
@@ -80,6 +82,11 @@ def test_tables_are_printed(name, tmp_path):
 def test_files_named_in_the_readme_exist():
     for link in re.findall(r"\]\(((?!https?:)[^)#]+)\)", README):
         assert (ROOT / link).exists(), link
+
+
+def test_sections_of_the_paper_exist():
+    headings = re.findall(r"^## (.*)$", (ROOT / "docs/paper.md").read_text(), re.M)
+    assert sorted(headings) == sorted(study.title for study in STUDIES.values())
 
 
 def test_trained_optimizers_are_there_outside_of_the_clone(tmp_path):

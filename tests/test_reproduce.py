@@ -45,7 +45,7 @@ def fail(capsys, *arguments):
         ("table3", "LJ-75", "adam,radial-ga-0", "| + radial |"),
         ("table6", "LJ-13", "adam,silicon-esmc", "| LJ-13 | silicon |"),
         ("fig4", "LJ-5", "adam,six-ga", "| `six-ga` | 1 |"),
-        ("fig7", "Gupta-Ag19Au19", "adam", "| `adam` | 1 | 0 |"),
+        ("fig7", "Gupta-Ag19Au19", "adam,agau-esmc", "| `agau-esmc` | 1 | 0 |"),
         ("fig8", "LJ-5", "adam,lj75-esmc", "| `lj75-esmc` | 1 |"),
     ],
 )

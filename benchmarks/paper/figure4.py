@@ -77,10 +77,14 @@ class Figure4(AbstractSizes):
     """How optimizers that were trained on six sizes do on others."""
 
     name: ClassVar[str] = "fig4"
-    title: ClassVar[str] = "optimizers trained on six sizes, LJ-5 to LJ-100"
+    title: ClassVar[str] = "Fig. 4: numbers of atoms that the training lacked"
     claim: ClassVar[str] = (
         "on all numbers of atoms, learned optimizers have lower mean and lowest "
         "energies than Adam and FIRE, also on those on which they were not trained"
+    )
+    finding: ClassVar[str] = (
+        "holds from ten atoms on; basin hopping with L-BFGS finds the minima of all "
+        "sizes"
     )
     optimizers: ClassVar[tuple[str, ...]] = (
         *("adam", "fire", "bh-paper", SIX, "six-ga", "bh-lbfgs", "bh-symmetric"),
@@ -95,10 +99,14 @@ class Figure8(AbstractSizes):
     """How much the sizes of the training matter."""
 
     name: ClassVar[str] = "fig8"
-    title: ClassVar[str] = "optimizers trained on LJ-13, LJ-75 or six sizes"
+    title: ClassVar[str] = "Fig. 8: does it take six sizes?"
     claim: ClassVar[str] = (
         "those trained on 13 or on 75 atoms only are better than Adam and FIRE, but do "
         "not generalise as well as those trained on six sizes"
+    )
+    finding: ClassVar[str] = (
+        "the first half holds, the second for the best structures of each run, but "
+        "not for the last ones"
     )
     optimizers: ClassVar[tuple[str, ...]] = (
         *("adam", "fire", "learn2hop-lj13-esmc", "lj75-esmc", SIX),

@@ -43,10 +43,14 @@ class Figure6(AbstractStudy):
     """Trajectories of 13 atoms, updates at the minimum, hits after bad starts."""
 
     name: ClassVar[str] = "fig6"
-    title: ClassVar[str] = "energies and hops along trajectories, LJ-13"
+    title: ClassVar[str] = "Fig. 6: do learned optimizers hop?"
     claim: ClassVar[str] = (
         "learned optimizers hop between basins, midway through a trajectory also "
         "without a gradient, and find the minimum from starts from which Adam does not"
+    )
+    finding: ClassVar[str] = (
+        "they find it from all of these starts, but hardly hop: they vibrate in a "
+        "minimum, like annealing"
     )
     dpi: ClassVar[int] = 100
 

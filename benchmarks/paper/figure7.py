@@ -44,11 +44,15 @@ class Figure7(AbstractStudy):
     """Clusters of all compositions, of metals of the training and of others."""
 
     name: ClassVar[str] = "fig7"
-    title: ClassVar[str] = "all compositions of Ag-Au and Pd-Pt, 38 atoms"
+    title: ClassVar[str] = "Fig. 7: compositions and metals that the training lacked"
     claim: ClassVar[str] = (
         "optimizers trained on six compositions of Ag-Au, and on Ag-Au, Ag-Pt and "
         "Pd-Au, find lower energies than Adam, FIRE and basin hopping with as many "
         "steps, on Ag-Au and on Pd-Pt; basin hopping needs ten times more"
+    )
+    finding: ClassVar[str] = (
+        "holds, and ten times more steps of this basin hopping are not enough; basin "
+        "hopping with L-BFGS, which exchanges species, is better still"
     )
     budget: ClassVar[tuple[int, int]] = (50, 50_000)
     quick_budget: ClassVar[tuple[int, int]] = (10, 2000)

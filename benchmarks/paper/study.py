@@ -52,8 +52,9 @@ class AbstractStudy(abc.ABC):
     """A figure or table of the paper.
 
     - `name`: by which the command knows it, and its folder of results.
-    - `title`: what it shows.
+    - `title`: the heading of its section in `docs/paper.md`.
     - `claim`: what the paper says that it shows.
+    - `finding`: whether that holds here.
     - `budget`, `quick_budget`: starts of a cell, and evaluations of each, unless
       `list_cells` has others.
     - `dpi`: dots per inch of the figure.
@@ -62,6 +63,7 @@ class AbstractStudy(abc.ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     claim: ClassVar[str]
+    finding: ClassVar[str]
     budget: ClassVar[tuple[int, int]] = (150, 50_000)
     quick_budget: ClassVar[tuple[int, int]] = (20, 2000)
     dpi: ClassVar[int] = 150

@@ -33,10 +33,14 @@ class Table3(AbstractStudy):
     """Optimizers that are trained with more and more inputs."""
 
     name: ClassVar[str] = "table3"
-    title: ClassVar[str] = "which inputs of the learned optimizer matter, LJ-75"
+    title: ClassVar[str] = "Table 3: which inputs matter"
     claim: ClassVar[str] = (
         "sines of the step and radial functions of the neighbours matter most, moving "
         "averages of the gradient a little"
+    )
+    finding: ClassVar[str] = (
+        "does not hold with these trainings: moving averages of the gradient matter, "
+        "sines and radial functions no more than the seed"
     )
 
     def list_trainings(self) -> Sequence[Training]:
