@@ -28,8 +28,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.lookup import get_systems
-from benchmarks.markdown import format_markdown
 from hopgym._cli.arguments import (
     Parser,
     parse_count,
@@ -39,7 +37,9 @@ from hopgym._cli.arguments import (
     parse_starts,
 )
 from hopgym._cli.devices import use_all_cores
+from hopgym._cli.lookup import get_systems
 from hopgym._cli.process import run as run_command
+from hopgym.evaluation.markdown import format_markdown
 from hopgym.meta import ReplayedUnroll
 from hopgym.optimizers import load, read_header
 from hopgym.optimizers.learned.search import RATES

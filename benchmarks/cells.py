@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.columns import COLUMNS, ESSENTIAL, Cell
 from hopgym._cli.arguments import MAX_COUNT, MAX_STARTS
 from hopgym._schema import (
     OBJECT,
@@ -20,6 +19,7 @@ from hopgym._schema import (
     optional,
 )
 from hopgym._serialisation import parse_json
+from hopgym.evaluation.columns import COLUMNS, ESSENTIAL, Cell
 
 OTHER_COLUMNS: Schema = {
     "system": TEXT,

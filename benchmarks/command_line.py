@@ -6,12 +6,8 @@ import argparse
 import inspect
 from pathlib import Path
 
-from benchmarks import plugins
-from benchmarks.columns import Cell
-from benchmarks.lookup import check_sizes, get_systems
 from benchmarks.options import add_run_options
 from benchmarks.presets import PRESETS, Preset
-from benchmarks.run_cell import CellSpec
 from hopgym._cli.arguments import (
     Parser,
     parse_count,
@@ -19,6 +15,10 @@ from hopgym._cli.arguments import (
     parse_seed,
     parse_starts,
 )
+from hopgym._cli.lookup import check_sizes, get_systems
+from hopgym.evaluation import plugins
+from hopgym.evaluation.columns import Cell
+from hopgym.evaluation.run_cell import CellSpec
 from hopgym.optimizers.zoo import ZOO
 from hopgym.systems.registry import FAMILIES
 

@@ -22,13 +22,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.columns import Cell, format_hits
-from benchmarks.lookup import check_names
-from benchmarks.markdown import format_markdown
 from benchmarks.store import read_sound_record
-from benchmarks.summarise import count_until_hit
 from hopgym._cli.arguments import Parser, parse_names
+from hopgym._cli.lookup import check_names
 from hopgym._cli.process import run as run_command
+from hopgym.evaluation.columns import Cell, format_hits
+from hopgym.evaluation.markdown import format_markdown
+from hopgym.evaluation.summarise import count_until_hit
 
 RESAMPLES = 2000
 NO_HIT = 0.5  # hits that count if there are none

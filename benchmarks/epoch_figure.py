@@ -22,8 +22,8 @@ from jaxtyping import Float
 
 import hopgym
 from benchmarks.gallery import choose_view, draw_structure, parse_png, save_row
-from benchmarks.lookup import get_systems
 from hopgym._cli.arguments import Parser, parse_count, parse_seed, parse_starts
+from hopgym._cli.lookup import get_systems
 from hopgym._cli.process import run as run_command
 from hopgym.optimizers import SymmetricBasinHopping, bh_symmetric
 from hopgym.optimizers.symmetry.progress import Phase

@@ -17,12 +17,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import run_cell
-from benchmarks.columns import Cell
-from benchmarks.first_hits import FirstHits, list_checkpoints
-from benchmarks.run_cell import CellSpec
-from benchmarks.summarise import choose_curve_steps, summarise_point
 from hopgym import Environment, Rollout, get_system
+from hopgym.evaluation import run_cell
+from hopgym.evaluation.columns import Cell
+from hopgym.evaluation.first_hits import FirstHits, list_checkpoints
+from hopgym.evaluation.run_cell import CellSpec
+from hopgym.evaluation.summarise import choose_curve_steps, summarise_point
 from hopgym.optimizers import GradientDescent
 
 Potential = Callable[[np.ndarray], tuple[float, np.ndarray]]

@@ -21,16 +21,16 @@ from collections.abc import Sequence
 
 from benchmarks import external_cell
 from benchmarks.external_programs import PROGRAMS
-from benchmarks.lookup import check_names, check_sizes, get_systems
 from benchmarks.options import add_budget_options, add_run_options
-from benchmarks.plugins import Entry
-from benchmarks.run_cell import CellSpec
 from benchmarks.runner import publish_table, run_cells
 from hopgym._cli.arguments import (
     Parser,
     parse_names,
 )
+from hopgym._cli.lookup import check_names, check_sizes, get_systems
 from hopgym._cli.process import run as run_command
+from hopgym.evaluation.plugins import Entry
+from hopgym.evaluation.run_cell import CellSpec
 
 
 def make_parser() -> Parser:

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks.columns import Cell
 from benchmarks.figure_file import choose_colours, save_figure
-from benchmarks.report import SETTINGS, TARGET, Group, group_cells
 from benchmarks.store import format_file_name
+from hopgym.evaluation.columns import Cell
+from hopgym.evaluation.report import SETTINGS, TARGET, Group, group_cells
 
 BINS = 40
 GREY = "0.35"

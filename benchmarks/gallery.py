@@ -22,7 +22,6 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 import hopgym
-from benchmarks.lookup import get_systems
 from hopgym._cli.arguments import (
     Parser,
     parse_count,
@@ -30,6 +29,7 @@ from hopgym._cli.arguments import (
     parse_seed,
     parse_starts,
 )
+from hopgym._cli.lookup import get_systems
 from hopgym._cli.process import run as run_command
 from hopgym.optimizers import make_optimizer
 from hopgym.rendering import draw, save_png

@@ -18,14 +18,10 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import plugins, report
-from benchmarks.columns import Cell
-from benchmarks.lookup import check_names, check_sizes, get_systems
 from benchmarks.options import add_run_options
 from benchmarks.paper import training
 from benchmarks.paper.registry import STUDIES
 from benchmarks.paper.study import AbstractStudy, CellPlan
-from benchmarks.run_cell import CellSpec
 from benchmarks.runner import Failure, run_cells, say
 from benchmarks.store import Store
 from hopgym._cli.arguments import (
@@ -37,7 +33,11 @@ from hopgym._cli.arguments import (
     parse_starts,
 )
 from hopgym._cli.interrupt import StopRequest
+from hopgym._cli.lookup import check_names, check_sizes, get_systems
 from hopgym._cli.process import run as run_command
+from hopgym.evaluation import plugins, report
+from hopgym.evaluation.columns import Cell
+from hopgym.evaluation.run_cell import CellSpec
 
 EXAMPLES = """\
 examples:

@@ -12,16 +12,17 @@ from typing import Any
 
 import jax
 
-from benchmarks import figures, report, run_cell
-from benchmarks.columns import Cell
-from benchmarks.progress import Bar
-from benchmarks.run_cell import CellSpec
+from benchmarks import figures
 from benchmarks.store import RECORD, Store, format_stem
 from hopgym._cli.arguments import Parser, describe_error, format_duration
 from hopgym._cli.devices import use_all_cores
 from hopgym._cli.interrupt import Farewell, StopRequest
+from hopgym._cli.progress import Bar
 from hopgym._cli.provenance import describe_run, format_command
 from hopgym._folder_lock import lock_folder
+from hopgym.evaluation import report, run_cell
+from hopgym.evaluation.columns import Cell
+from hopgym.evaluation.run_cell import CellSpec
 
 Failure = dict[str, str]
 Publish = Callable[[Any, Store, list[Cell], list[Failure]], None]

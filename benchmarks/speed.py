@@ -42,7 +42,6 @@ from typing import Any
 
 import jax
 
-from benchmarks.lookup import get_systems
 from benchmarks.timing.compare import (
     AGREEMENT,
     Disagreement,
@@ -66,6 +65,7 @@ from hopgym._cli.arguments import (
     parse_starts,
 )
 from hopgym._cli.devices import use_one_thread
+from hopgym._cli.lookup import get_systems
 from hopgym._cli.process import run as run_command
 from hopgym._cli.provenance import format_command
 

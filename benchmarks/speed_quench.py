@@ -34,13 +34,13 @@ import jax
 import numpy as np
 
 import hopgym
-from benchmarks.lookup import check_names, get_systems
 from benchmarks.timing.external import SIGMA, import_optional
 from benchmarks.timing.files import DEFAULT_FOLDER, OUT_HELP, choose_path, write_rows
 from benchmarks.timing.implementations import Unsupported, trace_for
 from benchmarks.timing.process import pin_to_cores
 from hopgym._cli.arguments import Parser, parse_count, parse_names, parse_starts
 from hopgym._cli.devices import use_one_thread
+from hopgym._cli.lookup import check_names, get_systems
 from hopgym._cli.process import run as run_command
 from hopgym._cli.provenance import format_command
 from hopgym.optimizers import LBFGS

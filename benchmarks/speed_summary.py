@@ -19,9 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.markdown import format_markdown
 from benchmarks.timing.files import read_rows
 from hopgym._cli.process import run as run_command
+from hopgym.evaluation.markdown import format_markdown
 
 RESULTS = Path(__file__).resolve().parent / "results" / "speed" / "current"
 Row = dict[str, Any]

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cells import parse_cell, parse_object
-from benchmarks.columns import CSV, Cell
 from hopgym._atomic_write import atomic_write
+from hopgym.evaluation.columns import CSV, Cell
 
 RECORD = "results.jsonl"
 TABLE = "results.csv"

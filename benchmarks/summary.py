@@ -19,15 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.columns import Cell, get_protocol
 from benchmarks.compare import average, compare, select, subtract
-from benchmarks.markdown import format_markdown
-from benchmarks.paper.published import METHODS, TABLE_2
 from benchmarks.paper.registry import STUDIES
 from benchmarks.presets import NOT_ICOSAHEDRAL, PRESETS
-from benchmarks.report import group_cells
 from benchmarks.store import read_record, read_sound_record
 from hopgym._cli.process import run as run_command
+from hopgym.evaluation.columns import Cell, get_protocol
+from hopgym.evaluation.markdown import format_markdown
+from hopgym.evaluation.published import METHODS, TABLE_2
+from hopgym.evaluation.report import group_cells
 from hopgym.optimizers import ZOO, read_header
 
 RESULTS = Path(__file__).resolve().parent / "results"

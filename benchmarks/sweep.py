@@ -18,12 +18,9 @@ if __name__ == "__main__":
 import argparse
 from collections.abc import Sequence
 
-from benchmarks import plugins, report, sweep_figure
-from benchmarks.columns import Cell
+from benchmarks import sweep_figure
 from benchmarks.figure_file import save_figure
-from benchmarks.lookup import check_sizes, get_systems
 from benchmarks.options import add_budget_options, add_run_options
-from benchmarks.run_cell import CellSpec
 from benchmarks.runner import Failure, run_cells, say
 from benchmarks.store import Store
 from hopgym._cli.arguments import (
@@ -31,7 +28,11 @@ from hopgym._cli.arguments import (
     parse_integer,
     parse_names,
 )
+from hopgym._cli.lookup import check_sizes, get_systems
 from hopgym._cli.process import run as run_command
+from hopgym.evaluation import plugins, report
+from hopgym.evaluation.columns import Cell
+from hopgym.evaluation.run_cell import CellSpec
 
 OPTIMIZERS = ["bh-symmetric"]
 SMALLEST, LARGEST = 2, 150  # whose minima are known

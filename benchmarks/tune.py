@@ -26,11 +26,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import run_cell
-from benchmarks.columns import Cell
-from benchmarks.lookup import check_sizes, get_systems
-from benchmarks.plugins import Entry
-from benchmarks.progress import Bar
 from benchmarks.store import Store
 from hopgym import System
 from hopgym._atomic_write import atomic_write
@@ -43,9 +38,14 @@ from hopgym._cli.arguments import (
 )
 from hopgym._cli.devices import use_all_cores
 from hopgym._cli.interrupt import Farewell
+from hopgym._cli.lookup import check_sizes, get_systems
 from hopgym._cli.process import run as run_command
+from hopgym._cli.progress import Bar
 from hopgym._cli.provenance import describe_run, format_command
 from hopgym._folder_lock import lock_folder
+from hopgym.evaluation import run_cell
+from hopgym.evaluation.columns import Cell
+from hopgym.evaluation.plugins import Entry
 from hopgym.optimizers import zoo
 
 ROOT = Path(__file__).resolve().parent

@@ -25,9 +25,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.lookup import check_names
 from hopgym import Environment, get_system, quench, rollout
 from hopgym._cli.arguments import Parser, parse_names
+from hopgym._cli.lookup import check_names
 from hopgym._cli.process import run as run_command
 from hopgym.optimizers import load
 

@@ -12,8 +12,10 @@ import optax
 import pytest
 from benchmark_runs import BENCHMARKS
 
-from benchmarks import columns, figures, progress, report, summarise, summary
-from benchmarks.describe import describe, digest
+from benchmarks import figures, summary
+from hopgym._cli import progress
+from hopgym.evaluation import columns, report, summarise
+from hopgym.evaluation.describe import describe, digest
 from hopgym.optimizers import GradientDescent
 
 CELL = {

@@ -10,9 +10,9 @@ import pytest
 from jaxtyping import Array
 from scipy.optimize import brentq
 
-from benchmarks import first_hits, run_cell
-from benchmarks.plugins import Entry
 from hopgym import Environment, Rollout, get_system
+from hopgym.evaluation import first_hits, run_cell
+from hopgym.evaluation.plugins import Entry
 from hopgym.optimizers import AbstractOptimizer, GradientDescent, zoo
 from hopgym.relax import quench
 

@@ -19,8 +19,8 @@ from benchmark_runs import (
     write_plugin,
 )
 
-from benchmarks.columns import COLUMNS, ESSENTIAL
 from benchmarks.store import Store, format_stem
+from hopgym.evaluation.columns import COLUMNS, ESSENTIAL
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import jax
 import pytest
 
 from benchmarks.cells import parse_cell
-from benchmarks.columns import ESSENTIAL
 from benchmarks.store import Store, read_record
 from hopgym._schema import check, integer, number
+from hopgym.evaluation.columns import ESSENTIAL
 from hopgym.meta import train
 from hopgym.meta.plan import TrainingPlan
 from hopgym.meta.run_folder import RunFolder

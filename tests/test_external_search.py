@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from benchmark_runs import BENCHMARKS, read_results
 
-from benchmarks import external_cell, external_programs, external_search, run_cell
+from benchmarks import external_cell, external_programs, external_search
 from benchmarks.external_cell import Recorder
-from benchmarks.plugins import Entry, find_optimizer
 from benchmarks.runner import OutOfTime
 from benchmarks.timing.external import make_numpy
 from hopgym import get_system
+from hopgym.evaluation import run_cell
+from hopgym.evaluation.plugins import Entry, find_optimizer
 
 
 def ignore(*_):

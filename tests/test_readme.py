@@ -71,7 +71,7 @@ def test_tables_of_speed_are_the_committed_results():
     assert f"{speed_summary.measure_update():.2f} s" in speed
 
 
-@pytest.mark.parametrize("name", ["summary", "speed_summary", "columns"])
+@pytest.mark.parametrize("name", ["summary", "speed_summary"])
 def test_tables_are_printed(name, tmp_path):
     """By the file from any folder, and by the module from the root."""
     by_file = printed(str(ROOT / "benchmarks" / f"{name}.py"), cwd=tmp_path)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from benchmark_runs import read_results
 
-from benchmarks import run_cell, tune
+from benchmarks import tune
 from benchmarks.store import read_sound_record
+from hopgym.evaluation import run_cell
 
 TUNED = tune.TUNED  # before a test changes it
 

@@ -13,9 +13,9 @@ from ase import Atoms
 
 from benchmarks.alloy_search.chemical_order import Positions, find_order
 from benchmarks.paper.figure7 import ATOMS, name_system
-from benchmarks.plugins import find_optimizers
 from hopgym import Environment, Quenched, get_system, quench, rollout
 from hopgym.chemistry import to_ase
+from hopgym.evaluation.plugins import find_optimizers
 from hopgym.optimizers import bh_lbfgs
 from hopgym.potentials import Gupta
 

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 from matplotlib.figure import Figure
 
-from benchmarks.columns import Cell
-from benchmarks.markdown import format_markdown
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
+from hopgym.evaluation.columns import Cell
+from hopgym.evaluation.markdown import format_markdown
 
 SYSTEM = "LJ-13"
 UPDATES, UNROLL = 300, 2000

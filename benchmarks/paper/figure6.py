@@ -12,16 +12,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.columns import Cell, format_energy, format_rate
 from benchmarks.figure_file import choose_colours
-from benchmarks.lookup import get_systems
-from benchmarks.markdown import format_markdown
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
 from benchmarks.paper.trajectories import ENLARGED, measure, measure_updates
-from benchmarks.plugins import find_optimizer
 from benchmarks.runner import say
 from hopgym import Environment, quench, rollout
 from hopgym._atomic_write import atomic_write
+from hopgym._cli.lookup import get_systems
+from hopgym.evaluation.columns import Cell, format_energy, format_rate
+from hopgym.evaluation.markdown import format_markdown
+from hopgym.evaluation.plugins import find_optimizer
 
 SYSTEM = "LJ-13"
 # Trained for the final energy, as those of the paper; the others for the best energy.

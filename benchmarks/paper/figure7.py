@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.columns import Cell
 from benchmarks.figure_file import choose_colours
-from benchmarks.markdown import format_markdown
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
+from hopgym.evaluation.columns import Cell
+from hopgym.evaluation.markdown import format_markdown
 
 ATOMS = 38
 PAIRS = (("Ag", "Au"), ("Pd", "Pt"))

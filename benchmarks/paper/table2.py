@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from benchmarks import figures, report
-from benchmarks.columns import Cell
+from benchmarks import figures
 from benchmarks.paper.study import AbstractStudy, CellPlan
 from benchmarks.presets import PRESETS, Budget
+from hopgym.evaluation import report
+from hopgym.evaluation.columns import Cell
 
 PRESET = PRESETS["paper"]
 QUICK = Budget(starts=20, steps=2000)

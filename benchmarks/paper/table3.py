@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from benchmarks.columns import Cell
-from benchmarks.markdown import format_markdown
-from benchmarks.paper.published import ADAM_OF_TABLE_3, TABLE_3
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
+from hopgym.evaluation.columns import Cell
+from hopgym.evaluation.markdown import format_markdown
+from hopgym.evaluation.published import ADAM_OF_TABLE_3, TABLE_3
 from hopgym.optimizers.learned import FEATURES
 
 SYSTEM = "LJ-75"

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from benchmarks.columns import Cell, format_energy, format_rate
-from benchmarks.markdown import format_markdown
-from benchmarks.paper.published import TABLE_6
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
+from hopgym.evaluation.columns import Cell, format_energy, format_rate
+from hopgym.evaluation.markdown import format_markdown
+from hopgym.evaluation.published import TABLE_6
 
 SYSTEMS = ("LJ-13", "LJ-75", "SW-Si64")
 SILICON = "silicon-esmc"

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from benchmarks.summarise import round_number
 from hopgym import Environment, System, quench, rollout
+from hopgym.evaluation.summarise import round_number
 from hopgym.optimizers.base import adapt
 
 SAME = 1e-3  # energy by which two structures of one minimum differ at most

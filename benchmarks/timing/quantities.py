@@ -9,7 +9,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from benchmarks.lookup import check_names
 from benchmarks.timing import external, learned_step, per_atom
 from benchmarks.timing.implementations import (
     CONTENDERS,
@@ -19,6 +18,7 @@ from benchmarks.timing.implementations import (
     trace_for,
 )
 from hopgym import System, native
+from hopgym._cli.lookup import check_names
 
 # By the name of a contender: a function that compiles its programs anew.
 Contest = dict[str, Callable[[], Programs]]

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import jax.numpy as jnp
 import numpy as np
 
-from hopgym import State, System
+from hopgym.environment import State
 from hopgym.relax import Quenched, quench
+from hopgym.systems import System
 
 INTERVAL = 250  # steps between checkpoints
 MEMORY = 2**28  # bytes of structures that wait for their quench

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from io import TextIOBase
 from typing import TextIO
 
 import numpy as np
@@ -23,7 +24,9 @@ class Bar:
     - `stream`: stream to write to.
     """
 
-    def __init__(self, label: str, starts: int, steps: int, stream: TextIO):
+    def __init__(
+        self, label: str, starts: int, steps: int, stream: TextIOBase | TextIO
+    ):
         self.label = label
         self.starts = starts
         self.steps = steps

@@ -11,18 +11,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.describe import describe, digest
-from benchmarks.first_hits import INTERVAL, FirstHits, list_checkpoints
-from benchmarks.plugins import Entry
-from benchmarks.summarise import (
+from hopgym._cli.provenance import describe_host
+from hopgym.environment import Environment, State
+from hopgym.evaluation.describe import describe, digest
+from hopgym.evaluation.first_hits import INTERVAL, FirstHits, list_checkpoints
+from hopgym.evaluation.plugins import Entry
+from hopgym.evaluation.summarise import (
     choose_curve_steps,
     round_number,
     summarise,
     summarise_point,
 )
-from hopgym import Environment, State, System, rollout
-from hopgym._cli.provenance import describe_host
 from hopgym.relax import polish, quench
+from hopgym.rollout import rollout
+from hopgym.systems import System
 
 # Part of the key of stored cells: increase it when the meaning of a column changes.
 PROTOCOL = 2

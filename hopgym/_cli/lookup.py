@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hopgym import System, get_system
 from hopgym._cli.memory import check_memory, estimate_memory
 from hopgym._suggest import describe_unknown_name
+from hopgym.systems import System, get_system
 
 
 def get_systems(names: Iterable[str]) -> list[System]:

@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
-from benchmarks.columns import (
+from hopgym.evaluation import published
+from hopgym.evaluation.columns import (
     SHOWN,
     Cell,
     format_energy,
@@ -14,8 +15,7 @@ from benchmarks.columns import (
     format_seconds,
     get_protocol,
 )
-from benchmarks.markdown import format_markdown
-from benchmarks.paper import published
+from hopgym.evaluation.markdown import format_markdown
 
 HEAD = tuple(column.heading or "" for column in SHOWN)
 PAPER_HEAD = ("paper min", "paper mean")

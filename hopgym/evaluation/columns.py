@@ -1,6 +1,7 @@
 """The columns of the results: their meanings, and how tables show them.
 
-python benchmarks/columns.py     print the table of columns for README.md
+`python -m hopgym.evaluation.columns` prints the table of columns for
+benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.markdown import format_markdown
+from hopgym.evaluation.markdown import format_markdown
 
 Cell = dict[str, Any]
 

@@ -1,0 +1,1 @@
+"""One optimizer on the starts of one system, under the protocol of the benchmark."""
