@@ -162,9 +162,10 @@ def list_studies() -> str:
         count = len(study.list_trainings())
         if count:
             done = sum(study.has_results(one.name) for one in study.list_trainings())
-            where = f"{done} of them here" if done else "none of them here: use --train"
-            lines.append(f"  {count} training{'s' * (count > 1)}, {where}")
-    return "\n".join(lines)
+            need = "" if done == count else ": use --train"
+            lines.append(f"  trainings: {count}, results of {done} are here{need}")
+        lines.append("")
+    return "\n".join(lines[:-1])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -143,7 +143,7 @@ def format_paper() -> str:
         section = re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
         link = f"[{title.partition(':')[0]}](docs/paper.md#{section})"
         rows.append([link, f"`{study.name}`", study.claim, study.finding])
-    return format_markdown(["", "name", "the paper says", "here"], rows)
+    return format_markdown(["figure or table", "name", "the paper says", "here"], rows)
 
 
 # Optimizers in the table of the README.

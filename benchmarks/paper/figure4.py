@@ -83,8 +83,8 @@ class Figure4(AbstractSizes):
         "energies than Adam and FIRE, also on those on which they were not trained"
     )
     finding: ClassVar[str] = (
-        "holds from ten atoms on; basin hopping with L-BFGS finds the minima of all "
-        "sizes"
+        "holds from ten atoms on, but for two lowest last structures; basin hopping "
+        "with L-BFGS finds the minima of all sizes"
     )
     optimizers: ClassVar[tuple[str, ...]] = (
         *("adam", "fire", "bh-paper", SIX, "six-ga", "bh-lbfgs", "bh-symmetric"),
@@ -105,8 +105,8 @@ class Figure8(AbstractSizes):
         "not generalise as well as those trained on six sizes"
     )
     finding: ClassVar[str] = (
-        "the first half holds, the second for the best structures of each run, but "
-        "not for the last ones"
+        "the first half holds, the second for means of the best structures of each "
+        "run, but not of the last ones"
     )
     optimizers: ClassVar[tuple[str, ...]] = (
         *("adam", "fire", "learn2hop-lj13-esmc", "lj75-esmc", SIX),

@@ -48,11 +48,11 @@ class Figure7(AbstractStudy):
     claim: ClassVar[str] = (
         "optimizers trained on six compositions of Ag-Au, and on Ag-Au, Ag-Pt and "
         "Pd-Au, find lower energies than Adam, FIRE and basin hopping with as many "
-        "steps, on Ag-Au and on Pd-Pt; basin hopping needs ten times more"
+        "steps, on Ag-Au and on Pd-Pt; basin hopping needs ten times more to compete"
     )
     finding: ClassVar[str] = (
-        "holds, and ten times more steps of this basin hopping are not enough; basin "
-        "hopping with L-BFGS, which exchanges species, is better still"
+        "holds for the best structures, and ten times more steps of this basin hopping "
+        "are not enough; basin hopping with L-BFGS is closer to the lowest energies"
     )
     budget: ClassVar[tuple[int, int]] = (50, 50_000)
     quick_budget: ClassVar[tuple[int, int]] = (10, 2000)
