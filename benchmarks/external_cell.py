@@ -135,6 +135,8 @@ def run(
     program: Any,
     progress: Callable[[int, np.ndarray], None],
     announce: Callable[[str], None],
+    hits: FirstHits | None = None,
+    observe: Callable[[int, Any], None] | None = None,
 ) -> Cell:
     """Run a cell: search from one start after the other, quench and polish.
 
@@ -182,18 +184,23 @@ def run(
         best = [record.get_best(done) for record in records]
         return dataclasses.replace(
             initial,
+            evaluations=jnp.asarray(
+                [min(done + 1, record.count) for record in records], jnp.int32
+            ),
             best_energy=stack(energy for energy, _ in best),
             best_positions=stack(positions for _, positions in best),
         )
 
-    hits = FirstHits(system, spec.starts)
+    hits = FirstHits(system, spec.starts) if hits is None else hits
     for done in checkpoints:
-        hits.record(done, get_state(done))
+        state = get_state(done)
+        hits.record(done, state)
+        if observe is not None:
+            observe(done, state)
     state = dataclasses.replace(
         get_state(steps),
         positions=stack(record.last for record in records),
         first_hit=jnp.asarray([record.first_met for record in records], jnp.int32),
-        evaluations=jnp.asarray([record.count for record in records], jnp.int32),
     )
     curve = [
         summarise_point(

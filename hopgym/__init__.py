@@ -21,6 +21,8 @@ from hopgym.relax import quench as quench
 from hopgym.rollout import Result as Result
 from hopgym.rollout import Rollout as Rollout
 from hopgym.rollout import rollout as rollout
+from hopgym.suites import Evaluation as Evaluation
+from hopgym.suites import evaluate as evaluate
 from hopgym.systems import System as System
 from hopgym.systems import get_system as get_system
 from hopgym.systems import register_system as register_system

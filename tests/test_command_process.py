@@ -241,4 +241,4 @@ def test_threads_write_the_same_file_in_turn(tmp_path):
 
 def test_undecodable_words_of_commands_become_escapes():
     words = ["--out", os.fsdecode(b"caf\xe9")]
-    assert format_command("program", words) == "program --out caf\\xe9"
+    assert format_command("program", words) == "program --out 'caf\\xe9'"

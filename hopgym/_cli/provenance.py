@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -26,9 +27,10 @@ def format_command(program: str, arguments: Sequence[str] | None) -> str:
     - `program`: such as `python -m hopgym.search`.
     - `arguments`: arguments of `main`; `None` for those of the process.
     """
-    words = [program, *(sys.argv[1:] if arguments is None else arguments)]
+    words = shlex.join(sys.argv[1:] if arguments is None else arguments)
     # Bytes of undecodable names become escapes.
-    return os.fsencode(" ".join(words)).decode(errors="backslashreplace")
+    command = f"{program} {words}".rstrip()
+    return os.fsencode(command).decode(errors="backslashreplace")
 
 
 def describe_run(command: str, packages: Sequence[str] = ()) -> dict[str, Any]:

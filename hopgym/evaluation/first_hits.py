@@ -47,11 +47,14 @@ class FirstHits:
     - `evaluations`: energy+gradient evaluations of the quenches up to the first hits,
       without those of the last structures.
     - `seconds`: time of quenches during the search.
+    - `steps`: steps at the checkpoint of the first hit of each start, or -1.
+    - `positions`: the quenched structures of the first hits.
     """
 
     def __init__(self, system: System, starts: int):
         self.evaluations = 0
         self.seconds = 0.0
+        self.positions = np.zeros((starts, system.atoms, 3))
         self._system = system
         self._starts = starts
         self._energy = np.full(starts, np.inf)
@@ -61,6 +64,10 @@ class FirstHits:
         self._open = np.ones(starts, bool)
         self._waiting: list[Waiting] = []
         self._memory = 0
+
+    @property
+    def steps(self) -> np.ndarray:
+        return np.where(self._hit_at > 0, self._hit_at - 1, -1)
 
     def record(self, steps: int, state: State) -> None:
         """Keep the structures that have changed since the checkpoint before.
@@ -112,6 +119,7 @@ class FirstHits:
         spent = np.asarray(last.evaluations)
         self._hit_at = np.where(hit, self._changed_at, self._hit_at)
         self._hit_by = np.where(hit, self._changed_at + spent, self._hit_by)
+        self.positions[hit] = np.asarray(last.positions)[hit]
         met = (self._hit_at > 0) & (first_met > _find_checkpoint_before(self._hit_at))
         return np.where(met, np.minimum(first_met, self._hit_by), self._hit_by)
 
@@ -129,14 +137,16 @@ class FirstHits:
             quenched = quench(self._system, jnp.asarray(positions[padded]))
             hits = np.asarray(self._system.is_hit(quenched.energy))
             spent = np.asarray(quenched.evaluations)
-            for row, when, hit, count in zip(
-                rows[batch], at[batch], hits, spent, strict=False
+            relaxed = np.asarray(quenched.positions)
+            for row, when, hit, count, structure in zip(
+                rows[batch], at[batch], hits, spent, relaxed, strict=False
             ):
                 if self._hit_at[row] > 0:
                     continue
                 self.evaluations += int(count)
                 if hit:
                     self._hit_at[row], self._hit_by[row] = when, when + count
+                    self.positions[row] = structure
                     self._open[row] = False
 
     def _choose_batches(

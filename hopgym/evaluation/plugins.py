@@ -51,6 +51,33 @@ def find_optimizer(spec: str) -> Entry:
     )
 
 
+def wrap_optimizer(
+    target: Any, name: str | None = None, source: str | None = None
+) -> Entry:
+    """Wrap an optimizer, or a class or function that makes one.
+
+    **Arguments:**
+
+    - `target`: the optimizer; a class or function is called with `system` and `steps`
+      if it takes them.
+    - `name`, `source`: see `Entry`; by default the name of the class or function.
+
+    **Raises:** `ValueError` for anything else.
+    """
+    kind = target if hasattr(target, "__name__") else type(target)
+    shown = str(kind.__name__) if name is None else name
+    ready = not isinstance(target, type) and hasattr(target, "update")
+    if not ready and not callable(target):
+        raise ValueError(
+            f"{shown} is neither an optimizer nor a function or class that makes one"
+        )
+
+    def make(system: Any, steps: int) -> Any:
+        return target if ready else zoo.build(target, system, steps)
+
+    return Entry(shown, make, source)
+
+
 def find_optimizers(specs: Iterable[str]) -> list[Entry]:
     """Find optimizers by name, without duplicates.
 
@@ -100,19 +127,8 @@ def _find_plugin(spec: str) -> Entry:
     if not hasattr(module, name):
         offered = [entry for entry in vars(module) if not entry.startswith("_")]
         raise ValueError(f"{where}: {describe_unknown_name('name', name, offered)}")
-    target = getattr(module, name)
     shown = f"{Path(where).stem if where.endswith('.py') else where}:{name}"
-    ready = not isinstance(target, type) and hasattr(target, "update")
-    if not ready and not callable(target):
-        raise ValueError(
-            f"optimizer {spec!r}: {name} is neither an optimizer nor a function or "
-            "class that makes one"
-        )
-
-    def make(system: Any, steps: int) -> Any:
-        return target if ready else zoo.build(target, system, steps)
-
-    return Entry(shown, make, _hash_source(module))
+    return wrap_optimizer(getattr(module, name), shown, _hash_source(module))
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -83,6 +83,8 @@ def run(
     optimizer: Any,
     progress: Callable[[int, np.ndarray], None],
     announce: Callable[[str], None],
+    hits: FirstHits | None = None,
+    observe: Callable[[int, State], None] | None = None,
 ) -> dict[str, Any]:
     """Run a cell: search, quench and polish.
 
@@ -91,6 +93,9 @@ def run(
     - `spec`, `optimizer`: the cell and its optimizer.
     - `progress`: called with the number of completed steps and the best energies.
     - `announce`: called with the name of each stage at its start.
+    - `hits`: where first hits are recorded, for those who want their structures.
+    - `observe`: called with the number of completed steps and the state at each
+      checkpoint.
 
     **Returns:** the columns of the cell.
     """
@@ -99,14 +104,16 @@ def run(
     stops = choose_curve_steps(spec.steps, chunk)
     checkpoints = frozenset(list_checkpoints(spec.steps))
     curve = []
-    hits = FirstHits(system, spec.starts)
+    found = FirstHits(system, spec.starts) if hits is None else hits
 
     def watch(done: int, state: State) -> None:
         best = np.asarray(state.best_energy)
         if done in stops:
             curve.append(summarise_point(done + 1, best))
         if done in checkpoints:
-            hits.record(done, state)
+            found.record(done, state)
+            if observe is not None:
+                observe(done, state)
         progress(done, best)
 
     announce("compiling")
@@ -120,7 +127,7 @@ def run(
         progress=watch,
     )
     times = result.seconds, result.compile_seconds
-    return finish(spec, optimizer, result.state, hits, curve, times, announce)
+    return finish(spec, optimizer, result.state, found, curve, times, announce)
 
 
 def finish(

@@ -1,0 +1,265 @@
+"""The structures of an entry: what each start had found, and when.
+
+A file for each system, `structures/SYSTEM.npz`, with a row for each structure:
+
+- `start`: number of its start, in ascending order, with ascending steps;
+- `step`: the checkpoint at which the start had it, in search evaluations;
+- `evaluations`: for the structure of a first hit, evaluations until the hit; otherwise
+  0;
+- `positions`: `(rows, atoms, 3)`, 16-bit integers in units of `spacing`.
+
+Each start has the best structure at its budgets, where it has changed, until its first
+hit. And for each start:
+
+- `spent`: evaluations of its search;
+- `start_energies`: energy of its initial structure.
+
+`settings` is a hash of the hyper-parameters of the optimizer.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hopgym._atomic_write import atomic_save
+from hopgym.environment import State
+from hopgym.evaluation.first_hits import INTERVAL, FirstHits
+from hopgym.suites.suite import Suite
+from hopgym.systems import System
+
+LEVELS = 2**15 - 1  # of 16-bit integers
+COARSEST = 0.01  # spacing of positions, in units of the system's length
+QUENCH = 5000  # evaluations of a quench, at most
+INTEGERS = {"start", "step", "evaluations", "spent", "positions"}
+NUMBERS = {"spacing", "start_energies"}
+
+
+@dataclass(frozen=True)
+class Structures:
+    """The structures of an entry on one system; see this module."""
+
+    start: np.ndarray
+    step: np.ndarray
+    evaluations: np.ndarray
+    positions: np.ndarray
+    spent: np.ndarray
+    start_energies: np.ndarray
+
+
+class Collector:
+    """Collects the best structures of a search at the budgets of a suite.
+
+    **Arguments:**
+
+    - `budgets`: the numbers of steps at which they are collected.
+    """
+
+    def __init__(self, budgets: tuple[int, ...]):
+        self._budgets = budgets
+        self._energies: list[np.ndarray] = []
+        self._positions: list[np.ndarray] = []
+        self._spent = np.zeros(0, int)
+
+    def observe(self, done: int, state: State) -> None:
+        """Collect the best structures if `done` is a budget."""
+        self._spent = np.array(state.evaluations)
+        if done in self._budgets:
+            self._energies.append(np.array(state.best_energy))
+            self._positions.append(np.array(state.best_positions))
+
+    def finish(
+        self,
+        hits: FirstHits,
+        first_hit: np.ndarray,
+        start_energies: np.ndarray,
+    ) -> Structures:
+        """The structures, with those of the first hits.
+
+        **Arguments:**
+
+        - `hits`: the first hits of the search, finished.
+        - `first_hit`: evaluations until them, or -1.
+        - `start_energies`: see `Structures`.
+        """
+        rows = []
+        for start, hit in enumerate(hits.steps):
+            before = np.inf
+            for budget, energies, positions in zip(
+                self._budgets, self._energies, self._positions, strict=True
+            ):
+                is_new = energies[start] < before or before == np.inf
+                if is_new and not 0 < hit <= budget:
+                    rows.append((start, budget, 0, positions[start]))
+                    before = energies[start]
+            if hit > 0:
+                rows.append((start, hit, first_hit[start], hits.positions[start]))
+        starts, steps, evaluations, positions = zip(*rows, strict=True)
+        return Structures(
+            start=np.array(starts),
+            step=np.array(steps),
+            evaluations=np.array(evaluations),
+            positions=np.array(positions, float),
+            spent=self._spent,
+            start_energies=np.asarray(start_energies, float),
+        )
+
+
+def save(path: Path, found: Structures, box: np.ndarray | None, settings: str) -> None:
+    """Write structures; positions are centred, or wrapped into the box.
+
+    `settings` is a hash of the optimizer's. **Raises:** `OSError` if the file cannot
+    be written.
+    """
+    positions = found.positions
+    positions = positions - positions.mean(axis=1, keepdims=True)
+    if box is not None:
+        positions = positions - box * np.round(positions / box)
+    spacing = max(float(np.abs(positions).max()), 1e-6) / LEVELS
+    path.parent.mkdir(exist_ok=True)
+    atomic_save(
+        path,
+        lambda stream: np.savez_compressed(
+            stream,
+            start=found.start.astype(np.int32),
+            step=found.step.astype(np.int32),
+            evaluations=found.evaluations.astype(np.int32),
+            positions=np.round(positions / spacing).astype(np.int16),
+            spacing=np.array(spacing),
+            spent=found.spent.astype(np.int32),
+            start_energies=found.start_energies,
+            settings=np.array(settings),
+        ),
+    )
+
+
+def read_settings(path: Path) -> str:
+    """The hash of the settings of the optimizer in a file of structures.
+
+    **Raises:** `ValueError` if it is damaged; `OSError` if it cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return str(content["settings"])
+    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged: remove it") from error
+
+
+def load(path: Path, system: System, suite: Suite) -> Structures:
+    """Read structures, and check that they can be those of an entry.
+
+    **Raises:** `ValueError`, which names the file and the start, if the file is damaged
+    or has other atoms, starts, checkpoints or more evaluations than the suite;
+    `OSError` if it cannot be read.
+    """
+    arrays = _read(path, suite.starts, system.atoms)
+    spacing = float(arrays["spacing"])
+    coarsest = COARSEST * float(system.length)
+    if not 0 < spacing <= coarsest:
+        raise ValueError(
+            f"{path}: positions have a spacing of {spacing:g}, which must be positive "
+            f"and at most {coarsest:g}: a structure is too large, or atoms have left it"
+        )
+    found = Structures(
+        start=arrays["start"],
+        step=arrays["step"],
+        evaluations=arrays["evaluations"],
+        positions=arrays["positions"] * spacing,
+        spent=arrays["spent"],
+        start_energies=arrays["start_energies"],
+    )
+    _check_counts(path, found, suite)
+    return found
+
+
+def _read(path: Path, starts: int, atoms: int) -> dict[str, np.ndarray]:
+    """Read the arrays of a file, and check their kinds and shapes."""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            _check_sizes(path, starts, atoms)
+            arrays = {name: content[name] for name in (*INTEGERS, *NUMBERS)}
+    except KeyError as error:
+        raise ValueError(f"{path} is damaged: {error.args[0]}") from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path} is no file of structures: {reason}") from error
+    rows = len(arrays["start"]) if arrays["start"].ndim else 0
+    shapes = {
+        "start": (rows,),
+        "step": (rows,),
+        "evaluations": (rows,),
+        "positions": (rows, atoms, 3),
+        "spacing": (),
+        "spent": (starts,),
+        "start_energies": (starts,),
+    }
+    for name, shape in shapes.items():
+        array = arrays[name]
+        kind = np.integer if name in INTEGERS else np.floating
+        if array.shape != shape or not np.issubdtype(array.dtype, kind):
+            raise ValueError(
+                f"{path}: {name} must have shape {shape}, got {array.shape} of "
+                f"{array.dtype}"
+            )
+        if not np.all(np.isfinite(array)):
+            raise ValueError(f"{path}: {name} must be finite")
+    return arrays
+
+
+def _check_sizes(path: Path, starts: int, atoms: int) -> None:
+    """Check that arrays are not larger than those of an entry, before reading them."""
+    most = 64 * starts * (3 * atoms + 100)
+    with zipfile.ZipFile(path) as archive:
+        size = sum(part.file_size for part in archive.infolist())
+    if size > most:
+        raise ValueError(f"it has {size:,} bytes, and those of an entry {most:,}")
+
+
+def _check_counts(path: Path, found: Structures, suite: Suite) -> None:
+    """Check the numbers of starts, steps and evaluations."""
+
+    def complain(wrong: np.ndarray, text: str) -> None:
+        if np.any(wrong):
+            start = found.start[np.argmax(wrong)]
+            raise ValueError(f"{path}: start {start} {text}")
+
+    start, step, evaluations = found.start, found.step, found.evaluations
+    is_known = (start >= 0) & (start < suite.starts)
+    complain(~is_known, f"is none of the {suite.starts} of suite {suite.version}")
+    if {*start.tolist()} != {*range(suite.starts)}:
+        missing = min({*range(suite.starts)} - {*start.tolist()})
+        raise ValueError(f"{path}: start {missing} has no structure")
+    last = suite.steps
+    complain(
+        (step < 1) | (step > last) | ((step % INTERVAL != 0) & (step != last)),
+        f"has a structure at a step that is no checkpoint (every {INTERVAL} steps to "
+        f"{last:,})",
+    )
+    is_hit = evaluations != 0
+    complain(
+        is_hit & ((evaluations < 1) | (evaluations > step + 1 + QUENCH)),
+        "has a hit after more evaluations than its checkpoint and a quench",
+    )
+    follows = start[1:] == start[:-1]
+    unordered = np.append(
+        (start[1:] < start[:-1]) | (follows & (step[1:] < step[:-1])), False
+    )
+    complain(unordered, "has structures that are not in the order of starts and steps")
+    complain(
+        np.append(follows & is_hit[:-1], False), "has structures after its first hit"
+    )
+    is_first = np.insert(~follows, 0, True)
+    complain(
+        is_first & (step > suite.budgets[0]) & ~is_hit,
+        f"has no structure of the first {suite.budgets[0]:,} steps",
+    )
+    too_many = np.flatnonzero((found.spent < 1) | (found.spent > last + 1))
+    if len(too_many):
+        spent = found.spent[too_many[0]]
+        raise ValueError(
+            f"{path}: start {too_many[0]} spent {spent:,} evaluations; a start may "
+            f"spend {last:,} and one for its first structure"
+        )
