@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 
 PAGES = [
+    "benchmark.md",
     "extending.md",
     *(
         f"quickstart/{name}.md"

@@ -142,7 +142,7 @@ def read_settings(path: Path) -> str:
     **Raises:** `ValueError` if it is damaged; `OSError` if it cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
             return str(content["settings"])
     except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is damaged: remove it") from error
@@ -178,8 +178,8 @@ def load(path: Path, system: System, suite: Suite) -> Structures:
 def _read(path: Path, starts: int, atoms: int) -> dict[str, np.ndarray]:
     """Read the arrays of a file, and check their kinds and shapes."""
     try:
-        with np.load(path, allow_pickle=False) as content:
-            _check_sizes(path, starts, atoms)
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
+            _check_sizes(content.zip, starts, atoms)
             arrays = {name: content[name] for name in (*INTEGERS, *NUMBERS)}
     except KeyError as error:
         raise ValueError(f"{path} is damaged: {error.args[0]}") from error
@@ -209,11 +209,10 @@ def _read(path: Path, starts: int, atoms: int) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _check_sizes(path: Path, starts: int, atoms: int) -> None:
+def _check_sizes(archive: zipfile.ZipFile, starts: int, atoms: int) -> None:
     """Check that arrays are not larger than those of an entry, before reading them."""
     most = 64 * starts * (3 * atoms + 100)
-    with zipfile.ZipFile(path) as archive:
-        size = sum(part.file_size for part in archive.infolist())
+    size = sum(part.file_size for part in archive.infolist())
     if size > most:
         raise ValueError(f"it has {size:,} bytes, and those of an entry {most:,}")
 

@@ -37,9 +37,9 @@ from hopgym.suites.suite import Suite
 from hopgym.suites.verified import FILE, Found, Verified, hash_files, write
 from hopgym.systems import System, get_system
 
-# Relative difference of the energies of initial structures, which programs of other
-# machines relax with other roundings.
-SAME_START = 1e-2
+# Relative difference of the energies of initial structures, which other machines round
+# differently while they relax them. Kernels and JAX differ by 3e-6 at most.
+SAME_START = 1e-3
 MAX_ARCHIVE = 2**30  # bytes of an archive, unpacked
 
 
