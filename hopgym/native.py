@@ -296,7 +296,7 @@ def _digest_sources(sources: Path) -> str | None:
 
     `None` if there are no sources: only editable installations have them.
     """
-    patterns = ("*.cc", "*.h", "*.inl", "CMakeLists.txt")
+    patterns = ("*.cc", "*.h", "*.inl", "*.map", "CMakeLists.txt")
     files = sorted(path for pattern in patterns for path in sources.glob(pattern))
     if not files:
         return None
