@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import zipfile
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -13,11 +14,12 @@ from hopgym.optimizers import GradientDescent, list_trained, read_header
 from hopgym.suites import SUITES, Suite, enter, leaderboard, verify
 from hopgym.suites.enter import compute_start_energies
 from hopgym.suites.entry import locate_structures
+from hopgym.suites.entry import read_header as read_entry_header
 from hopgym.suites.formulas import compute_energy
 from hopgym.suites.score import compute_ratios, compute_score, find_hits
 from hopgym.suites.structures import load
 from hopgym.suites.v1 import UNSEEN, V1
-from hopgym.suites.verified import read
+from hopgym.suites.verified import hash_files, read
 from hopgym.systems import registry
 
 HEADER = ("--authors", "A. Nother, B. Other", "--tuning", "by hand, on LJ-4")
@@ -372,3 +374,43 @@ def test_structures_fit_the_suite(entry):
     found = load(path, hopgym.get_system("SW-Si8"), TINY)
     assert found.positions.shape[1:] == (8, 3)
     assert np.abs(found.positions).max() < 3
+
+
+# The committed entries
+
+COMMITTED = Path(__file__).parents[1] / "benchmarks" / "entries"
+SHIPPED = sorted(Path(hopgym.__file__).parent.glob("data/leaderboard/*.json"))
+
+
+def test_committed_entries_are_the_shipped_ones():
+    assert [path.stem for path in SHIPPED] == sorted(
+        p.name for p in COMMITTED.iterdir()
+    )
+    for path in SHIPPED:
+        verified, folder = read(path), COMMITTED / path.stem
+        paths = {name: locate_structures(folder, name) for name in verified.systems}
+        assert read_entry_header(folder) == verified.header
+        assert (
+            hash_files({"entry.toml": folder / "entry.toml", **paths}) == verified.files
+        )
+        assert {*paths} == {one.stem for one in folder.glob("structures/*")}
+
+
+@pytest.mark.optimised
+def test_committed_entries_are_verified_again():
+    """The first one, on a system."""
+    path, name = SHIPPED[0], "LJ-58"
+    rows = load(
+        locate_structures(COMMITTED / path.stem, name), hopgym.get_system(name), V1
+    )
+    found, known = verify.verify_system(name, V1, rows), read(path).systems[name]
+    np.testing.assert_array_equal(found.evaluations, known.evaluations)
+    np.testing.assert_array_equal(found.steps, known.steps)
+    np.testing.assert_allclose(found.energies, known.energies, atol=2e-6)
+
+
+def test_the_page_is_that_of_the_shipped_entries(tmp_path, capsys):
+    assert leaderboard.main(["--suite", "v1", "--out", str(tmp_path)]) == 0
+    docs = Path(__file__).parents[1] / "docs"
+    page = (tmp_path / leaderboard.PAGE).read_text()
+    assert page == (docs / leaderboard.PAGE).read_text()
