@@ -10,13 +10,19 @@ import numpy as np
 import pytest
 from benchmark_runs import BENCHMARKS, read_results
 
-from benchmarks import external_cell, external_programs, external_search
+from benchmarks import (
+    enter_external,
+    external_cell,
+    external_programs,
+    external_search,
+)
 from benchmarks.external_cell import Recorder
 from benchmarks.runner import OutOfTime
 from benchmarks.timing.external import make_numpy
 from hopgym import get_system
 from hopgym.evaluation import run_cell
 from hopgym.evaluation.plugins import Entry, find_optimizer
+from hopgym.suites import SUITES, Suite, verify
 
 
 def ignore(*_):
@@ -180,6 +186,23 @@ def test_the_documentation_agrees_with_the_record():
     hits = {cell["system"]: cell["hits"] for cell in own[2:]}
     assert hits.pop("LJ-76") == 2 and "LJ-76 in 2" in row
     assert set(hits.values()) == {0} and "77, 98 and 102 to 104 in none" in row
+
+
+def test_a_program_enters_a_suite(tmp_path, monkeypatch, capsys):
+    jax.devices()
+    suite = Suite("tiny", (), ("LJ-5", "SW-Si8"), (250, 500), 4)
+    monkeypatch.setitem(SUITES, "tiny", suite)
+    monkeypatch.setitem(external_programs.PROGRAMS, "own", lambda: Descent(1e-3))
+    words = ["own", "--suite", "tiny", "--ruleset", "self-tuned", "--authors", "A"]
+    words += ["--tuning", "none", "--out", str(tmp_path / "entry")]
+    assert enter_external.main(words) == 0
+    assert "1 of 2 test systems are missing" in capsys.readouterr().err
+    assert verify.main([str(tmp_path / "entry")]) == 0
+    said = capsys.readouterr().err
+    assert "4 of 4 starts hit" in said and "not the minimum" not in said
+    with pytest.raises(SystemExit):
+        enter_external.main([*words, "--systems", "SW-Si8"])
+    assert "search for the LJ clusters, not for SW-Si8" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", external_programs.PROGRAMS)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -173,6 +175,19 @@ def test_archives(entry, tmp_path, capsys):
 def test_a_time_limit_stops_and_the_command_resumes(tmp_path, capsys):
     assert make(tmp_path / "entry", "--time-limit", "1e-9") == 1
     assert "time limit reached: the same command resumes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["enter", "verify"])
+def test_files_of_the_benchmark_are_the_same_commands(name, tmp_path):
+    file = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    run = subprocess.run(
+        [sys.executable, str(file), "--help"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode == 0 and f"usage: {name}.py" in run.stdout
 
 
 # Bad input
