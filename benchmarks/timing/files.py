@@ -43,9 +43,16 @@ def write_rows(
     path: Path, command: str, rows: list[dict[str, Any]], **meta: Any
 ) -> None:
     """Write rows and their provenance, and print the path."""
+    save_rows(path, command, rows, **meta)
+    print(f"{path} written")
+
+
+def save_rows(
+    path: Path, command: str, rows: list[dict[str, Any]], **meta: Any
+) -> None:
+    """Write rows and their provenance."""
     meta = {**describe_run(command), **meta}
     atomic_write(path, json.dumps({"meta": meta, "rows": rows}, indent=1) + "\n")
-    print(f"{path} written")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
