@@ -193,7 +193,7 @@ def test_a_program_enters_a_suite(tmp_path, monkeypatch, capsys):
     suite = Suite("tiny", (), ("LJ-5", "SW-Si8"), (250, 500), 4)
     monkeypatch.setitem(SUITES, "tiny", suite)
     monkeypatch.setitem(external_programs.PROGRAMS, "own", lambda: Descent(1e-3))
-    words = ["own", "--suite", "tiny", "--ruleset", "self-tuned", "--authors", "A"]
+    words = ["own", "--suite", "tiny", "--ruleset", "self-tuned", "--author", "A"]
     words += ["--tuning", "none", "--out", str(tmp_path / "entry")]
     assert enter_external.main(words) == 0
     assert "1 of 2 test systems are missing" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Suites, entries to them, their verification and the leaderboard."""
 
 import dataclasses
+import hashlib
 import json
 import subprocess
 import sys
@@ -14,17 +15,18 @@ import pytest
 import hopgym
 from hopgym.optimizers import GradientDescent, list_trained, read_header
 from hopgym.suites import SUITES, Suite, enter, leaderboard, verify
-from hopgym.suites.enter import compute_start_energies
 from hopgym.suites.entry import locate_structures
 from hopgym.suites.entry import read_header as read_entry_header
 from hopgym.suites.formulas import compute_energy
 from hopgym.suites.score import compute_ratios, compute_score, find_hits
-from hopgym.suites.structures import load
+from hopgym.suites.starts import compute_start_energies
+from hopgym.suites.structures import load, save
 from hopgym.suites.v1 import UNSEEN, V1
 from hopgym.suites.verified import hash_files, read
 from hopgym.systems import registry
 
-HEADER = ("--authors", "A. Nother, B. Other", "--tuning", "by hand, on LJ-4")
+HEADER = ("--author", "A. Nother", "--author", "B. Other")
+HEADER += ("--tuning", "by hand, on LJ-4")
 TINY = Suite("tiny", ("LJ-4",), ("LJ-5", "Test-LJ-6", "SW-Si8"), (250, 500), 6)
 
 
@@ -95,8 +97,17 @@ def test_the_suite_is_frozen():
     """Its systems, budgets and starts are those of its release."""
     assert V1.budgets == (2000, 10_000, 50_000) and V1.starts == 100
     assert len(V1.test) == 20 and not {*V1.test} & {*V1.development}
-    for name in V1.systems:
-        assert hopgym.get_system(name).has_reference, name
+    content = json.dumps([V1.development, V1.test, V1.references])
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    assert digest.startswith("95daba7094a15cf5")
+    assert V1.references.keys() == {*V1.test}
+    for name in V1.test:
+        # Lower ones that are found later do not change the suite.
+        reference = float(hopgym.get_system(name).reference)
+        assert reference <= V1.references[name][0] + 1e-4
+        assert float(V1.get_system(name).reference) == np.float32(
+            V1.references[name][0]
+        )
     seeds = [V1.derive_seed(name) for name in ("LJ-13", "LJ-75", "SW-Si64")]
     assert seeds == [803967386, 1576594769, 1417167381]
     energies = compute_start_energies(hopgym.get_system("LJ-13"), V1)
@@ -130,7 +141,7 @@ def test_entry_is_verified_and_ranked(entry, tmp_path, capsys):
     for cell in cells:
         own = found.systems[cell["system"]]
         assert own.evaluations.tolist() == cell["first_hit"]
-        assert own.unconfirmed == own.fragments == 0
+        assert own.unconfirmed == own.unsound == 0
         np.testing.assert_allclose(own.energies[:, -1].min(), cell["min"], atol=1e-4)
     assert found.systems["LJ-5"].steps.tolist() == [250] * 6
     assert (
@@ -151,6 +162,11 @@ def test_partial_entries_have_no_rank(tmp_path, capsys):
     assert verify.main([str(folder)]) == 0
     assert leaderboard.main([str(folder), "--suite", "tiny"]) == 0
     assert r"| - | mine\|\* |" in capsys.readouterr().out
+    # It changes when it is completed.
+    assert make(folder, "--name", "mine|*") == 0
+    assert "has changed since it was verified" in fail(
+        capsys, leaderboard.main, folder, "--suite", "tiny"
+    )
 
 
 def test_archives(entry, tmp_path, capsys):
@@ -168,6 +184,12 @@ def test_archives(entry, tmp_path, capsys):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("x", "x")
     assert "must have one entry.toml, and has 0" in fail(capsys, verify.main, path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("entry.toml", "x" * 1000)
+    content = bytearray(path.read_bytes())
+    content[45] ^= 255
+    path.write_bytes(content)
+    assert "cannot be unpacked" in fail(capsys, verify.main, path)
     path.write_text("no archive")
     assert "neither the folder of an entry nor" in fail(capsys, verify.main, path)
 
@@ -195,8 +217,11 @@ def test_files_of_the_benchmark_are_the_same_commands(name, tmp_path):
 
 def test_bad_options(entry, tmp_path, capsys):
     words = ("adam", "--ruleset", "tuned", *HEADER, "--suite", "tiny", "--out")
-    assert "is another entry: name 'adam' instead of 'bh-lbfgs'" in fail(
+    assert "is another entry: optimizer 'adam' instead of 'bh-lbfgs'" in fail(
         capsys, enter.main, *words, entry
+    )
+    assert "the name of the entry must be one line" in fail(
+        capsys, enter.main, *words, tmp_path / "new", "--name", "a $ b"
     )
     own = tmp_path / "own"
     own.mkdir()
@@ -206,7 +231,7 @@ def test_bad_options(entry, tmp_path, capsys):
     assert "unknown test system 'LJ-4'" in fail(
         capsys, enter.main, *words, new, "--systems", "LJ-4"
     )
-    nothing = ("adam", "--ruleset", "tuned", "--authors", "A", "--tuning", " ")
+    nothing = ("adam", "--ruleset", "tuned", "--author", "A", "--tuning", " ")
     assert "has no tuning" in fail(capsys, enter.main, *nothing, "--out", new)
     assert "unknown optimizer 'adm'" in fail(capsys, enter.main, "adm", *words[1:], new)
     assert not new.exists()
@@ -225,13 +250,16 @@ def test_bad_options(entry, tmp_path, capsys):
         ({"start_energies": lambda x: x + 1}, "these are other starts"),
         ({"spent": lambda x: x + 1}, "spent 502 evaluations"),
         ({"evaluations": lambda x: x + 6000}, "start 0 has a hit after more"),
+        ({"step": lambda x: 0 * x + 500, "evaluations": lambda x: 0 * x + 1}, "before"),
+        ({"step": lambda x: x.astype("m8[s]")}, "step must have shape"),
+        ({"spacing": lambda x: x[0]}, "spacing must have shape (6,)"),
         ({"step": lambda x: x + 1}, "start 0 has a structure at a step that is no"),
         ({"step": lambda x: x + 500}, "start 0 has a structure at a step that is no"),
         ({"start": lambda x: x + 1}, "start 6 is none of the 6"),
         ({"start": lambda x: np.maximum(x, 1)}, "start 0 has no structure"),
         ({"start": lambda x: x[::-1]}, "not in the order"),
-        ({"spacing": lambda x: x * 1000}, "a structure is too large"),
-        ({"spacing": lambda x: -x}, "must be positive"),
+        ({"spacing": lambda x: x * 1000}, "must be positive and at most 0.01"),
+        ({"spacing": lambda x: -x}, "must be positive and at most 0.01"),
     ],
 )
 def test_bad_structures(entry, arrays, message, capsys):
@@ -272,11 +300,13 @@ def test_claims_that_are_not_confirmed(entry, capsys):
         return changed
 
     change(entry, "LJ-5", positions=spread, spacing=lambda x: 20 * x)
+    found = load(locate_structures(entry, "LJ-5"), hopgym.get_system("LJ-5"), TINY)
+    save(locate_structures(entry, "LJ-5"), found, hopgym.get_system("LJ-5"), "")
     assert verify.main([str(entry)]) == 0
     assert "4 of 6 starts hit, 2 claimed hits are not" in capsys.readouterr().err
     own = read(entry / "verified.json").systems["LJ-5"]
     assert own.steps.tolist()[:3] == [-1, -1, 250]
-    assert own.unconfirmed == own.fragments == 2
+    assert own.unconfirmed == own.unsound == 2
 
 
 def test_changes_after_verification(entry, capsys):
@@ -290,6 +320,15 @@ def test_changes_after_verification(entry, capsys):
         capsys, leaderboard.main, entry / "verified.json", "--suite", "v1"
     )
     path = entry / "verified.json"
+    content = json.loads(path.read_text())
+    content["files"]["entry.toml"] = "0"
+    other = entry / "other.json"
+    other.write_text(json.dumps(content))
+    assert "has the name of another entry" in fail(
+        capsys, leaderboard.main, path, other, "--suite", "tiny"
+    )
+    other.write_text(json.dumps({**content, "systems": {}}))
+    assert "or no systems" in fail(capsys, leaderboard.main, other, "--suite", "tiny")
     content = json.loads(path.read_text())
     content["systems"]["LJ-5"]["steps"].pop()
     path.write_text(json.dumps(content))
@@ -341,8 +380,8 @@ def test_scores(entry):
         header = dataclasses.replace(verified.header, name=name)
         entries.append(dataclasses.replace(found, header=header))
     ratios = compute_ratios(entries)
-    assert ratios["one"] == pytest.approx([cost / 60] * 3)
-    assert ratios["all"].tolist() == [1] * 3 and np.all(ratios["none"] == np.inf)
+    assert ratios[0] == pytest.approx([cost / 60] * 3)
+    assert ratios[2].tolist() == [1] * 3 and np.all(ratios[1] == np.inf)
     ranked = [one.header.name for one, _ in leaderboard.rank(entries)]
     assert ranked == ["all", "one", "none"]
 

@@ -24,24 +24,22 @@ from hopgym._cli.arguments import (
 )
 from hopgym._cli.devices import use_all_cores
 from hopgym._cli.interrupt import Farewell, StopRequest
-from hopgym._cli.lookup import check_names, check_sizes, get_systems
+from hopgym._cli.lookup import check_names, check_sizes
 from hopgym._cli.process import run as run_command
 from hopgym._cli.progress import Bar
 from hopgym._cli.provenance import describe_run, format_command
-from hopgym._folder_lock import lock_folder
-from hopgym.environment import Environment
+from hopgym._folder_lock import LOCK, lock_folder
 from hopgym.evaluation import report, run_cell
 from hopgym.evaluation.columns import Cell
 from hopgym.evaluation.describe import describe, digest
 from hopgym.evaluation.first_hits import FirstHits
 from hopgym.evaluation.plugins import Entry, find_optimizer
 from hopgym.evaluation.run_cell import CellSpec
-from hopgym.optimizers import GradientDescent
-from hopgym.rollout import Rollout
 from hopgym.suites import entry as folders
 from hopgym.suites.entry import Header
 from hopgym.suites.registry import SUITES
-from hopgym.suites.structures import Collector, read_settings, save
+from hopgym.suites.starts import compute_start_energies
+from hopgym.suites.structures import Collector, load, read_settings, save
 from hopgym.suites.suite import RULESETS, Suite
 from hopgym.systems import System
 
@@ -50,7 +48,7 @@ Compute = Callable[..., Cell]  # as `run_cell.run`
 EXAMPLES = """\
 examples:
   python -m hopgym.suites.enter my_file.py:MyOptimizer --ruleset self-tuned \\
-      --authors "A. Nother" --tuning "step length chosen on LJ-38" --out entry/
+      --author "A. Nother" --tuning "step length chosen on LJ-38" --out entry/
   python -m hopgym.suites.verify entry/
 Repeat the command to resume an interrupted one.
 """
@@ -68,7 +66,8 @@ def add_header_options(parser: Parser) -> None:
     add("--ruleset", choices=list(RULESETS), required=True, help=rules)
     how = "how its configuration was chosen, and on which systems"
     add("--tuning", metavar="TEXT", required=True, help=how)
-    add("--authors", metavar="A,B", type=parse_names, required=True, help="names")
+    who = "name of an author; repeatable"
+    add("--author", metavar="NAME", action="append", required=True, help=who)
     add("--name", help="in the leaderboard, default: that of the optimizer")
     add("--reference", default="", metavar="TEXT", help="a paper or an address")
     add("--systems", metavar="A,B", type=parse_names, help="these first, others later")
@@ -83,7 +82,7 @@ def make_header(args: argparse.Namespace, entry: Entry, command: str) -> Header:
     return Header(
         suite=args.suite,
         name=args.name or entry.name,
-        authors=args.authors,
+        authors=args.author,
         ruleset=args.ruleset,
         tuning=args.tuning,
         reference=args.reference,
@@ -92,6 +91,7 @@ def make_header(args: argparse.Namespace, entry: Entry, command: str) -> Header:
         command=command,
         date=run["date"],
         machine=f"{run['cpu']}, {run['devices']}, {run['platform']}",
+        protocol=run_cell.PROTOCOL,
         versions={"python": run["python"], **run["versions"]},
     )
 
@@ -146,10 +146,14 @@ def make_entry(
             suite = folders.check_header(header)
             names = suite.test if args.systems is None else args.systems
             check_names("test system", names, suite.test)
-            systems = get_systems(names)
+            systems = [suite.get_system(name) for name in dict.fromkeys(names)]
             check_sizes(systems, suite.starts)
             is_new = not (args.out / folders.HEADER).exists()
-            if is_new and args.out.is_dir() and any(args.out.iterdir()):
+            if (
+                is_new
+                and args.out.is_dir()
+                and {*args.out.iterdir()} - {args.out / LOCK}
+            ):
                 raise ValueError(f"{args.out} has other files: choose another --out")
             if not is_new:
                 found = folders.read_header(args.out)
@@ -160,8 +164,7 @@ def make_entry(
                         "--out"
                     )
             stack.enter_context(lock_folder(args.out))
-            if is_new:
-                folders.write_header(args.out, header)
+            folders.write_header(args.out, header)
         except ValueError as error:
             parser.fail(error)
         except OSError as error:
@@ -257,17 +260,10 @@ class _Maker:
             np.asarray(cell["first_hit"]),
             compute_start_energies(system, suite),
         )
-        box = None if system.box is None else np.asarray(system.box, float)
-        save(path, found, box, settings)
+        save(path, found, system, settings)
+        load(path, system, suite)  # what verification will read
         spent = format_duration(time.perf_counter() - self.started)
         return f"{report.summarise_cell(cell)}  ({spent} so far)"
-
-
-def compute_start_energies(system: System, suite: Suite) -> np.ndarray:
-    """Energies of the initial structures of a system in a suite."""
-    key = jax.random.key(suite.derive_seed(system.name))
-    run = Rollout(Environment(system), GradientDescent(), key, suite.starts)
-    return np.asarray(run.state.energy, float)
 
 
 def _say(text: str) -> None:

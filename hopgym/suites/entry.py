@@ -10,6 +10,7 @@ from typing import Any
 
 from hopgym._atomic_write import atomic_write
 from hopgym._schema import TEXT, Schema, check, choice, integer, list_of, object_of
+from hopgym.evaluation.run_cell import PROTOCOL
 from hopgym.suites.registry import get_suite
 from hopgym.suites.suite import RULESETS, Suite
 
@@ -17,8 +18,10 @@ FORMAT = 1
 HEADER = "entry.toml"
 STRUCTURES = "structures"
 LONGEST = 2000  # characters of a text
+LONGEST_NAME = 60
 SCHEMA: Schema = {
     "format": integer(1),
+    "protocol": integer(1),
     "suite": TEXT,
     "name": TEXT,
     "authors": list_of(TEXT, range(1, 100)),
@@ -48,6 +51,7 @@ class Header:
     - `reference`: paper or address; may be empty.
     - `optimizer`: what was run, as on the command line.
     - `source`: hash of its file; empty for the zoo.
+    - `protocol`: of the benchmark, by which evaluations and hits are counted.
     - `command`, `date`, `machine`, `versions`: provenance.
     """
 
@@ -59,6 +63,7 @@ class Header:
     reference: str
     optimizer: str
     source: str
+    protocol: int
     command: str
     date: str
     machine: str
@@ -67,11 +72,15 @@ class Header:
 
     def describe_difference(self, other: Header) -> str:
         """What makes two headers those of different entries; empty for nothing."""
-        names = ("suite", "name", "ruleset", "optimizer", "source")
-        differing = [n for n in names if getattr(self, n) != getattr(other, n)]
+        names = ("suite", "ruleset", "optimizer", "source", "protocol")
+        pairs = [(n, getattr(self, n), getattr(other, n)) for n in names]
+        for package in ("hopgym", "jax"):
+            versions = (self.versions.get(package), other.versions.get(package))
+            pairs.append((package, *versions))
         return ", ".join(
-            f"{n} {getattr(self, n)!r} instead of {getattr(other, n)!r}"
-            for n in differing
+            f"{n} {own!r} instead of {theirs!r}"
+            for n, own, theirs in pairs
+            if own != theirs
         )
 
 
@@ -124,6 +133,18 @@ def check_header(header: Header) -> Suite:
     or the ruleset `tuned` without a word about the tuning.
     """
     suite = get_suite(header.suite)
+    if header.protocol != PROTOCOL:
+        raise ValueError(
+            f"the entry was made under protocol {header.protocol}; this version of "
+            f"hopgym verifies {PROTOCOL}"
+        )
+    if not header.authors:
+        raise ValueError("the entry has no authors: every entry states them")
+    if len(header.name) > LONGEST_NAME or "\n" in header.name or "$" in header.name:
+        raise ValueError(
+            f"the name of the entry must be one line of at most {LONGEST_NAME} "
+            f"characters without $, got {header.name[:LONGEST_NAME]!r}"
+        )
     if header.ruleset not in RULESETS:
         raise ValueError(
             f"unknown ruleset {header.ruleset!r}: choose one of {', '.join(RULESETS)}"

@@ -91,7 +91,7 @@ def evaluate(
         names = getattr(chosen, systems) if systems in PARTS else [systems]
     else:
         names = list(systems)
-    found = get_systems(names)
+    found = [chosen.get_system(system.name) for system in get_systems(names)]
     starts = chosen.starts if starts is None else starts
     steps = chosen.steps if steps is None else steps
     starts = check_integer("starts", starts, 1, MAX_STARTS)

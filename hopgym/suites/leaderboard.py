@@ -17,7 +17,7 @@ from hopgym._atomic_write import atomic_save, atomic_write
 from hopgym._cli.arguments import Parser, describe_error
 from hopgym._cli.process import run as run_command
 from hopgym.evaluation.markdown import format_markdown
-from hopgym.suites.entry import HEADER, locate_structures
+from hopgym.suites.entry import HEADER, STRUCTURES
 from hopgym.suites.registry import SUITES, get_suite
 from hopgym.suites.score import (
     DEFINITION,
@@ -58,13 +58,18 @@ def load_entry(path: Path) -> Verified:
             f"{path} is not verified: python -m hopgym.suites.verify {path}"
         )
     verified = read(path / FILE)
-    paths = {name: locate_structures(path, name) for name in verified.systems}
+    paths = {p.stem: p for p in sorted((path / STRUCTURES).glob("*.npz"))}
     if hash_files({HEADER: path / HEADER, **paths}) != verified.files:
         raise ValueError(
             f"{path} has changed since it was verified: "
             f"python -m hopgym.suites.verify {path}"
         )
     return verified
+
+
+def _fold(entry: Verified) -> str:
+    """The name of an entry, by which two that look alike are told."""
+    return entry.header.name.strip().casefold()
 
 
 def rank(entries: Iterable[Verified]) -> list[tuple[Verified, Score]]:
@@ -79,33 +84,41 @@ def format_ranking(entries: Sequence[Verified], suite: Suite) -> str:
     """Format the table of all entries, in Markdown."""
     ranked = rank(entries)
     complete = [one for one, _ in ranked if one.is_complete]
-    ratios = compute_ratios(complete)
+    shares = [
+        [f"{np.mean(row <= factor):.0%}" for factor in FACTORS]
+        for row in compute_ratios(complete)
+    ]
     head = ["rank", "entry", "authors", "ruleset", "score [95%]"]
     head += [f"hits at {budget:,}" for budget in suite.budgets]
     head += ["solved", "mean gap"]
     head += ["best" if k == 1 else f"within {k}x" for k in FACTORS]
     rows = []
-    for number, (one, score) in enumerate(ranked, 1):
-        name = one.header.name
-        shares = (
-            [f"{np.mean(ratios[name] <= factor):.0%}" for factor in FACTORS]
-            if one.is_complete
-            else ["" for _ in FACTORS]
-        )
-        rows.append(
-            [
-                str(number) if one.is_complete else "-",
-                name,
-                ", ".join(one.header.authors),
-                one.header.ruleset,
-                f"{score.score:.1f} [{score.low:.1f}, {score.high:.1f}]",
-                *(f"{rate:.1f}%" for rate in score.rates),
-                f"{score.solved} of {len(one.systems)}",
-                f"{score.gap:.4f}" if np.isfinite(score.gap) else "",
-                *shares,
-            ]
-        )
+    for number, (one, score) in enumerate(ranked):
+        header = one.header
+        row = [header.name, ", ".join(header.authors), header.ruleset]
+        solved = f"{score.solved} of {len(one.systems)}"
+        if one.is_complete:
+            interval = (
+                f" [{score.low:.1f}, {score.high:.1f}]"
+                if score.low < score.high
+                else ""
+            )
+            row = [str(number + 1), *row, f"{score.score:.1f}{interval}"]
+            row += [f"{rate:.1f}%" for rate in score.rates]
+            gap = f"{score.gap:.4f}" if np.isfinite(score.gap) else "infinite"
+            row += [solved, gap, *shares[number]]
+        else:  # nothing that could be compared with the others
+            blank = ["" for _ in suite.budgets]
+            row = ["-", *row, "", *blank, solved, "", *("" for _ in FACTORS)]
+        rows.append(row)
     return format_markdown(head, [map(_escape, row) for row in rows])
+
+
+def _format_score(score: Score) -> str:
+    text = f"{score.score:.1f}"
+    if score.low == score.high:  # no start or every start hits
+        return text
+    return f"{text} [{score.low:.1f}, {score.high:.1f}]"
 
 
 def format_systems(entries: Sequence[Verified], suite: Suite) -> str:
@@ -152,7 +165,7 @@ def format_notes(entries: Sequence[Verified]) -> str:
 
 def _escape(text: str) -> str:
     """Escape what Markdown would take for a table or markup."""
-    for sign in "\\|*_`<":
+    for sign in "\\|*_`<>[]!&~":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())
 
@@ -167,7 +180,8 @@ def format_page(entries: Sequence[Verified], suite: Suite) -> str:
         "[protocol](protocol.md). [How to enter](benchmark.md).",
         f"{DEFINITION} *Solved* are systems with at least one hit. *Mean gap* is the "
         "energy per atom above the lowest known of the quenched best structures after "
-        "all evaluations, in energy units of the system. The last columns are a "
+        "all evaluations, in energy units of the system, and the median over systems. "
+        "Entries that lack systems have no rank and no score. The last columns are a "
         "performance profile: on what share of the systems an entry needs the fewest "
         "evaluations per hit, or at most 2 or 10 times as many; misses count as "
         "infinite.",
@@ -189,14 +203,16 @@ def plot_profile(entries: Sequence[Verified], suite: Suite) -> Figure:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     complete = [one for one, _ in rank(entries) if one.is_complete]
-    for number, (name, ratios) in enumerate(compute_ratios(complete).items()):
+    for number, (one, ratios) in enumerate(
+        zip(complete, compute_ratios(complete), strict=True)
+    ):
         finite = np.sort(ratios[np.isfinite(ratios)])
         shares = np.arange(1, len(finite) + 1) / len(suite.test)
         axes.step(
             np.append(finite, 1e3),
             np.append(shares, shares[-1:] if len(shares) else 0),
             where="post",
-            label=name,
+            label=one.header.name.lstrip("_"),
             color=f"C{number % 10}",
             linestyle=("-", "--", ":")[number // 10 % 3],
         )
@@ -231,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     suite = get_suite(args.suite)
     try:
-        entries = {one.header.name: one for one in load_shipped(suite.version)}
+        entries = {_fold(one): one for one in load_shipped(suite.version)}
         for path in args.entries:
             one = load_entry(path)
             if one.header.suite != suite.version:
@@ -239,7 +255,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     f"{path} is an entry of suite {one.header.suite}, not of "
                     f"{suite.version}"
                 )
-            entries[one.header.name] = one
+            other = entries.setdefault(_fold(one), one)
+            if other.files != one.files:
+                raise ValueError(
+                    f"{path} has the name of another entry, {one.header.name!r}: "
+                    "choose another --name"
+                )
         if not entries:
             raise ValueError("there are no entries yet: name some")
     except (ValueError, OSError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,15 +11,15 @@ from hopgym.evaluation.summarise import count_until_hit, wilson_interval
 from hopgym.suites.registry import get_suite
 from hopgym.suites.suite import Suite
 from hopgym.suites.verified import Found, Verified
-from hopgym.systems import get_system
 
 SAMPLES = 1000  # of the bootstrap
 SEED = 0
 DEFINITION = (
     "The score is the mean hit rate over all test systems and budgets, in percent. "
-    "Since the budgets are a geometric series, it is the area under the curve of "
-    "solved starts against the logarithm of evaluations. Brackets are 95% intervals, "
-    "from a bootstrap over the starts of each system."
+    "Since the budgets are a geometric series, it approximates the area under the "
+    "curve of solved starts against the logarithm of evaluations. Brackets are 95% "
+    "intervals, from a bootstrap over the starts of each system; there is none where "
+    "no start or every start hits."
 )
 
 
@@ -32,8 +32,9 @@ class Score:
     - `score`, `low`, `high`: mean hit rate in percent, and its 95% interval.
     - `rates`: mean hit rate in percent at each budget.
     - `solved`: number of systems with a hit.
-    - `gap`: mean energy per atom above the lowest known at the largest budget, in the
-      energy units of the systems; infinite if a start has no sound structure.
+    - `gap`: mean energy per atom of the starts above the lowest known at the largest
+      budget, in the energy unit of the system; the median over systems, since a few
+      have far larger gaps. Infinite where a start has no sound structure.
     """
 
     score: float
@@ -62,7 +63,7 @@ def compute_score(verified: Verified) -> Score:
     low, high = np.quantile(samples, (0.025, 0.975))
     gaps = []
     for name, found in verified.systems.items():
-        system = get_system(name)
+        system = suite.get_system(name)
         above = found.energies[:, -1] - float(system.reference)
         gaps.append(np.mean(above) / (system.atoms * float(system.energy_unit)))
     return Score(
@@ -71,7 +72,7 @@ def compute_score(verified: Verified) -> Score:
         high=float(high),
         rates=tuple(100 * hits.mean(axis=(0, 1))),
         solved=int(np.sum(hits.any(axis=(1, 2)))),
-        gap=float(np.mean(gaps)),
+        gap=float(np.median(gaps)),
     )
 
 
@@ -95,14 +96,14 @@ def describe_hits(found: Found, suite: Suite) -> str:
     return f"{text} {compute_evaluations_per_hit(found, suite):,.0f}"
 
 
-def compute_ratios(entries: Sequence[Verified]) -> Mapping[str, np.ndarray]:
+def compute_ratios(entries: Sequence[Verified]) -> np.ndarray:
     """Evaluations per hit divided by those of the best entry, of each test system.
 
-    **Returns:** for each name, `(systems,)`; infinite where an entry has no hit, also
-    where no entry has.
+    **Returns:** `(entries, systems)`; infinite where an entry has no hit, also where
+    no entry has.
     """
     if not entries:
-        return {}
+        return np.zeros((0, 0))
     suite = get_suite(entries[0].header.suite)
     costs = np.array(
         [
@@ -111,5 +112,4 @@ def compute_ratios(entries: Sequence[Verified]) -> Mapping[str, np.ndarray]:
         ]
     )
     best = costs.min(axis=0)
-    ratios = costs / np.where(np.isfinite(best), best, 1)
-    return {one.header.name: row for one, row in zip(entries, ratios, strict=True)}
+    return costs / np.where(np.isfinite(best), best, 1)

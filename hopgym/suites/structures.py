@@ -6,7 +6,7 @@ A file for each system, `structures/SYSTEM.npz`, with a row for each structure:
 - `step`: the checkpoint at which the start had it, in search evaluations;
 - `evaluations`: for the structure of a first hit, evaluations until the hit; otherwise
   0;
-- `positions`: `(rows, atoms, 3)`, 16-bit integers in units of `spacing`.
+- `positions`: `(rows, atoms, 3)`, 16-bit integers in units of `spacing`, `(rows,)`.
 
 Each start has the best structure at its budgets, where it has changed, until its first
 hit. And for each start:
@@ -19,7 +19,9 @@ hit. And for each start:
 
 from __future__ import annotations
 
+import lzma
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,13 +36,21 @@ from hopgym.systems import System
 LEVELS = 2**15 - 1  # of 16-bit integers
 COARSEST = 0.01  # spacing of positions, in units of the system's length
 QUENCH = 5000  # evaluations of a quench, at most
+# What damaged files of NumPy and ZIP archives raise.
+UNREADABLE = (
+    *(ValueError, TypeError, AttributeError, MemoryError, RuntimeError, OverflowError),
+    *(EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 INTEGERS = {"start", "step", "evaluations", "spent", "positions"}
 NUMBERS = {"spacing", "start_energies"}
 
 
 @dataclass(frozen=True)
 class Structures:
-    """The structures of an entry on one system; see this module."""
+    """The structures of an entry on one system; see this module.
+
+    `is_clipped`: whether an atom is further away than positions can tell.
+    """
 
     start: np.ndarray
     step: np.ndarray
@@ -48,6 +58,7 @@ class Structures:
     positions: np.ndarray
     spent: np.ndarray
     start_energies: np.ndarray
+    is_clipped: np.ndarray
 
 
 class Collector:
@@ -105,20 +116,24 @@ class Collector:
             positions=np.array(positions, float),
             spent=self._spent,
             start_energies=np.asarray(start_energies, float),
+            is_clipped=np.zeros(len(starts), bool),
         )
 
 
-def save(path: Path, found: Structures, box: np.ndarray | None, settings: str) -> None:
-    """Write structures; positions are centred, or wrapped into the box.
+def save(path: Path, found: Structures, system: System, settings: str) -> None:
+    """Write structures of a system; positions are centred, or wrapped into the box.
 
-    `settings` is a hash of the optimizer's. **Raises:** `OSError` if the file cannot
-    be written.
+    `settings` is a hash of the optimizer's. **Raises:** `OSError` if the file cannot be
+    written.
     """
+    box = None if system.box is None else np.asarray(system.box, float)
     positions = found.positions
     positions = positions - positions.mean(axis=1, keepdims=True)
     if box is not None:
         positions = positions - box * np.round(positions / box)
-    spacing = max(float(np.abs(positions).max()), 1e-6) / LEVELS
+    spacing = np.abs(positions).max(axis=(1, 2)) / LEVELS
+    spacing = np.clip(spacing, 1e-9, COARSEST * float(system.length))
+    levels = np.round(positions / spacing[:, None, None])
     path.parent.mkdir(exist_ok=True)
     atomic_save(
         path,
@@ -127,8 +142,8 @@ def save(path: Path, found: Structures, box: np.ndarray | None, settings: str) -
             start=found.start.astype(np.int32),
             step=found.step.astype(np.int32),
             evaluations=found.evaluations.astype(np.int32),
-            positions=np.round(positions / spacing).astype(np.int16),
-            spacing=np.array(spacing),
+            positions=np.clip(levels, -LEVELS, LEVELS).astype(np.int16),
+            spacing=spacing,
             spent=found.spent.astype(np.int32),
             start_energies=found.start_energies,
             settings=np.array(settings),
@@ -144,7 +159,7 @@ def read_settings(path: Path) -> str:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
             return str(content["settings"])
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (KeyError, *UNREADABLE) as error:
         raise ValueError(f"{path} is damaged: remove it") from error
 
 
@@ -156,20 +171,22 @@ def load(path: Path, system: System, suite: Suite) -> Structures:
     `OSError` if it cannot be read.
     """
     arrays = _read(path, suite.starts, system.atoms)
-    spacing = float(arrays["spacing"])
-    coarsest = COARSEST * float(system.length)
-    if not 0 < spacing <= coarsest:
+    spacing = arrays["spacing"]
+    coarsest = COARSEST * float(system.length) * (1 + 1e-6)
+    if not np.all((spacing > 0) & (spacing <= coarsest)):
         raise ValueError(
-            f"{path}: positions have a spacing of {spacing:g}, which must be positive "
-            f"and at most {coarsest:g}: a structure is too large, or atoms have left it"
+            f"{path}: spacings of positions must be positive and at most {coarsest:g}"
         )
+    levels = arrays["positions"]
     found = Structures(
         start=arrays["start"],
         step=arrays["step"],
         evaluations=arrays["evaluations"],
-        positions=arrays["positions"] * spacing,
+        positions=levels * spacing[:, None, None],
         spent=arrays["spent"],
         start_energies=arrays["start_energies"],
+        is_clipped=(spacing >= coarsest / (1 + 1e-5))
+        & (np.abs(levels).max(axis=(1, 2)) >= LEVELS),
     )
     _check_counts(path, found, suite)
     return found
@@ -181,25 +198,26 @@ def _read(path: Path, starts: int, atoms: int) -> dict[str, np.ndarray]:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
             _check_sizes(content.zip, starts, atoms)
             arrays = {name: content[name] for name in (*INTEGERS, *NUMBERS)}
+        rows = len(arrays["start"])
+        arrays |= {name: _to_integers(arrays[name]) for name in INTEGERS}
     except KeyError as error:
         raise ValueError(f"{path} is damaged: {error.args[0]}") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"{path} is no file of structures: {reason}") from error
-    rows = len(arrays["start"]) if arrays["start"].ndim else 0
     shapes = {
         "start": (rows,),
         "step": (rows,),
         "evaluations": (rows,),
         "positions": (rows, atoms, 3),
-        "spacing": (),
+        "spacing": (rows,),
         "spent": (starts,),
         "start_energies": (starts,),
     }
     for name, shape in shapes.items():
         array = arrays[name]
-        kind = np.integer if name in INTEGERS else np.floating
-        if array.shape != shape or not np.issubdtype(array.dtype, kind):
+        kind = "i" if name in INTEGERS else "f"
+        if array.shape != shape or array.dtype.kind != kind:
             raise ValueError(
                 f"{path}: {name} must have shape {shape}, got {array.shape} of "
                 f"{array.dtype}"
@@ -207,6 +225,11 @@ def _read(path: Path, starts: int, atoms: int) -> dict[str, np.ndarray]:
         if not np.all(np.isfinite(array)):
             raise ValueError(f"{path}: {name} must be finite")
     return arrays
+
+
+def _to_integers(array: np.ndarray) -> np.ndarray:
+    """Integers of any kind as those of Python; others as they are."""
+    return array.astype(np.int64) if array.dtype.kind in "iu" else array
 
 
 def _check_sizes(archive: zipfile.ZipFile, starts: int, atoms: int) -> None:
@@ -242,9 +265,18 @@ def _check_counts(path: Path, found: Structures, suite: Suite) -> None:
         is_hit & ((evaluations < 1) | (evaluations > step + 1 + QUENCH)),
         "has a hit after more evaluations than its checkpoint and a quench",
     )
+    before = np.where(step > INTERVAL, (step - 1) // INTERVAL * INTERVAL + 1, 0)
+    complain(
+        is_hit & (evaluations <= before),
+        "has a hit before the checkpoint that precedes that of its structure",
+    )
+    complain(
+        is_hit & (evaluations > found.spent[start % suite.starts] + QUENCH),
+        "has a hit after more evaluations than it spent",
+    )
     follows = start[1:] == start[:-1]
     unordered = np.append(
-        (start[1:] < start[:-1]) | (follows & (step[1:] < step[:-1])), False
+        (start[1:] < start[:-1]) | (follows & (step[1:] <= step[:-1])), False
     )
     complain(unordered, "has structures that are not in the order of starts and steps")
     complain(

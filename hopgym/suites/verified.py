@@ -30,9 +30,11 @@ from hopgym._schema import (
     number,
 )
 from hopgym._serialisation import parse_json
+from hopgym.suites.entry import FORMAT, Header, check_header
 from hopgym.suites.entry import SCHEMA as HEADER_SCHEMA
-from hopgym.suites.entry import Header
 from hopgym.suites.registry import get_suite
+from hopgym.suites.structures import QUENCH
+from hopgym.suites.suite import Suite
 
 FILE = "verified.json"
 DIGITS = 6  # of energies
@@ -41,7 +43,7 @@ SYSTEM_SCHEMA: Schema = {
     "evaluations": list_of(integer(-1)),
     "energies": list_of(list_of(nullable(number()))),
     "unconfirmed": integer(),
-    "fragments": integer(),
+    "unsound": integer(),
     "discoveries": list_of(number()),
 }
 SCHEMA: Schema = {
@@ -62,7 +64,7 @@ class Found:
     - `energies`: `(starts, budgets)`, of the best sound structures, infinite without
       any;
     - `unconfirmed`: number of claimed hits whose structures are not the minimum;
-    - `fragments`: number of structures in several pieces, or that do not converge;
+    - `unsound`: number of structures that are in several pieces or no minima;
     - `discoveries`: confirmed energies below the lowest known one, by more than the
       tolerance.
     """
@@ -71,7 +73,7 @@ class Found:
     evaluations: np.ndarray
     energies: np.ndarray
     unconfirmed: int
-    fragments: int
+    unsound: int
     discoveries: list[float]
 
 
@@ -88,6 +90,14 @@ class Verified:
     def is_complete(self) -> bool:
         """Whether it has all test systems of its suite."""
         return {*self.systems} == {*get_suite(self.header.suite).test}
+
+
+def _limit(suite: Suite) -> Schema:
+    """Limits of steps and evaluations in a suite."""
+    return {
+        "steps": list_of(integer(-1, suite.steps)),
+        "evaluations": list_of(integer(-1, suite.steps + 1 + QUENCH)),
+    }
 
 
 def hash_files(paths: dict[str, Path]) -> dict[str, str]:
@@ -112,7 +122,7 @@ def write(path: Path, verified: Verified) -> None:
                 for row in found.energies.tolist()
             ],
             "unconfirmed": found.unconfirmed,
-            "fragments": found.fragments,
+            "unsound": found.unsound,
             "discoveries": found.discoveries,
         }
         for name, found in verified.systems.items()
@@ -139,7 +149,9 @@ def read(path: Path) -> Verified:
     check(content, SCHEMA, str(path), closed=True)
     check(content["header"], HEADER_SCHEMA, f"{path}: header", closed=True)
     header = Header(**content["header"])
-    suite = get_suite(header.suite)
+    suite = check_header(header)
+    if header.format != FORMAT or not content["systems"]:
+        raise ValueError(f"{path} has another format, or no systems")
     shapes = (suite.starts, len(suite.budgets))
     systems = {}
     for name, own in content["systems"].items():
@@ -147,6 +159,7 @@ def read(path: Path) -> Verified:
         if name not in suite.test:
             raise ValueError(f"{where} is no test system of suite {suite.version}")
         check(own, SYSTEM_SCHEMA, where, closed=True)
+        check(own, {**SYSTEM_SCHEMA, **_limit(suite)}, where)
         rows = [[np.inf if x is None else x for x in row] for row in own["energies"]]
         if {len(own["steps"]), len(own["evaluations"]), len(rows)} != {shapes[0]} or {
             len(row) for row in rows
@@ -157,7 +170,7 @@ def read(path: Path) -> Verified:
             evaluations=np.array(own["evaluations"]),
             energies=np.array(rows, float),
             unconfirmed=own["unconfirmed"],
-            fragments=own["fragments"],
+            unsound=own["unsound"],
             discoveries=own["discoveries"],
         )
     return Verified(header, content["files"], content["checked"], systems)

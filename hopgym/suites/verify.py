@@ -24,7 +24,6 @@ from hopgym._cli.process import run as run_command
 from hopgym._cli.provenance import describe_host
 from hopgym.relax import Quenched, quench
 from hopgym.suites import structures
-from hopgym.suites.enter import compute_start_energies
 from hopgym.suites.entry import (
     HEADER,
     check_header,
@@ -32,10 +31,11 @@ from hopgym.suites.entry import (
     read_header,
 )
 from hopgym.suites.formulas import compute_energy
-from hopgym.suites.structures import Structures
+from hopgym.suites.starts import compute_start_energies
+from hopgym.suites.structures import UNREADABLE, Structures
 from hopgym.suites.suite import Suite
 from hopgym.suites.verified import FILE, Found, Verified, hash_files, write
-from hopgym.systems import System, get_system
+from hopgym.systems import System
 
 # Relative difference of the energies of initial structures, which other machines round
 # differently while they relax them. Kernels and JAX differ by 3e-6 at most.
@@ -49,15 +49,16 @@ def verify_system(name: str, suite: Suite, found: Structures) -> Found:
     **Raises:** `ValueError`, which names the start, if the initial structures are not
     those of the suite.
     """
-    _check_starts(get_system(name), suite, found.start_energies)
+    _check_starts(suite.get_system(name), suite, found.start_energies)
     with jax.enable_x64(True):
-        return _judge(get_system(name), suite, found)
+        return _judge(suite.get_system(name), suite, found)
 
 
 def _judge(system: System, suite: Suite, found: Structures) -> Found:
     quenched = quench(system, jnp.asarray(found.positions))
-    is_sound = np.asarray(quenched.converged & quenched.connected)
+    is_sound = np.asarray(quenched.converged & quenched.connected) & ~found.is_clipped
     energies = np.where(is_sound, np.asarray(quenched.energy), np.inf)
+    discoveries = _confirm_discoveries(system, energies, quenched)
     at_minimum = energies < float(system.reference) + float(system.tolerance)
     claimed = found.evaluations > 0
     steps = np.full(suite.starts, -1)
@@ -74,8 +75,8 @@ def _judge(system: System, suite: Suite, found: Structures) -> Found:
         evaluations=evaluations,
         energies=best,
         unconfirmed=int(np.sum(claimed & ~at_minimum)),
-        fragments=int(np.sum(~np.isfinite(energies))),
-        discoveries=_confirm_discoveries(system, energies, quenched),
+        unsound=int(np.sum(~np.isfinite(energies))),
+        discoveries=discoveries,
     )
 
 
@@ -93,15 +94,19 @@ def _check_starts(system: System, suite: Suite, energies: np.ndarray) -> None:
 def _confirm_discoveries(
     system: System, energies: np.ndarray, quenched: Quenched
 ) -> list[float]:
-    """Energies below the lowest known one that the second formula confirms."""
+    """Energies below the lowest known one that the second formula confirms.
+
+    Those that it does not become infinite.
+    """
     known, tolerance = float(system.reference), float(system.tolerance)
-    rows = np.flatnonzero(energies < known - tolerance)
     confirmed = []
-    for row in rows[np.argsort(energies[rows])][:10]:
+    for row in np.flatnonzero(energies < known - tolerance):
         energy = compute_energy(system, np.asarray(quenched.positions[row]))
         if abs(energy - energies[row]) < tolerance:
             confirmed.append(round(energy, 6))
-    return confirmed
+        else:
+            energies[row] = np.inf
+    return sorted(confirmed)
 
 
 @contextlib.contextmanager
@@ -116,24 +121,30 @@ def open_entry(path: Path) -> Iterator[Path]:
         return
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is neither the folder of an entry nor a ZIP archive")
-    with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
-        for part in archive.infolist():
-            name = PurePosixPath(part.filename.replace("\\", "/"))
-            if name.is_absolute() or ".." in name.parts or ":" in part.filename:
-                raise ValueError(
-                    f"{path}: {part.filename!r} would be unpacked outside of its folder"
-                )
-        size = sum(part.file_size for part in archive.infolist())
-        if size > MAX_ARCHIVE:
-            raise ValueError(f"{path} has {size:,} bytes unpacked, more than allowed")
+    with tempfile.TemporaryDirectory() as folder:
         try:
-            archive.extractall(folder)
-        except (RuntimeError, zipfile.BadZipFile, NotImplementedError) as error:
+            with zipfile.ZipFile(path) as archive:
+                _check_archive(path, archive)
+                archive.extractall(folder)
+        except UNREADABLE as error:
             raise ValueError(f"{path} cannot be unpacked: {error}") from error
         headers = sorted(Path(folder).rglob(HEADER))
         if len(headers) != 1:
             raise ValueError(f"{path} must have one {HEADER}, and has {len(headers)}")
         yield headers[0].parent
+
+
+def _check_archive(path: Path, archive: zipfile.ZipFile) -> None:
+    """Check that an archive stays in its folder, and is not too large."""
+    for part in archive.infolist():
+        name = PurePosixPath(part.filename.replace("\\", "/"))
+        if name.is_absolute() or ".." in name.parts or ":" in part.filename:
+            raise ValueError(
+                f"{path}: {part.filename!r} would be unpacked outside of its folder"
+            )
+    size = sum(part.file_size for part in archive.infolist())
+    if size > MAX_ARCHIVE:
+        raise ValueError(f"{path} has {size:,} bytes unpacked, more than allowed")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -159,6 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         parser.fail(error)
     if args.systems is not None:
+        _say("nothing is written: these are not all systems of the entry")
         return 0
     out = args.out
     if out is None:
@@ -181,7 +193,7 @@ def _verify(folder: Path, only: list[str] | None) -> Verified:
     check_names("system of the entry", names, paths)
     systems: dict[str, Found] = {}
     for number, name in enumerate(names, 1):
-        system = get_system(name)
+        system = suite.get_system(name)
         rows = structures.load(paths[name], system, suite)
         systems[name] = found = verify_system(name, suite, rows)
         _say(f"[{number}/{len(names)}] {name}  {_describe(system, found)}")
@@ -194,8 +206,8 @@ def _describe(system: System, found: Found) -> str:
     text = f"{hits} of {len(found.steps)} starts hit"
     if found.unconfirmed:
         text += f", {found.unconfirmed} claimed hits are not the minimum"
-    if found.fragments:
-        text += f", {found.fragments} structures in pieces or no minima"
+    if found.unsound:
+        text += f", {found.unsound} structures are in pieces or no minima"
     if found.discoveries:
         text += (
             f"; DISCOVERY: {found.discoveries[0]:.6f} is lower than the lowest known "
