@@ -41,12 +41,13 @@ from benchmarks.alloy_search.composition import (
 )
 from benchmarks.options import add_budget_options
 from benchmarks.paper.figure7 import ATOMS
-from benchmarks.runner import forget_programs, say
+from benchmarks.runner import forget_programs
 from hopgym._atomic_write import atomic_save, atomic_write
 from hopgym._cli.arguments import Parser, parse_names
 from hopgym._cli.devices import use_all_cores
 from hopgym._cli.lookup import check_names
 from hopgym._cli.process import run as run_command
+from hopgym._cli.progress import say
 from hopgym._cli.provenance import describe_run, format_command
 from hopgym._folder_lock import lock_folder
 from hopgym.systems.gupta import PAIRS

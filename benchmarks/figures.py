@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks.figure_file import choose_colours, save_figure
 from benchmarks.store import format_file_name
 from hopgym.evaluation.columns import Cell
+from hopgym.evaluation.figure_file import choose_colours, save_figure
 from hopgym.evaluation.report import SETTINGS, TARGET, Group, group_cells
 
 BINS = 40

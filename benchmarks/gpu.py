@@ -39,6 +39,7 @@ from hopgym import get_system
 from hopgym._cli.arguments import Parser, parse_positive
 from hopgym._cli.interrupt import StopRequest
 from hopgym._cli.process import run as run_command
+from hopgym._cli.progress import say
 from hopgym._cli.provenance import format_command
 from hopgym.evaluation.markdown import format_markdown
 from hopgym.meta import train
@@ -61,6 +62,11 @@ class Task:
     system: str
     optimizer: str
     batch: int
+
+
+def _get_task(row: dict[str, Any]) -> Task:
+    """The measurement of a row of the results."""
+    return Task(row["kind"], row["system"], row["optimizer"], row["batch"])
 
 
 def list_tasks(quick: bool) -> list[Task]:
@@ -145,14 +151,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     device = jax.devices()[0].device_kind
     if {row["device"] for row in rows} - {device}:
         parser.error(f"{path} has measurements of another device: choose another --out")
-    known = {tuple(row[name] for name in asdict(Task("", "", "", 0))) for row in rows}
+    done = {_get_task(row) for row in rows}
     tasks = list_tasks(options.quick)
     command = format_command("python benchmarks/gpu.py", arguments)
     for number, task in enumerate(tasks, 1):
-        if tuple(asdict(task).values()) in known:
+        if task in done:
             continue
         if stop():
-            print("time limit reached: the same command resumes", file=sys.stderr)
+            say("time limit reached: the same command resumes")
             break
         timer = time.perf_counter()
         try:
@@ -167,10 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         save_rows(path, command, rows)
         jax.clear_caches()
     print(format_rows(rows))
-    wanted = {tuple(asdict(task).values()) for task in tasks}
-    sound = [row for row in rows if "error" not in row]
-    done = {tuple(row[name] for name in asdict(tasks[0])) for row in sound}
-    return 0 if wanted <= done else 1
+    sound = {_get_task(row) for row in rows if "error" not in row}
+    return 0 if sound.issuperset(tasks) else 1
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.figure_file import choose_colours, save_figure
 from benchmarks.store import read_sound_record
 from hopgym._cli.arguments import Parser, parse_names
 from hopgym._cli.lookup import check_names
 from hopgym._cli.process import run as run_command
 from hopgym.evaluation.columns import Cell
+from hopgym.evaluation.figure_file import choose_colours, save_figure
 
 COLUMNS = 4  # of panels
 FIRST = 100  # evaluations at the left end

@@ -22,7 +22,7 @@ from benchmarks.options import add_run_options
 from benchmarks.paper import training
 from benchmarks.paper.registry import STUDIES
 from benchmarks.paper.study import AbstractStudy, CellPlan
-from benchmarks.runner import Failure, run_cells, say
+from benchmarks.runner import Failure, run_cells
 from benchmarks.store import Store
 from hopgym._cli.arguments import (
     Parser,
@@ -35,6 +35,7 @@ from hopgym._cli.arguments import (
 from hopgym._cli.interrupt import StopRequest
 from hopgym._cli.lookup import check_names, check_sizes, get_systems
 from hopgym._cli.process import run as run_command
+from hopgym._cli.progress import say
 from hopgym.evaluation import plugins, report
 from hopgym.evaluation.columns import Cell
 from hopgym.evaluation.run_cell import CellSpec

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import command_line
-from benchmarks.runner import publish_table, run_cells, say
+from benchmarks.runner import publish_table, run_cells
 from benchmarks.store import RECORD, Store
 from hopgym._cli.arguments import describe_error
 from hopgym._cli.process import run as run_command
+from hopgym._cli.progress import say
 from hopgym._folder_lock import InUse, lock_folder
 from hopgym.evaluation import report
 

@@ -16,8 +16,8 @@ from benchmarks import figures
 from benchmarks.store import RECORD, Store, format_stem
 from hopgym._cli.arguments import Parser, describe_error, format_duration
 from hopgym._cli.devices import use_all_cores
-from hopgym._cli.interrupt import Farewell, StopRequest
-from hopgym._cli.progress import Bar
+from hopgym._cli.interrupt import Farewell, OutOfTime, StopRequest
+from hopgym._cli.progress import Bar, say
 from hopgym._cli.provenance import describe_run, format_command
 from hopgym._folder_lock import lock_folder
 from hopgym.evaluation import report, run_cell
@@ -31,10 +31,6 @@ Compute = Callable[
 ]
 
 CELLS_AT_ONCE = 20  # cells after which compiled programs are forgotten
-
-
-class OutOfTime(Exception):
-    """The time limit has passed."""
 
 
 def run_cells(
@@ -227,8 +223,3 @@ def forget_programs(count: int) -> None:
     """
     if count % CELLS_AT_ONCE == 0:
         jax.clear_caches()
-
-
-def say(text: str) -> None:
-    """Print a line to the standard error stream."""
-    print(text, file=sys.stderr, flush=True)

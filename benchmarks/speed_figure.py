@@ -19,10 +19,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from benchmarks.figure_file import save_figure
 from benchmarks.timing.files import read_rows
 from hopgym._cli.arguments import Parser
 from hopgym._cli.process import run as run_command
+from hopgym.evaluation.figure_file import save_figure
 
 STYLES = {"native": "o-", "xla": "s--", "jax-md": "^:", "pele": "v-."}
 

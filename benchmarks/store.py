@@ -8,9 +8,7 @@ DIR/failed/CELL.txt     tracebacks of failed cells
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import re
 from collections.abc import Sequence
@@ -19,7 +17,7 @@ from typing import Any
 
 from benchmarks.cells import parse_cell, parse_object
 from hopgym._atomic_write import atomic_write
-from hopgym.evaluation.columns import CSV, Cell
+from hopgym.evaluation.columns import Cell, format_csv
 
 RECORD = "results.jsonl"
 TABLE = "results.csv"
@@ -172,13 +170,7 @@ class Store:
 
     def save_csv(self, cells: Sequence[Cell]) -> None:
         """Write `results.csv` with the numbers of some cells."""
-        table = io.StringIO()
-        writer: csv.DictWriter[str] = csv.DictWriter(
-            table, CSV, extrasaction="ignore", lineterminator="\n"
-        )
-        writer.writeheader()
-        writer.writerows(cells)
-        atomic_write(self.folder / TABLE, table.getvalue())
+        atomic_write(self.folder / TABLE, format_csv(cells))
 
 
 def _read_cell(path: Path) -> Cell:

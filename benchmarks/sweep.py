@@ -19,9 +19,8 @@ import argparse
 from collections.abc import Sequence
 
 from benchmarks import sweep_figure
-from benchmarks.figure_file import save_figure
 from benchmarks.options import add_budget_options, add_run_options
-from benchmarks.runner import Failure, run_cells, say
+from benchmarks.runner import Failure, run_cells
 from benchmarks.store import Store
 from hopgym._cli.arguments import (
     Parser,
@@ -30,8 +29,10 @@ from hopgym._cli.arguments import (
 )
 from hopgym._cli.lookup import check_sizes, get_systems
 from hopgym._cli.process import run as run_command
+from hopgym._cli.progress import say
 from hopgym.evaluation import plugins, report
 from hopgym.evaluation.columns import Cell
+from hopgym.evaluation.figure_file import save_figure
 from hopgym.evaluation.run_cell import CellSpec
 
 OPTIMIZERS = ["bh-symmetric"]

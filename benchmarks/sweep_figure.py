@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.figure_file import Colour, choose_colours
 from hopgym.evaluation.columns import Cell
+from hopgym.evaluation.figure_file import Colour, choose_colours
 
 FAINTEST = 0.25  # share of its colour that a size with a single hit gets
 MISS = "0.35"

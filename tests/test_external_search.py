@@ -17,9 +17,9 @@ from benchmarks import (
     external_search,
 )
 from benchmarks.external_cell import Recorder
-from benchmarks.runner import OutOfTime
 from benchmarks.timing.external import make_numpy
 from hopgym import get_system
+from hopgym._cli.interrupt import OutOfTime
 from hopgym.evaluation import run_cell
 from hopgym.evaluation.plugins import Entry, find_optimizer
 from hopgym.suites import SUITES, Suite, verify

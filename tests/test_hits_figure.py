@@ -6,7 +6,7 @@ from benchmark_cells import make_cell
 from matplotlib.colors import to_rgb
 
 from benchmarks import hits_figure
-from benchmarks.figure_file import PLACES, choose_colours
+from hopgym.evaluation.figure_file import PLACES, choose_colours
 
 CELLS = [
     make_cell("a", "LJ-5", [300, -1, 200, 400]),

@@ -454,10 +454,9 @@ def test_committed_entries_are_the_shipped_ones():
 def test_committed_entries_are_verified_again():
     """The first one, on a system."""
     path, name = SHIPPED[0], "LJ-58"
-    rows = load(
-        locate_structures(COMMITTED / path.stem, name), hopgym.get_system(name), V1
-    )
-    found, known = verify.verify_system(name, V1, rows), read(path).systems[name]
+    system = V1.get_system(name)
+    rows = load(locate_structures(COMMITTED / path.stem, name), system, V1)
+    found, known = verify.verify_system(system, V1, rows), read(path).systems[name]
     np.testing.assert_array_equal(found.evaluations, known.evaluations)
     np.testing.assert_array_equal(found.steps, known.steps)
     np.testing.assert_allclose(found.energies, known.energies, atol=2e-6)

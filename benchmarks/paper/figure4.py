@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.figure_file import choose_colours
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
 from benchmarks.sweep_figure import get_size
 from hopgym.evaluation.columns import Cell
+from hopgym.evaluation.figure_file import choose_colours
 from hopgym.evaluation.markdown import format_markdown
 
 TRAINED = (13, 19, 31, 38, 55, 75)  # sizes on which the paper's optimizers were trained

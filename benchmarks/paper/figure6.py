@@ -12,14 +12,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.figure_file import choose_colours
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
 from benchmarks.paper.trajectories import ENLARGED, measure, measure_updates
-from benchmarks.runner import say
 from hopgym import Environment, quench, rollout
 from hopgym._atomic_write import atomic_write
 from hopgym._cli.lookup import get_systems
+from hopgym._cli.progress import say
 from hopgym.evaluation.columns import Cell, format_energy, format_rate
+from hopgym.evaluation.figure_file import choose_colours
 from hopgym.evaluation.markdown import format_markdown
 from hopgym.evaluation.plugins import find_optimizer
 

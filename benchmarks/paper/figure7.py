@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.figure_file import choose_colours
 from benchmarks.paper.study import AbstractStudy, CellPlan, Training
 from hopgym.evaluation.columns import Cell
+from hopgym.evaluation.figure_file import choose_colours
 from hopgym.evaluation.markdown import format_markdown
 
 ATOMS = 38

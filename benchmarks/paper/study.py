@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from matplotlib.figure import Figure
 
-from benchmarks.figure_file import save_figure
 from hopgym.evaluation.columns import Cell
+from hopgym.evaluation.figure_file import save_figure
 from hopgym.optimizers.learned import SUFFIX
 
 COMMITTED = Path(__file__).resolve().parents[1] / "results"

@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 
 from benchmarks.paper.study import METRICS, AbstractStudy, Training
-from benchmarks.runner import say
 from hopgym._atomic_write import atomic_write
 from hopgym._cli.arguments import Parser
 from hopgym._cli.interrupt import StopRequest
 from hopgym._cli.lookup import check_names
+from hopgym._cli.progress import say
 from hopgym._folder_lock import InUse, lock_folder
 from hopgym.meta import run_folder
 from hopgym.meta.train import main as run_training

@@ -23,6 +23,10 @@ SIGNAL_EXIT_CODE = 128  # plus the number of the signal
 WRITING_SECONDS = 1.0  # that a file being written delays leaving at once
 
 
+class OutOfTime(Exception):
+    """The time limit has passed."""
+
+
 class StopRequest:
     """Whether a command should stop at the next safe point.
 

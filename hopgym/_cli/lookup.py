@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from hopgym._cli.memory import check_memory, estimate_memory
 from hopgym._suggest import describe_unknown_name
 from hopgym.systems import System, get_system
 
 
-def get_systems(names: Iterable[str]) -> list[System]:
+def get_systems(
+    names: Iterable[str], get: Callable[[str], System] = get_system
+) -> list[System]:
     """Get systems by name, without duplicates.
+
+    `get` returns one; a suite has its own reference energies.
 
     **Raises:** `ValueError` for an unknown or invalid name, or no names.
     """
     try:
-        found = [get_system(name) for name in names]
+        found = [get(name) for name in names]
     except KeyError as error:
         raise ValueError(error.args[0]) from error
     if not found:

@@ -1,8 +1,9 @@
-"""A progress bar: in place on a terminal, otherwise an occasional line."""
+"""What a command shows of its progress."""
 
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from io import TextIOBase
 from typing import TextIO
@@ -14,8 +15,13 @@ from hopgym._cli.arguments import format_duration
 BAR_WIDTH = 10
 
 
+def say(text: str) -> None:
+    """Print a line to the standard error stream."""
+    print(text, file=sys.stderr, flush=True)
+
+
 class Bar:
-    """Progress of one search.
+    """Progress of one search: in place on a terminal, otherwise an occasional line.
 
     **Arguments:**
 

@@ -6,7 +6,9 @@ benchmarks/README.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import csv
+import io
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -194,6 +196,17 @@ COLUMNS = (
 ESSENTIAL = tuple(column.name for column in COLUMNS if column.essential)
 CSV = tuple(column.name for column in COLUMNS if column.in_csv)
 SHOWN = tuple(column for column in COLUMNS if column.heading is not None)
+
+
+def format_csv(cells: Iterable[Cell]) -> str:
+    """Format the numbers of cells as CSV, a line for each cell after the names."""
+    table = io.StringIO()
+    writer: csv.DictWriter[str] = csv.DictWriter(
+        table, CSV, extrasaction="ignore", lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows(cells)
+    return table.getvalue()
 
 
 def format_columns() -> str:

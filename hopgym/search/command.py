@@ -13,6 +13,7 @@ from typing import Any
 from hopgym._cli.arguments import describe_error, format_duration
 from hopgym._cli.devices import use_all_cores
 from hopgym._cli.interrupt import StopRequest
+from hopgym._cli.progress import say
 from hopgym._cli.provenance import describe_run, format_command
 from hopgym._folder_lock import lock_folder
 from hopgym.search.command_line import (
@@ -85,7 +86,7 @@ class Command:
         search = self.search
         folder = search.folder.path
         if self.first:
-            self._say(f"resuming after step {self.first:,}")
+            say(f"resuming after step {self.first:,}")
         if not search.finished:
             search.compile()
         try:
@@ -95,14 +96,14 @@ class Command:
                 if self.live:
                     sys.stderr.write("\r\x1b[K")
                 if self.stop.signalled:
-                    self._say("saved; the report follows")
+                    say("saved; the report follows")
                 self._report()
         except OSError as error:
-            self._say(f"error: cannot write to {folder}: {describe_error(error)}")
+            say(f"error: cannot write to {folder}: {describe_error(error)}")
             return 1
         if search.finished:
             return 0
-        self._say(
+        say(
             f"{self.stop.reason} after step {search.done:,} of {search.plan.steps:,}; "
             f"resume with: python -m hopgym.search --out {shlex.quote(str(folder))} "
             "--resume"
@@ -132,7 +133,7 @@ class Command:
         counts = f"{search.system.name}: {refined.distinct:,} distinct minima"
         if search.fragmented:
             counts += f", {search.fragmented:,} fragmented structures left out"
-        self._say(
+        say(
             f"{counts}, {search.evaluations:,} search and "
             f"{search.quench_evaluations:,} quench evaluations, "
             f"{format_duration(search.seconds)}"
@@ -143,7 +144,7 @@ class Command:
                 f"{len(entry.starts):6,} of {search.plan.starts:,} starts"
             )
         sys.stdout.flush()
-        self._say(f"structures, tables and report.html in {search.folder.path}")
+        say(f"structures, tables and report.html in {search.folder.path}")
 
     def _show(self, now: float) -> None:
         if now - self.shown < (REFRESH_SECONDS if self.live else LINE_SECONDS):
@@ -165,9 +166,6 @@ class Command:
         )
         sys.stderr.write(f"\r\x1b[K{text}" if self.live else f"{text}\n")
         sys.stderr.flush()
-
-    def _say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
 
 
 def _choose_plan(

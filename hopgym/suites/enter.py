@@ -23,10 +23,10 @@ from hopgym._cli.arguments import (
     parse_positive,
 )
 from hopgym._cli.devices import use_all_cores
-from hopgym._cli.interrupt import Farewell, StopRequest
-from hopgym._cli.lookup import check_names, check_sizes
+from hopgym._cli.interrupt import Farewell, OutOfTime, StopRequest
+from hopgym._cli.lookup import check_names, check_sizes, get_systems
 from hopgym._cli.process import run as run_command
-from hopgym._cli.progress import Bar
+from hopgym._cli.progress import Bar, say
 from hopgym._cli.provenance import describe_run, format_command
 from hopgym._folder_lock import LOCK, lock_folder
 from hopgym.evaluation import report, run_cell
@@ -52,10 +52,6 @@ examples:
   python -m hopgym.suites.verify entry/
 Repeat the command to resume an interrupted one.
 """
-
-
-class OutOfTime(Exception):
-    """The time limit has passed."""
 
 
 def add_header_options(parser: Parser) -> None:
@@ -146,23 +142,9 @@ def make_entry(
             suite = folders.check_header(header)
             names = suite.test if args.systems is None else args.systems
             check_names("test system", names, suite.test)
-            systems = [suite.get_system(name) for name in dict.fromkeys(names)]
+            systems = get_systems(names, suite.get_system)
             check_sizes(systems, suite.starts)
-            is_new = not (args.out / folders.HEADER).exists()
-            if (
-                is_new
-                and args.out.is_dir()
-                and {*args.out.iterdir()} - {args.out / LOCK}
-            ):
-                raise ValueError(f"{args.out} has other files: choose another --out")
-            if not is_new:
-                found = folders.read_header(args.out)
-                difference = header.describe_difference(found)
-                if difference:
-                    raise ValueError(
-                        f"{args.out} is another entry: {difference}; choose another "
-                        "--out"
-                    )
+            _check_folder(args.out, header)
             stack.enter_context(lock_folder(args.out))
             folders.write_header(args.out, header)
         except ValueError as error:
@@ -172,6 +154,21 @@ def make_entry(
         maker = _Maker(args.out, suite, entry, compute, stop)
         stack.enter_context(Farewell(maker.describe_interruption))
         return maker.run(systems)
+
+
+def _check_folder(folder: Path, header: Header) -> None:
+    """Check that a folder is free, or has the entry to be resumed.
+
+    **Raises:** `ValueError` if it is not.
+    """
+    if (folder / folders.HEADER).exists():
+        difference = header.describe_difference(folders.read_header(folder))
+        if difference:
+            raise ValueError(
+                f"{folder} is another entry: {difference}; choose another --out"
+            )
+    elif folder.is_dir() and {*folder.iterdir()} - {folder / LOCK}:
+        raise ValueError(f"{folder} has other files: choose another --out")
 
 
 class _Maker:
@@ -207,23 +204,23 @@ class _Maker:
             try:
                 said = self._process(system, label)
             except OutOfTime:
-                _say("time limit reached: the same command resumes")
+                say("time limit reached: the same command resumes")
                 return 1
             except OSError as error:
-                _say(f"error: cannot write the entry: {describe_error(error)}")
+                say(f"error: cannot write the entry: {describe_error(error)}")
                 return 1
             except ValueError as error:
-                _say(f"{label}  error: {error}")
+                say(f"{label}  error: {error}")
                 return 1
             self.done += 1
-            _say(f"{label}  {said}")
+            say(f"{label}  {said}")
             jax.clear_caches()
         left = len(self.suite.test) - len(
             folders.find_structures(self.folder, self.suite)
         )
         if left:
-            _say(f"{left} of {len(self.suite.test)} test systems are missing")
-        _say(f"entry in {self.folder}: python -m hopgym.suites.verify {self.folder}")
+            say(f"{left} of {len(self.suite.test)} test systems are missing")
+        say(f"entry in {self.folder}: python -m hopgym.suites.verify {self.folder}")
         return 0
 
     def _process(self, system: System, label: str) -> str:
@@ -264,10 +261,6 @@ class _Maker:
         load(path, system, suite)  # what verification will read
         spent = format_duration(time.perf_counter() - self.started)
         return f"{report.summarise_cell(cell)}  ({spent} so far)"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

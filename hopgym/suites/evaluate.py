@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ from hopgym._checks import check_integer
 from hopgym._cli.arguments import MAX_COUNT, MAX_STARTS
 from hopgym._cli.lookup import check_sizes, get_systems
 from hopgym.evaluation import report, run_cell
-from hopgym.evaluation.columns import CSV, Cell
+from hopgym.evaluation.columns import Cell, format_csv
 from hopgym.evaluation.plugins import Entry, find_optimizer, wrap_optimizer
 from hopgym.evaluation.run_cell import CellSpec
 from hopgym.suites.registry import get_suite
@@ -44,13 +42,7 @@ class Evaluation:
 
     def to_csv(self) -> str:
         """The numbers as CSV, a line for each cell, as in `results.csv`."""
-        table = io.StringIO()
-        writer: csv.DictWriter[str] = csv.DictWriter(
-            table, CSV, extrasaction="ignore", lineterminator="\n"
-        )
-        writer.writeheader()
-        writer.writerows(self.cells)
-        return table.getvalue()
+        return format_csv(self.cells)
 
 
 def evaluate(
@@ -91,7 +83,7 @@ def evaluate(
         names = getattr(chosen, systems) if systems in PARTS else [systems]
     else:
         names = list(systems)
-    found = [chosen.get_system(system.name) for system in get_systems(names)]
+    found = get_systems(names, chosen.get_system)
     starts = chosen.starts if starts is None else starts
     steps = chosen.steps if steps is None else steps
     starts = check_integer("starts", starts, 1, MAX_STARTS)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -13,11 +12,13 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from hopgym._atomic_write import atomic_save, atomic_write
+from hopgym._atomic_write import atomic_write
 from hopgym._cli.arguments import Parser, describe_error
 from hopgym._cli.process import run as run_command
+from hopgym._cli.progress import say
+from hopgym.evaluation.figure_file import choose_colours, save_figure
 from hopgym.evaluation.markdown import format_markdown
-from hopgym.suites.entry import HEADER, STRUCTURES
+from hopgym.suites.entry import HEADER, find_structures
 from hopgym.suites.registry import SUITES, get_suite
 from hopgym.suites.score import (
     DEFINITION,
@@ -31,6 +32,7 @@ from hopgym.suites.verified import FILE, Verified, hash_files, read
 
 PAGE = "leaderboard.md"
 PICTURE = "leaderboard.png"
+Ranked = tuple[Verified, Score]
 FACTORS = (1, 2, 10)  # of performance profiles in the table
 
 
@@ -58,7 +60,7 @@ def load_entry(path: Path) -> Verified:
             f"{path} is not verified: python -m hopgym.suites.verify {path}"
         )
     verified = read(path / FILE)
-    paths = {p.stem: p for p in sorted((path / STRUCTURES).glob("*.npz"))}
+    paths = find_structures(path, get_suite(verified.header.suite))
     if hash_files({HEADER: path / HEADER, **paths}) != verified.files:
         raise ValueError(
             f"{path} has changed since it was verified: "
@@ -72,7 +74,7 @@ def _fold(entry: Verified) -> str:
     return entry.header.name.strip().casefold()
 
 
-def rank(entries: Iterable[Verified]) -> list[tuple[Verified, Score]]:
+def rank(entries: Iterable[Verified]) -> list[Ranked]:
     """Entries with their scores, the best first; incomplete ones last."""
     scored = [(one, compute_score(one)) for one in entries]
     return sorted(
@@ -80,9 +82,8 @@ def rank(entries: Iterable[Verified]) -> list[tuple[Verified, Score]]:
     )
 
 
-def format_ranking(entries: Sequence[Verified], suite: Suite) -> str:
+def format_ranking(ranked: Sequence[Ranked], suite: Suite) -> str:
     """Format the table of all entries, in Markdown."""
-    ranked = rank(entries)
     complete = [one for one, _ in ranked if one.is_complete]
     shares = [
         [f"{np.mean(row <= factor):.0%}" for factor in FACTORS]
@@ -98,12 +99,7 @@ def format_ranking(entries: Sequence[Verified], suite: Suite) -> str:
         row = [header.name, ", ".join(header.authors), header.ruleset]
         solved = f"{score.solved} of {len(one.systems)}"
         if one.is_complete:
-            interval = (
-                f" [{score.low:.1f}, {score.high:.1f}]"
-                if score.low < score.high
-                else ""
-            )
-            row = [str(number + 1), *row, f"{score.score:.1f}{interval}"]
+            row = [str(number + 1), *row, _format_score(score)]
             row += [f"{rate:.1f}%" for rate in score.rates]
             gap = f"{score.gap:.4f}" if np.isfinite(score.gap) else "infinite"
             row += [solved, gap, *shares[number]]
@@ -121,9 +117,8 @@ def _format_score(score: Score) -> str:
     return f"{text} [{score.low:.1f}, {score.high:.1f}]"
 
 
-def format_systems(entries: Sequence[Verified], suite: Suite) -> str:
+def format_systems(ranked: Sequence[Ranked], suite: Suite) -> str:
     """Format the hits of each entry on each test system, in Markdown."""
-    ordered = [one for one, _ in rank(entries)]
     rows = [
         [
             system,
@@ -131,19 +126,19 @@ def format_systems(entries: Sequence[Verified], suite: Suite) -> str:
                 describe_hits(one.systems[system], suite)
                 if system in one.systems
                 else ""
-                for one in ordered
+                for one, _ in ranked
             ),
         ]
         for system in suite.test
     ]
-    names = [_escape(one.header.name) for one in ordered]
+    names = [_escape(one.header.name) for one, _ in ranked]
     return format_markdown(["system", *names], rows)
 
 
-def format_notes(entries: Sequence[Verified]) -> str:
+def format_notes(ranked: Sequence[Ranked]) -> str:
     """What each entry is and how it was tuned, and what verification found."""
     lines = []
-    for one, _ in rank(entries):
+    for one, _ in ranked:
         header = one.header
         name, tuning = _escape(header.name), _escape(header.tuning)
         text = f"- **{name}** ({header.ruleset}): {tuning}"
@@ -170,7 +165,7 @@ def _escape(text: str) -> str:
     return " ".join(text.split())
 
 
-def format_page(entries: Sequence[Verified], suite: Suite) -> str:
+def format_page(ranked: Sequence[Ranked], suite: Suite) -> str:
     """The page of the documentation."""
     rules = "\n".join(f"- *{name}*: {text}." for name, text in RULESETS.items())
     parts = [
@@ -186,26 +181,25 @@ def format_page(entries: Sequence[Verified], suite: Suite) -> str:
         "evaluations per hit, or at most 2 or 10 times as many; misses count as "
         "infinite.",
         f"Rulesets, as declared by the authors:\n\n{rules}",
-        format_ranking(entries, suite),
+        format_ranking(ranked, suite),
         f"![Performance profile]({PICTURE})",
         "## Systems",
         "Hits in percent after all evaluations, with Wilson's 95% interval, and "
         "evaluations per hit (of all starts until their first hit or the end).",
-        format_systems(entries, suite),
+        format_systems(ranked, suite),
         "## Entries",
-        format_notes(entries),
+        format_notes(ranked),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def plot_profile(entries: Sequence[Verified], suite: Suite) -> Figure:
+def plot_profile(ranked: Sequence[Ranked], suite: Suite) -> Figure:
     """Plot the share of systems within a factor of the fewest evaluations per hit."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    complete = [one for one, _ in rank(entries) if one.is_complete]
-    for number, (one, ratios) in enumerate(
-        zip(complete, compute_ratios(complete), strict=True)
-    ):
+    complete = [one for one, _ in ranked if one.is_complete]
+    colours = choose_colours(one.header.name for one in complete)
+    for one, ratios in zip(complete, compute_ratios(complete), strict=True):
         finite = np.sort(ratios[np.isfinite(ratios)])
         shares = np.arange(1, len(finite) + 1) / len(suite.test)
         axes.step(
@@ -213,8 +207,7 @@ def plot_profile(entries: Sequence[Verified], suite: Suite) -> Figure:
             np.append(shares, shares[-1:] if len(shares) else 0),
             where="post",
             label=one.header.name.lstrip("_"),
-            color=f"C{number % 10}",
-            linestyle=("-", "--", ":")[number // 10 % 3],
+            color=colours[one.header.name],
         )
     axes.set_xscale("log")
     axes.set_xlim(1, 1e3)
@@ -265,19 +258,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError("there are no entries yet: name some")
     except (ValueError, OSError) as error:
         parser.fail(error)
-    found = list(entries.values())
-    print(format_ranking(found, suite))
+    ranked = rank(entries.values())
+    print(format_ranking(ranked, suite))
     if args.out is None:
         return 0
     try:
         args.out.mkdir(parents=True, exist_ok=True)
-        atomic_write(args.out / PAGE, format_page(found, suite))
-        figure = plot_profile(found, suite)
-        atomic_save(args.out / PICTURE, lambda s: figure.savefig(s, dpi=150))
+        atomic_write(args.out / PAGE, format_page(ranked, suite))
+        save_figure(args.out / PICTURE, plot_profile(ranked, suite))
     except OSError as error:
-        print(f"error: cannot write: {describe_error(error)}", file=sys.stderr)
+        say(f"error: cannot write: {describe_error(error)}")
         return 1
-    print(f"{PAGE} and {PICTURE} in {args.out}", file=sys.stderr)
+    say(f"{PAGE} and {PICTURE} in {args.out}")
     return 0
 
 

@@ -81,14 +81,13 @@ def compute_evaluations_per_hit(found: Found, suite: Suite) -> float:
 
     The maximum-likelihood estimate of the mean; infinite without hits.
     """
-    hits = int(np.sum(found.steps > 0))
     spent = count_until_hit(found.evaluations, suite.steps + 1)
-    return float(np.sum(spent)) / hits if hits else np.inf
+    return float(np.sum(spent)) / found.hits if found.hits else np.inf
 
 
 def describe_hits(found: Found, suite: Suite) -> str:
     """Hits in percent with Wilson's 95% interval, and evaluations per hit."""
-    hits, starts = int(np.sum(found.steps > 0)), len(found.steps)
+    hits, starts = found.hits, len(found.steps)
     low, high = (100 * end for end in wilson_interval(hits, starts))
     text = f"{100 * hits / starts:.0f} [{low:.0f}, {high:.0f}]"
     if not hits:

@@ -35,6 +35,7 @@ from hopgym.systems import System
 
 LEVELS = 2**15 - 1  # of 16-bit integers
 COARSEST = 0.01  # spacing of positions, in units of the system's length
+ROUNDING = 1e-6  # of lengths, which depend on the precision
 QUENCH = 5000  # evaluations of a quench, at most
 # What damaged files of NumPy and ZIP archives raise.
 UNREADABLE = (
@@ -77,8 +78,8 @@ class Collector:
 
     def observe(self, done: int, state: State) -> None:
         """Collect the best structures if `done` is a budget."""
-        self._spent = np.array(state.evaluations)
         if done in self._budgets:
+            self._spent = np.array(state.evaluations)
             self._energies.append(np.array(state.best_energy))
             self._positions.append(np.array(state.best_positions))
 
@@ -172,21 +173,19 @@ def load(path: Path, system: System, suite: Suite) -> Structures:
     """
     arrays = _read(path, suite.starts, system.atoms)
     spacing = arrays["spacing"]
-    coarsest = COARSEST * float(system.length) * (1 + 1e-6)
-    if not np.all((spacing > 0) & (spacing <= coarsest)):
+    coarsest = COARSEST * float(system.length)
+    if not np.all((spacing > 0) & (spacing <= (1 + ROUNDING) * coarsest)):
         raise ValueError(
             f"{path}: spacings of positions must be positive and at most {coarsest:g}"
         )
-    levels = arrays["positions"]
     found = Structures(
         start=arrays["start"],
         step=arrays["step"],
         evaluations=arrays["evaluations"],
-        positions=levels * spacing[:, None, None],
+        positions=arrays["positions"] * spacing[:, None, None],
         spent=arrays["spent"],
         start_energies=arrays["start_energies"],
-        is_clipped=(spacing >= coarsest / (1 + 1e-5))
-        & (np.abs(levels).max(axis=(1, 2)) >= LEVELS),
+        is_clipped=spacing >= (1 - ROUNDING) * coarsest,
     )
     _check_counts(path, found, suite)
     return found

@@ -76,6 +76,11 @@ class Found:
     unsound: int
     discoveries: list[float]
 
+    @property
+    def hits(self) -> int:
+        """Number of starts that hit."""
+        return int(np.sum(self.steps > 0))
+
 
 @dataclass(frozen=True)
 class Verified:

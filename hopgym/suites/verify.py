@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from hopgym._cli.arguments import Parser, describe_error, parse_names
 from hopgym._cli.devices import use_all_cores
 from hopgym._cli.lookup import check_names
 from hopgym._cli.process import run as run_command
+from hopgym._cli.progress import say
 from hopgym._cli.provenance import describe_host
 from hopgym.relax import Quenched, quench
 from hopgym.suites import structures
@@ -43,15 +43,15 @@ SAME_START = 1e-3
 MAX_ARCHIVE = 2**30  # bytes of an archive, unpacked
 
 
-def verify_system(name: str, suite: Suite, found: Structures) -> Found:
-    """Verify the structures of a system: quench them in double precision.
+def verify_system(system: System, suite: Suite, found: Structures) -> Found:
+    """Verify the structures of a system of a suite: quench them in double precision.
 
     **Raises:** `ValueError`, which names the start, if the initial structures are not
     those of the suite.
     """
-    _check_starts(suite.get_system(name), suite, found.start_energies)
+    _check_starts(system, suite, found.start_energies)
     with jax.enable_x64(True):
-        return _judge(suite.get_system(name), suite, found)
+        return _judge(suite.get_system(system.name), suite, found)
 
 
 def _judge(system: System, suite: Suite, found: Structures) -> Found:
@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         parser.fail(error)
     if args.systems is not None:
-        _say("nothing is written: these are not all systems of the entry")
+        say("nothing is written: these are not all systems of the entry")
         return 0
     out = args.out
     if out is None:
@@ -179,9 +179,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         write(out, verified)
     except OSError as error:
-        _say(f"error: cannot write {out}: {describe_error(error)}")
+        say(f"error: cannot write {out}: {describe_error(error)}")
         return 1
-    _say(f"verified: {out}; python -m hopgym.suites.leaderboard {out}")
+    say(f"verified: {out}; python -m hopgym.suites.leaderboard {out}")
     return 0
 
 
@@ -195,15 +195,14 @@ def _verify(folder: Path, only: list[str] | None) -> Verified:
     for number, name in enumerate(names, 1):
         system = suite.get_system(name)
         rows = structures.load(paths[name], system, suite)
-        systems[name] = found = verify_system(name, suite, rows)
-        _say(f"[{number}/{len(names)}] {name}  {_describe(system, found)}")
+        systems[name] = found = verify_system(system, suite, rows)
+        say(f"[{number}/{len(names)}] {name}  {_describe(system, found)}")
     files = hash_files({HEADER: folder / HEADER, **{n: paths[n] for n in names}})
     return Verified(header, files, _describe_check(), systems)
 
 
 def _describe(system: System, found: Found) -> str:
-    hits = int(np.sum(found.steps > 0))
-    text = f"{hits} of {len(found.steps)} starts hit"
+    text = f"{found.hits} of {len(found.steps)} starts hit"
     if found.unconfirmed:
         text += f", {found.unconfirmed} claimed hits are not the minimum"
     if found.unsound:
@@ -219,10 +218,6 @@ def _describe(system: System, found: Found) -> str:
 def _describe_check() -> dict[str, Any]:
     host = describe_host()
     return {name: host[name] for name in ("versions", "python", "cpu", "date")}
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
