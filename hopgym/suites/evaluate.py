@@ -22,11 +22,11 @@ from hopgym.suites.registry import get_suite
 PARTS = ("development", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Results of optimizers on systems.
 
-    `print` shows the tables of `python benchmarks/run.py`; notebooks show them, too.
+    Shown as the tables of `python benchmarks/run.py`.
 
     **Attributes:** `cells`, a dictionary for each system and optimizer; its entries are
     the columns of the benchmark.
@@ -34,7 +34,7 @@ class Evaluation:
 
     cells: list[Cell]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return report.render(self.cells)
 
     def _repr_markdown_(self) -> str:
