@@ -31,9 +31,9 @@ from hopgym._cli.arguments import (
 )
 from hopgym._cli.lookup import get_systems
 from hopgym._cli.process import run as run_command
+from hopgym.minima.point_group import find_operations
 from hopgym.optimizers import make_optimizer
 from hopgym.rendering import draw, save_png
-from hopgym.search.point_group import find_operations
 
 SYSTEMS = ["LJ-38", "LJ-75", "LJ-98", "Gupta-Ag19Au19", "SW-Si64"]
 SIZE = 400  # of a picture, in pixels

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from hopgym.chemistry import HopgymCalculator, from_ase, read_extxyz
-from hopgym.search.command import main as search
+from hopgym.structure_search.command import main as search
 
 
 def main(formula: str, steps: str) -> None:

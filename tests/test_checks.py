@@ -15,7 +15,7 @@ import hopgym
 from hopgym import optimizers
 from hopgym._keys import unwrap_keys
 from hopgym.potentials import Gupta, LennardJones, Morse, SoftSphere, StillingerWeber
-from hopgym.search.formula import resolve_system_name
+from hopgym.structure_search.formula import resolve_system_name
 from hopgym.systems import HarmonicStart
 
 GOLD = {"a": [[0.2]], "xi": [[1.8]], "p": [[10.0]], "q": [[4.0]], "d0": [[2.9]]}

@@ -19,7 +19,7 @@ from hopgym._cli.pace import CALL_SECONDS, FIRST_STEPS, Pace
 from hopgym._cli.provenance import format_command
 from hopgym._folder_lock import InUse, lock_folder
 from hopgym.meta.train import main as train_main
-from hopgym.search.command import main as search_main
+from hopgym.structure_search.command import main as search_main
 
 ROOT = Path(__file__).parents[1]
 # What handles processes needs nothing but the standard library.

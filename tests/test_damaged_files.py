@@ -17,10 +17,10 @@ from hopgym.meta.strategies import GASettings
 from hopgym.meta.trainer import Trainer
 from hopgym.optimizers import load, save
 from hopgym.optimizers.learned import make_untrained
-from hopgym.search import command
-from hopgym.search.plan import Plan
-from hopgym.search.search import Search
-from hopgym.search.search_folder import SearchFolder
+from hopgym.structure_search import command
+from hopgym.structure_search.plan import Plan
+from hopgym.structure_search.search import Search
+from hopgym.structure_search.search_folder import SearchFolder
 
 
 def change(content, keys, value):

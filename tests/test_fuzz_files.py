@@ -20,10 +20,10 @@ from hopgym.meta import command_line, train
 from hopgym.meta.plan import TrainingPlan
 from hopgym.meta.run_folder import CHECKPOINT, RunFolder
 from hopgym.optimizers import AbstractOptimizer
-from hopgym.search import command
-from hopgym.search.plan import Plan
-from hopgym.search.search_folder import CHECKPOINT as SEARCH
-from hopgym.search.search_folder import SearchFolder
+from hopgym.structure_search import command
+from hopgym.structure_search.plan import Plan
+from hopgym.structure_search.search_folder import CHECKPOINT as SEARCH
+from hopgym.structure_search.search_folder import SearchFolder
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # as for users
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import hopgym
-from hopgym.search.point_group import (
+from hopgym.minima.point_group import (
     choose_group,
     find_operations,
     find_point_group,
     name_group,
 )
-from hopgym.search.symmetry import find_symmetry
+from hopgym.minima.symmetry import find_symmetry
 from hopgym.structures import icosahedron, truncated_octahedron
 
 TOLERANCE = 0.035  # in bond lengths

@@ -14,14 +14,14 @@ import pytest
 
 import hopgym
 from hopgym.chemistry import read_extxyz
+from hopgym.minima.fingerprint import compute_fingerprints
+from hopgym.minima.pool import Pool
+from hopgym.minima.symmetry import find_symmetry
 from hopgym.optimizers import save
 from hopgym.optimizers.learned import make_untrained
-from hopgym.search import command
-from hopgym.search.command import main
-from hopgym.search.fingerprint import compute_fingerprints
-from hopgym.search.formula import resolve_system_name
-from hopgym.search.minima import Pool
-from hopgym.search.symmetry import find_symmetry
+from hopgym.structure_search import command
+from hopgym.structure_search.command import main
+from hopgym.structure_search.formula import resolve_system_name
 from hopgym.structures import diamond, icosahedron, truncated_octahedron
 
 NEEDS_PYMATGEN = pytest.mark.skipif(

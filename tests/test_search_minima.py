@@ -9,11 +9,11 @@ import pytest
 
 import hopgym
 from hopgym.chemistry import read_extxyz
-from hopgym.search import output
-from hopgym.search.command import main
-from hopgym.search.minima import Pool
-from hopgym.search.search import Search
-from hopgym.search.search_folder import SearchFolder
+from hopgym.minima.pool import Pool
+from hopgym.structure_search import output
+from hopgym.structure_search.command import main
+from hopgym.structure_search.search import Search
+from hopgym.structure_search.search_folder import SearchFolder
 
 WORDS = ["Morse14-5", "--optimizer", "gd", "--starts", "20", "--steps", "100"]
 WORDS += ["--keep", "40"]

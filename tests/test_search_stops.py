@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from hopgym.search.plan import Plan
-from hopgym.search.search import Search
-from hopgym.search.search_folder import SearchFolder
+from hopgym.structure_search.plan import Plan
+from hopgym.structure_search.search import Search
+from hopgym.structure_search.search_folder import SearchFolder
 
 PLAN = Plan("LJ-4", "random-restart", 2, 90, 0, 45)
 

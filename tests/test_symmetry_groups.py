@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
+from hopgym.minima.point_group import find_point_group
 from hopgym.optimizers.symmetry.point_groups import list_point_groups
 from hopgym.optimizers.symmetry.translation_groups import list_translation_groups
-from hopgym.search.point_group import find_point_group
 
 GROUPS = {group.name: group for group in list_point_groups()}
 CUBIC = {"T": 12, "Td": 24, "Th": 24, "O": 24, "Oh": 48, "I": 60, "Ih": 120}

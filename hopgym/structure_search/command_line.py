@@ -18,8 +18,8 @@ from hopgym._cli.arguments import (
 from hopgym._suggest import describe_unknown_name
 from hopgym.optimizers import ZOO
 from hopgym.optimizers.learned.weights import SUFFIX
-from hopgym.search.formula import resolve_system_name
-from hopgym.search.plan import Plan, hash_weights
+from hopgym.structure_search.formula import resolve_system_name
+from hopgym.structure_search.plan import Plan, hash_weights
 from hopgym.systems.registry import potential_names
 
 EXAMPLES = """\

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 from jaxtyping import Float
 
-from hopgym.search.point_group import UNKNOWN, find_point_group
+from hopgym.minima.point_group import UNKNOWN, find_point_group
 from hopgym.systems import System
 
 # Largest deviation of atoms from a symmetric structure, in angstrom. Clusters (not

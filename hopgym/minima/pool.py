@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float
 
 from hopgym.connectivity import is_connected
+from hopgym.minima.fingerprint import compute_fingerprints
 from hopgym.relax import Quenched
-from hopgym.search.fingerprint import compute_fingerprints
 from hopgym.systems import System
 
 # Two structures are equal if all elements of their fingerprints differ by less than

@@ -14,11 +14,11 @@ import numpy as np
 from hopgym._cli.memory import check_memory, estimate_memory
 from hopgym._cli.pace import Pace
 from hopgym.environment import Environment
+from hopgym.minima.pool import Pool
 from hopgym.relax import Quenched, quench
 from hopgym.rollout import Rollout
-from hopgym.search.minima import Pool
-from hopgym.search.plan import Plan
-from hopgym.search.search_folder import SearchFolder
+from hopgym.structure_search.plan import Plan
+from hopgym.structure_search.search_folder import SearchFolder
 from hopgym.systems import get_system
 
 MAX_QUENCH_STEPS = 1000  # few structures need more, and all others wait for these

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from hopgym.search.search import Search
+from hopgym.structure_search.search import Search
 
 INK, BLUE, ORANGE, GREY = "#2e3440", "#3b6ea8", "#d08342", "#9aa3b2"
 SHOWN_QUANTILE = 0.95  # of the energies: the highest are far above all others

@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 from hopgym import _serialisation
 from hopgym._cli.arguments import MAX_COUNT
 from hopgym._schema import OBJECT, Schema, integer, list_of, number, optional
-from hopgym.search.plan import Plan, describe_differences
+from hopgym.structure_search.plan import Plan, describe_differences
 
 CHECKPOINT = "search.eqx"
 SCHEMA: Schema = {
@@ -71,7 +71,7 @@ class SearchFolder:
         **Arguments:**
 
         - `starts`, `atoms`: number of starts, and of atoms of each.
-        - `minima`, `pairs`: see `hopgym.search.minima.Pool.blank`.
+        - `minima`, `pairs`: see `hopgym.minima.pool.Pool.blank`.
 
         **Raises:** `ValueError` if it is not.
         """

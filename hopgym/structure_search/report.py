@@ -16,8 +16,8 @@ from plotly.offline import get_plotlyjs
 
 from hopgym._cli.arguments import format_duration
 from hopgym.rendering import COLOURS, RADII
-from hopgym.search.figures import make_charts
-from hopgym.search.search import Search
+from hopgym.structure_search.figures import make_charts
+from hopgym.structure_search.search import Search
 
 
 def render_report(
@@ -35,7 +35,7 @@ def render_report(
     - `meta`, `rows`: contents of `minima.json`.
     - `positions`, `pictures`: positions and picture files of the structures in `rows`.
     """
-    template = importlib.resources.files("hopgym.search") / "report.html"
+    template = importlib.resources.files("hopgym.structure_search") / "report.html"
     page = template.read_text()
     data = {
         "structures": _describe_structures(search, rows, positions),

@@ -16,15 +16,15 @@ from hopgym._cli.interrupt import StopRequest
 from hopgym._cli.progress import say
 from hopgym._cli.provenance import describe_run, format_command
 from hopgym._folder_lock import lock_folder
-from hopgym.search.command_line import (
+from hopgym.structure_search.command_line import (
     check_extras,
     make_parser,
     make_plan,
     update_plan,
 )
-from hopgym.search.plan import Plan, describe_differences
-from hopgym.search.search import Search
-from hopgym.search.search_folder import SearchFolder
+from hopgym.structure_search.plan import Plan, describe_differences
+from hopgym.structure_search.search import Search
+from hopgym.structure_search.search_folder import SearchFolder
 
 KEEP = 10  # minima to report
 SAVE_SECONDS = 5.0  # between checkpoints
@@ -124,7 +124,7 @@ class Command:
 
     def _report(self) -> None:
         # Imported here, since they need optional packages.
-        from hopgym.search.output import refine_minima, write_results
+        from hopgym.structure_search.output import refine_minima, write_results
 
         search = self.search
         refined = refine_minima(search, self.keep)

@@ -16,12 +16,12 @@ from jaxtyping import Float
 
 from hopgym._atomic_write import atomic_write
 from hopgym.chemistry import write_extxyz
+from hopgym.minima.pool import Pool
+from hopgym.minima.symmetry import find_symmetry
 from hopgym.relax import quench
 from hopgym.rendering import draw, save_png
-from hopgym.search.minima import Pool
-from hopgym.search.report import render_report
-from hopgym.search.search import Search
-from hopgym.search.symmetry import find_symmetry
+from hopgym.structure_search.report import render_report
+from hopgym.structure_search.search import Search
 from hopgym.systems import get_system
 
 EXTRA_MINIMA = 5  # refined at a time, besides the number of those that are reported
@@ -35,7 +35,7 @@ class RefinedMinimum:
 
     - `energy`, `positions`, `gradient`: in the units of the system's potential.
     - `force`: largest norm of the force on an atom.
-    - `starts`, `found`: as in `hopgym.search.minima.Minimum`.
+    - `starts`, `found`: as in `hopgym.minima.pool.Minimum`.
     - `symmetry`: symbol of its point group or space group, or empty.
     """
 

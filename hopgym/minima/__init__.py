@@ -1,0 +1,1 @@
+"""Distinct minima of a system, and their symmetry."""
