@@ -180,7 +180,7 @@ def test_other_constraints_hold_in_searches(constraint):
         kept = atoms.positions[rows, 2], before[0][rows, 2]
         np.testing.assert_allclose(*kept, atol=1e-9)
     assert found.failures == 0
-    np.testing.assert_array_equal(found._current.positions, atoms.positions)
+    np.testing.assert_array_equal(found._walk.current.positions, atoms.positions)
 
 
 def test_bond_lengths_hold_in_descents_only():

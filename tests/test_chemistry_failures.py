@@ -50,14 +50,14 @@ def test_a_failed_evaluation_costs_the_hop(name, answers_nan):
     calculator = Failing({20, 30, 31}, answers_nan)
     found = make_search(calculator, name)
     minimum = []
-    found.attach(lambda: minimum.append(found._opt_state.positions))
+    found.attach(lambda: minimum.append(found._walk.opt_state.positions))
     found.run()
     assert found.nsteps == 60
     assert found.failures == 3
     assert found.evaluations == calculator.calls == 61
     assert np.isfinite(found.best_energy)
     # The walk left the quench, and goes on from the last minimum of the walk.
-    assert found._opt_state.hops >= 3
+    assert found._walk.opt_state.hops >= 3
     assert np.isfinite(found.atoms.get_potential_energy())
     assert len(minimum) == 61 - 3
 
@@ -129,7 +129,7 @@ def test_restart_files_of_earlier_versions(tmp_path):
     own = _serialisation.OWN_ENTRIES
     header = {key: value for key, value in header.items() if key not in own}
     header["counts"] = header["counts"][:3]
-    tree = (found._opt_state, found._current, found._best)
+    tree = found._walk.arrays()
     _serialisation.write(file, header, tree)
     again = make_search(EMT(), restart=file)
     assert (again.nsteps, again.evaluations, again.failures) == (15, 16, 0)

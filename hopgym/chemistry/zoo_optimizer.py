@@ -10,9 +10,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import IO, Any
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed
@@ -25,7 +23,7 @@ from hopgym._schema import Schema, integer, list_of
 from hopgym.chemistry.ase_context import describe_atoms
 from hopgym.chemistry.constraints import check_for_hops
 from hopgym.chemistry.evaluation import Evaluation, evaluate
-from hopgym.chemistry.precision import to_float64
+from hopgym.chemistry.walk import Walk
 from hopgym.optimizers import (
     AbstractLocalOptimizer,
     Fire,
@@ -132,10 +130,6 @@ class ZooOptimizer(Optimizer):
     ):
         if steps < 1:
             raise ValueError(f"a search needs at least one step, got {steps}")
-        self.evaluations = 0
-        self.failures = 0
-        self.faults = 0
-        self._failures_in_a_row = 0
         self._is_unverified = False
         self._total_steps = steps
         self._ase_context = describe_atoms(atoms, length, energy)
@@ -145,34 +139,47 @@ class ZooOptimizer(Optimizer):
                     optimizer, system=self._ase_context, steps=steps
                 )
             optimizer = adapt(optimizer, self._ase_context)
-            self._optimizer = to_float64(optimizer)
             if not isinstance(optimizer, LOCAL_OPTIMIZERS):
                 check_for_hops(atoms, type(optimizer).__name__)
-            self._opt_state = _init(
-                self._optimizer,
-                jnp.asarray(atoms.get_positions()),
+            self._walk = Walk(
+                optimizer,
+                atoms.get_positions(),
                 jax.random.key(seed),
                 self._ase_context.context,
             )
         self._search = (
             not isinstance(optimizer, LOCAL_OPTIMIZERS) if search is None else search
         )
-        nothing = np.zeros((len(atoms), 3))
-        self._current = self._best = Evaluation(nothing, np.asarray(np.inf), nothing)
         super().__init__(atoms, restart, logfile, trajectory, **options)
+
+    @property
+    def evaluations(self) -> int:
+        """Number of evaluations of energy and forces."""
+        return self._walk.evaluations
+
+    @property
+    def failures(self) -> int:
+        """Number of failed evaluations in a search."""
+        return self._walk.failures
+
+    @property
+    def faults(self) -> int:
+        """Non-finite components of steps, which were replaced by zero."""
+        return self._walk.faults
 
     @property
     def best_energy(self) -> float:
         """Lowest energy so far; infinite before the first evaluation."""
-        return float(self._best.energy)
+        return float(self._walk.best.energy)
 
     @property
     def best_atoms(self) -> Atoms:
         """A copy of the atoms at the lowest energy so far, with energy and forces."""
         atoms = self.atoms.copy()
-        atoms.set_positions(self._best.positions, apply_constraint=False)
+        best = self._walk.best
+        atoms.set_positions(best.positions, apply_constraint=False)
         atoms.calc = SinglePointCalculator(
-            atoms, energy=self.best_energy, forces=-np.asarray(self._best.gradient)
+            atoms, energy=self.best_energy, forces=-np.asarray(best.gradient)
         )
         return atoms
 
@@ -195,8 +202,8 @@ class ZooOptimizer(Optimizer):
         self.fmax = fmax
         left = max(self._total_steps - self.nsteps, 0)
         self.max_steps = self.nsteps + (left if steps is None else steps)
-        if self.evaluations == 0:
-            self._accept(evaluate(self.atoms))
+        if not self._walk.has_begun:
+            self._walk.accept(evaluate(self.atoms))
             self._record()
         elif self._is_unverified:
             self._verify_calculator()
@@ -211,49 +218,31 @@ class ZooOptimizer(Optimizer):
 
     def step(self) -> None:
         """Displace the atoms and evaluate the new structure."""
-        with jax.enable_x64(True):
-            displacement, opt_state = _update(
-                self._optimizer,
-                self._current,
-                self._opt_state,
-                self._ase_context.context,
-            )
-        displacement = np.asarray(displacement)
-        if displacement.shape != self._current.positions.shape:
-            raise ValueError(
-                f"{type(self._optimizer).__name__}.update must return a displacement "
-                f"of shape {self._current.positions.shape}, got {displacement.shape}"
-            )
-        finite = np.isfinite(displacement)
-        proposal = self._current.positions + np.where(finite, displacement, 0)
-        failure = None
+        proposal = self._walk.propose()
         before = self.atoms.get_positions()
         try:
             self._move_atoms(proposal)
             evaluated = evaluate(self.atoms)
         except BaseException as error:
-            failure = error
             failed = self.atoms.get_positions()
-            evaluated = Evaluation(failed, np.asarray(np.inf), np.zeros_like(failed))
             self.atoms.set_positions(before, apply_constraint=False)
             if not (self._search and isinstance(error, Exception)):
                 raise
-        self._opt_state = opt_state
-        self.faults += int(np.sum(~finite))
-        self.nsteps += 1
-        self._accept(evaluated)
-        if failure is None:
-            self._failures_in_a_row = 0
+            self._walk.fail(failed)
+            self._record_failure(error)
+        else:
+            self._walk.accept(evaluated)
+            self.nsteps = self._walk.steps
             self._record()
-            return
-        self.failures += 1
-        self._failures_in_a_row += 1
+
+    def _record_failure(self, error: Exception) -> None:
+        self.nsteps = self._walk.steps
         self._save()
         name = type(self).__name__
-        self._write(f"{name}: {self.nsteps:6d} evaluation failed: {failure}\n")
-        if self._failures_in_a_row >= MAX_FAILURES:
-            self._failures_in_a_row = 0
-            raise failure
+        self._write(f"{name}: {self.nsteps:6d} evaluation failed: {error}\n")
+        if self._walk.failures_in_a_row >= MAX_FAILURES:
+            self._walk.failures_in_a_row = 0
+            raise error
 
     def _move_atoms(self, positions: Float[Array | np.ndarray, "atoms 3"]) -> None:
         """Move the atoms as far as their constraints let them."""
@@ -268,7 +257,9 @@ class ZooOptimizer(Optimizer):
 
     def converged(self, *_: Any, **__: Any) -> bool:
         """Whether a local optimizer has converged; always false for a search."""
-        return not self._search and bool(self._current.largest_force < (self.fmax or 0))
+        return not self._search and bool(
+            self._walk.current.largest_force < (self.fmax or 0)
+        )
 
     def log(self, *_: Any, **__: Any) -> None:
         """Log a line about the current structure and the lowest energy so far."""
@@ -278,13 +269,14 @@ class ZooOptimizer(Optimizer):
             self._write(f"{head} {'fmax':>15} {'best':>15}\n")
         self._write(
             f"{name}: {self.nsteps:6d} {time.strftime('%H:%M:%S')} "
-            f"{float(self._current.energy):15.6f} {self._current.largest_force:15.6f} "
+            f"{float(self._walk.current.energy):15.6f} "
+            f"{self._walk.current.largest_force:15.6f} "
             f"{self.best_energy:15.6f}\n"
         )
 
     def todict(self) -> dict[str, Any]:
         """Description of the optimizer that is stored in trajectories."""
-        return {**super().todict(), "policy": type(self._optimizer).__name__}
+        return {**super().todict(), "policy": type(self._walk.optimizer).__name__}
 
     def read(self) -> None:
         """Restore the state from the restart file.
@@ -300,14 +292,10 @@ class ZooOptimizer(Optimizer):
                     f"{header.get(what)!r}, not {value!r}"
                 )
         with jax.enable_x64(True):
-            like = (self._opt_state, self._current, self._best)
-            self._opt_state, self._current, self._best = _serialisation.read(
-                self.restart, like
-            )
-        self.nsteps, self.evaluations, self.faults, self.failures, *_ = (
-            *header["counts"],
-            0,
-        )
+            arrays = _serialisation.read(self.restart, self._walk.arrays())
+        steps, evaluations, faults, failures, *_ = (*header["counts"], 0)
+        self._walk.restore(arrays, (steps, evaluations, faults, failures))
+        self.nsteps = steps
         self.atoms.set_positions(self._settled.positions, apply_constraint=False)
         self._is_unverified = True
         if self.atoms.calc is not None:
@@ -316,7 +304,8 @@ class ZooOptimizer(Optimizer):
     @property
     def _settled(self) -> Evaluation:
         """The current structure, or the best one if its evaluation failed."""
-        return self._current if np.isfinite(self._current.energy) else self._best
+        walk = self._walk
+        return walk.current if np.isfinite(walk.current.energy) else walk.best
 
     def _verify_calculator(self) -> None:
         """Evaluate the restored structure again, and compare the energies."""
@@ -333,24 +322,15 @@ class ZooOptimizer(Optimizer):
     def _describe_run(self) -> dict[str, Any]:
         return {
             "symbols": self.atoms.get_chemical_symbols(),
-            "optimizer": type(self._optimizer).__name__,
+            "optimizer": type(self._walk.optimizer).__name__,
         }
 
     @property
     def _is_finished(self) -> bool:
-        local = self._optimizer
+        local = self._walk.optimizer
         if self._search or not isinstance(local, AbstractLocalOptimizer):
             return False
-        return bool(local.finished(self._opt_state))
-
-    def _accept(self, evaluated: Evaluation) -> None:
-        # For a structure that has not moved, calculators return cached results.
-        moved = np.any(evaluated.positions != self._current.positions)
-        known = np.isfinite(self._current.energy) and np.isfinite(evaluated.energy)
-        self.evaluations += int(moved or not known)
-        self._current = evaluated
-        if evaluated.energy < self._best.energy:
-            self._best = evaluated
+        return bool(local.finished(self._walk.opt_state))
 
     def _record(self) -> None:
         self._save()
@@ -359,29 +339,10 @@ class ZooOptimizer(Optimizer):
 
     def _save(self) -> None:
         if self.restart is not None and self.comm.rank == 0:
-            counts = (self.nsteps, self.evaluations, self.faults, self.failures)
-            tree = (self._opt_state, self._current, self._best)
+            header = {**self._describe_run(), "counts": self._walk.counts()}
             with jax.enable_x64(True):
-                _serialisation.write(
-                    self.restart, {**self._describe_run(), "counts": counts}, tree
-                )
+                _serialisation.write(self.restart, header, self._walk.arrays())
 
     def _write(self, text: str) -> None:
         if self.logfile is not None:
             self.logfile.write(text)
-
-
-@eqx.filter_jit
-def _init(optimizer, positions, key, context):
-    return optimizer.init(positions, key=key, context=context)
-
-
-@eqx.filter_jit
-def _update(optimizer, current, opt_state, context):
-    return optimizer.update(
-        current.gradient,
-        opt_state,
-        current.positions,
-        value=current.energy,
-        context=context,
-    )
