@@ -30,8 +30,8 @@ def test_a_chunk_goes_on_where_it_was_stopped(
     """Stops within a chunk, or before its quench, change nothing that is found."""
     folder = SearchFolder(tmp_path)
     search = Search(PLAN, folder, {})
-    monkeypatch.setattr(search._pace, "steps", 20)
-    monkeypatch.setattr(search._pace, "record", lambda *_: None)
+    monkeypatch.setattr(search.walks._pace, "steps", 20)
+    monkeypatch.setattr(search.walks._pace, "record", lambda *_: None)
     answers = iter([*[False] * calls, True])
     search.advance(lambda: next(answers))
     assert (search.done, search.collected) == (done, 0)

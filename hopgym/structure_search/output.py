@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -18,11 +17,9 @@ from hopgym._atomic_write import atomic_write
 from hopgym.chemistry import write_extxyz
 from hopgym.minima.pool import Pool
 from hopgym.minima.symmetry import find_symmetry
-from hopgym.relax import quench
 from hopgym.rendering import draw, save_png
 from hopgym.structure_search.report import render_report
 from hopgym.structure_search.search import Search
-from hopgym.systems import get_system
 
 EXTRA_MINIMA = 5  # refined at a time, besides the number of those that are reported
 
@@ -75,36 +72,33 @@ def refine_minima(search: Search, keep: int) -> RefinedMinima:
     if not found:
         return RefinedMinima([], 0, 0)
     size = min(keep + EXTRA_MINIMA, len(found))  # the same in all rounds: compiled once
-    refined = spent = 0
-    with jax.enable_x64(True):
-        system = get_system(search.plan.system)
-        pool = Pool(system)
-        while refined < len(found) and len(pool.minima) < keep:
-            refined = min(refined + size, len(found))
-            candidates = found[refined - size : refined]
-            start = jnp.asarray([m.positions for m in candidates], float)
-            quenched = quench(system, start)
-            spent += int(np.sum(np.asarray(quenched.evaluations), dtype=np.int64))
-            for k, minimum in enumerate(candidates):
-                single = jax.tree.map(lambda leaf, k=k: leaf[k : k + 1], quenched)
-                pool.add(single, [minimum.starts], minimum.found)
-        lowest = pool.minima[:keep]
-        positions = jnp.asarray([m.positions for m in lowest])
-        _, gradients = jax.jit(jax.vmap(system.energy_and_gradient))(positions)
-    minima = [
-        RefinedMinimum(
-            energy=m.energy,
-            force=float(np.linalg.norm(gradient, axis=1).max()),
-            starts=sorted(m.starts),
-            found=m.found,
-            symmetry=find_symmetry(system, m.positions),
-            positions=m.positions,
-            gradient=gradient,
+    done = spent = 0
+    pool, gradients = Pool(search.system), {}
+    while done < len(found) and len(pool.minima) < keep:
+        done = min(done + size, len(found))
+        candidates = found[done - size : done]
+        refined = search.walks.refine(np.array([m.positions for m in candidates]))
+        spent += refined.evaluations
+        for k, minimum in enumerate(candidates):
+            single = jax.tree.map(lambda leaf, k=k: leaf[k : k + 1], refined.structures)
+            pool.add(single, [minimum.starts], minimum.found)
+            gradients[single.positions.tobytes()] = refined.gradients[k]
+    minima = []
+    for m in pool.minima[:keep]:
+        gradient = gradients[m.positions.tobytes()]
+        minima.append(
+            RefinedMinimum(
+                energy=m.energy,
+                force=float(np.linalg.norm(gradient, axis=1).max()),
+                starts=sorted(m.starts),
+                found=m.found,
+                symmetry=find_symmetry(search.system, m.positions),
+                positions=m.positions,
+                gradient=gradient,
+            )
         )
-        for m, gradient in zip(lowest, np.asarray(gradients), strict=True)
-    ]
-    distinct = len(found) - refined + len(pool.minima)
-    return RefinedMinima(minima, distinct, spent + len(lowest))
+    distinct = len(found) - done + len(pool.minima)
+    return RefinedMinima(minima, distinct, spent)
 
 
 def write_results(search: Search, refined: RefinedMinima) -> None:

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from hopgym._cli.memory import check_memory, estimate_memory
-from hopgym._cli.pace import Pace
-from hopgym.environment import Environment
 from hopgym.minima.pool import Pool
-from hopgym.relax import Quenched, quench
-from hopgym.rollout import Rollout
 from hopgym.structure_search.plan import Plan
+from hopgym.structure_search.potential_walks import PotentialWalks
 from hopgym.structure_search.search_folder import SearchFolder
+from hopgym.structure_search.walks import Harvest, Stop, never
 from hopgym.systems import get_system
-
-MAX_QUENCH_STEPS = 1000  # few structures need more, and all others wait for these
-
-
-def _never() -> bool:
-    return False
 
 
 class Search:
@@ -75,11 +65,8 @@ class Search:
         self.best = np.full(plan.starts, np.inf)
         self.curve: list[list[float]] = []
         self.seconds = 0.0
-        self._pace = Pace()
         optimizer = plan.make_optimizer(self.system)
-        self._rollout = Rollout(
-            Environment(self.system), optimizer, jax.random.key(plan.seed), plan.starts
-        )
+        self.walks = PotentialWalks(self.system, optimizer, plan.seed, plan.starts)
 
     @property
     def unit(self) -> str:
@@ -93,12 +80,10 @@ class Search:
 
     def compile(self) -> None:
         """Compile the walks, unless this has been done."""
-        self._rollout.compile()
+        self.walks.compile()
 
-    def advance(self, stop: Callable[[], bool] = _never) -> None:
-        """Advance the walks to the end of the chunk, and quench two structures of each.
-
-        These are the best structure of the chunk and the current one.
+    def advance(self, stop: Stop = never) -> None:
+        """Advance the walks to the end of the chunk, and collect minima.
 
         **Arguments:**
 
@@ -108,32 +93,25 @@ class Search:
         timer = time.perf_counter()
         end = min(self.collected + self.plan.chunk, self.plan.steps)
         if self.done == self.collected:
-            self._rollout.forget_best()
-        while self.done < end and not stop():
-            steps = min(self._pace.steps, end - self.done)
-            call = time.perf_counter()
-            self._rollout.advance(steps)
-            self._pace.record(steps, time.perf_counter() - call)
-            self.done += steps
-        state = jax.tree.map(np.asarray, self._rollout.state)
-        self.evaluations = int(np.sum(state.evaluations, dtype=np.int64))
-        self.faults = int(np.sum(state.faults, dtype=np.int64))
+            self.walks.begin_chunk()
+        self.walks.advance(end, stop)
+        self.done = self.walks.done
+        self.evaluations = self.walks.evaluations
+        self.faults = self.walks.faults
         if self.done == end and not stop():
-            met = jnp.concatenate([state.best_positions, state.positions])
-            quenched = quench(self.system, met, steps=MAX_QUENCH_STEPS)
-            self._collect(jax.tree.map(np.asarray, quenched))
+            self._collect(self.walks.collect())
             self.collected = end
         self.seconds += time.perf_counter() - timer
 
-    def _collect(self, quenched: Quenched) -> None:
-        self.quench_evaluations += int(np.sum(quenched.evaluations, dtype=np.int64))
+    def _collect(self, harvest: Harvest) -> None:
+        quenched = harvest.structures
+        self.quench_evaluations += harvest.evaluations
         self.unconverged += int(np.sum(~quenched.converged))
         minima = quenched.converged & quenched.connected
         self.fragmented += int(np.sum(quenched.converged & ~quenched.connected))
         energies = np.where(minima, quenched.energy.astype(float), np.inf)
-        self.best = np.minimum(self.best, energies.reshape(2, -1).min(axis=0))
-        starts = [{k} for k in range(self.plan.starts)]
-        self.pool.add(quenched, 2 * starts, self.evaluations)
+        np.minimum.at(self.best, harvest.starts, energies)
+        self.pool.add(quenched, [{k} for k in harvest.starts], self.evaluations)
         known = self.best[np.isfinite(self.best)]
         if len(known):
             row = [self.evaluations, known.min(), known.mean(), len(self.pool.minima)]
@@ -162,7 +140,7 @@ class Search:
             "pairs": len(arrays["starts"]),
             "seconds": self.seconds,
         }
-        tree = {"rollout": self._rollout.arrays(), "best": self.best, "pool": arrays}
+        tree = {"rollout": self.walks.arrays(), "best": self.best, "pool": arrays}
         self.folder.save(self.plan, header, tree)
 
     def restore(self) -> None:
@@ -180,7 +158,7 @@ class Search:
             )
         self.folder.check_size(plan.starts, self.system.atoms, minima, pairs)
         like = {
-            "rollout": self._rollout.arrays(),
+            "rollout": self.walks.arrays(),
             "best": self.best,
             "pool": self.pool.blank(minima, pairs),
         }
@@ -188,8 +166,8 @@ class Search:
         visits = np.asarray(tree["pool"]["starts"])
         if np.any(visits < 0) or np.any(visits >= [minima, plan.starts]):
             raise ValueError(f"{self.folder.path}: minima of unknown starts")
-        self._rollout.restore(tree["rollout"])
-        self.best = np.asarray(tree["best"])
+        self.walks.restore(done, tree["rollout"])
+        self.best = np.array(tree["best"])
         self.pool.restore(jax.tree.map(np.asarray, tree["pool"]))
         if "fragmented" in header:
             self.fragmented = header["fragmented"]
