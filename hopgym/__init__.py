@@ -21,6 +21,7 @@ from hopgym.relax import quench as quench
 from hopgym.rollout import Result as Result
 from hopgym.rollout import Rollout as Rollout
 from hopgym.rollout import rollout as rollout
+from hopgym.structure_search.from_python import search as search
 from hopgym.suites import Evaluation as Evaluation
 from hopgym.suites import evaluate as evaluate
 from hopgym.systems import System as System

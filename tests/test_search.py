@@ -19,7 +19,7 @@ from hopgym.minima.pool import Pool
 from hopgym.minima.symmetry import find_symmetry
 from hopgym.optimizers import save
 from hopgym.optimizers.learned import make_untrained
-from hopgym.structure_search import command
+from hopgym.structure_search import session
 from hopgym.structure_search.command import main
 from hopgym.structure_search.formula import resolve_system_name
 from hopgym.structures import diamond, icosahedron, truncated_octahedron
@@ -285,7 +285,7 @@ def test_the_report_needs_nothing_else(finished):
 def test_a_finished_search_is_not_done_again(finished, monkeypatch):
     folder, _ = finished
     before = without_times(folder)
-    monkeypatch.setattr(command.Search, "advance", None)
+    monkeypatch.setattr(session.Search, "advance", None)
     assert main([*SMALL, "--out", str(folder)]) == 0
     assert without_times(folder) == before
     assert main(["--out", str(folder), "--resume", "--keep", "1"]) == 0
@@ -298,7 +298,7 @@ def test_a_finished_search_is_not_done_again(finished, monkeypatch):
 def test_interrupted_searches_go_on_as_if_nothing_had_been(
     how, finished, tmp_path, monkeypatch, capsys
 ):
-    advance = command.Search.advance
+    advance = session.Search.advance
 
     def interrupted(self, stop):
         if self.done == 180:
@@ -312,8 +312,8 @@ def test_interrupted_searches_go_on_as_if_nothing_had_been(
         assert main([*words, "--time-limit", "1e-9"]) == 1
         assert "time limit reached" in capsys.readouterr().err
     else:
-        monkeypatch.setattr(command.Search, "advance", interrupted)
-        monkeypatch.setattr(command, "SAVE_SECONDS", 0.0)
+        monkeypatch.setattr(session.Search, "advance", interrupted)
+        monkeypatch.setattr(session, "SAVE_SECONDS", 0.0)
         if how == "signal":
             assert main(words) == 1
             assert "stopped after step 120 of 300" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hopgym.structure_search.plan import Plan
+from hopgym.structure_search.potential_walks import PotentialWalks
 from hopgym.structure_search.search import Search
 from hopgym.structure_search.search_folder import SearchFolder
 
@@ -30,6 +31,7 @@ def test_a_chunk_goes_on_where_it_was_stopped(
     """Stops within a chunk, or before its quench, change nothing that is found."""
     folder = SearchFolder(tmp_path)
     search = Search(PLAN, folder, {})
+    assert isinstance(search.walks, PotentialWalks)
     monkeypatch.setattr(search.walks._pace, "steps", 20)
     monkeypatch.setattr(search.walks._pace, "record", lambda *_: None)
     answers = iter([*[False] * calls, True])

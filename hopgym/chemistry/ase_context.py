@@ -33,6 +33,7 @@ class AseContext:
     **Attributes:**
 
     - `name`: name of the calculator's system; for other calculators the formula.
+    - `symbols`: chemical symbol of each atom.
     - `species`: `Int[Array, "atoms"]`, index into the sorted chemical symbols.
     - `box`: edges of the periodic box, a cell, or `None` in free space.
     - `freedom`: number of directions in which each atom may move, or `None`.
@@ -40,6 +41,7 @@ class AseContext:
     """
 
     name: str
+    symbols: tuple[str, ...]
     species: Int[Array, " atoms"]
     box: Float[Array, "3"] | Cell | None
     freedom: Int[Array, " atoms"] | None
@@ -101,6 +103,7 @@ def describe_atoms(
     with jax.enable_x64(True):
         return AseContext(
             name=atoms.get_chemical_formula() if known is None else known.name,
+            symbols=tuple(symbols),
             species=jnp.asarray([kinds.index(symbol) for symbol in symbols], jnp.int32),
             box=jax.tree.map(jnp.asarray, box),
             freedom=jax.tree.map(jnp.asarray, freedom),

@@ -25,9 +25,10 @@ class Evaluation(eqx.Module):
 def evaluate(atoms: Atoms) -> Evaluation:
     """Evaluate the current positions with the atoms' calculator.
 
-    **Raises:** `CalculationFailed` for non-finite energies or forces; any error of the
-    calculator.
+    **Raises:** `CalculationFailed` for non-finite energies or forces, or if the
+    calculator has changed the atoms; any error of the calculator.
     """
+    before = atoms.get_positions(), atoms.get_atomic_numbers()
     try:
         energy = atoms.get_potential_energy(force_consistent=True)
     except PropertyNotImplementedError:
@@ -35,4 +36,7 @@ def evaluate(atoms: Atoms) -> Evaluation:
     gradient = -atoms.get_forces()
     if not (np.isfinite(energy) and np.all(np.isfinite(gradient))):
         raise CalculationFailed("the calculator's energy or forces are not finite")
-    return Evaluation(atoms.get_positions(), np.asarray(energy, float), gradient)
+    positions = atoms.get_positions()
+    if not all(map(np.array_equal, before, (positions, atoms.get_atomic_numbers()))):
+        raise CalculationFailed("the calculator has changed the atoms")
+    return Evaluation(positions, np.asarray(energy, float), gradient)

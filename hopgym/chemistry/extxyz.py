@@ -61,7 +61,24 @@ def write_extxyz(
             f"{system.name}: files have 8 decimals, too few for a unit of length of "
             f"{length:g} and of energy of {energy:g}: use units such as angstrom and eV"
         )
-    images = list(_convert(system, structures, energies, gradients))
+    write_images(path, list(_convert(system, structures, energies, gradients)), info)
+
+
+def write_images(
+    path: str | os.PathLike,
+    images: Sequence[Atoms],
+    info: Sequence[dict[str, Any]] | None = None,
+) -> None:
+    """Write `ase.Atoms` to a file, atomically.
+
+    **Arguments:**
+
+    - `path`: path of the file.
+    - `images`: the structures; their `info` is updated.
+    - `info`: as in `write_extxyz`.
+
+    **Raises:** as `write_extxyz`.
+    """
     if info is not None:
         for atoms, more in zip(images, info, strict=True):
             atoms.info.update(encode_info(more))

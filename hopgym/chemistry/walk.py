@@ -46,6 +46,7 @@ class Walk:
         key: PRNGKeyArray,
         context: Context,
     ):
+        positions = np.array(positions, float)
         self.context = context
         self.optimizer = to_float64(optimizer)
         with jax.enable_x64(True):
@@ -53,7 +54,7 @@ class Walk:
                 self.optimizer, jnp.asarray(positions), key, self.context
             )
         self.current = self.best = Evaluation(
-            np.array(positions), np.asarray(np.inf), np.zeros_like(positions)
+            positions, np.asarray(np.inf), np.zeros_like(positions)
         )
         self.steps = self.evaluations = self.faults = 0
         self.failures = self.failures_in_a_row = 0

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import importlib.util
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from hopgym._plugins import load_plugin
 from hopgym._suggest import describe_unknown_name
 from hopgym.optimizers import load, read_header, zoo
 from hopgym.optimizers.learned.weights import SUFFIX
@@ -109,55 +105,5 @@ def _find_weights(spec: str) -> Entry:
 
 
 def _find_plugin(spec: str) -> Entry:
-    where, _, name = spec.rpartition(":")
-    if not where or not name:
-        raise ValueError(f"optimizer {spec!r}: write FILE.py:NAME or MODULE:NAME")
-    try:
-        module = (
-            _import_file(Path(where))
-            if where.endswith(".py")
-            else _import_module(where)
-        )
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"optimizer {spec!r}: cannot import {where}: "
-            f"{type(error).__name__}: {reason}"
-        ) from error
-    if not hasattr(module, name):
-        offered = [entry for entry in vars(module) if not entry.startswith("_")]
-        raise ValueError(f"{where}: {describe_unknown_name('name', name, offered)}")
-    shown = f"{Path(where).stem if where.endswith('.py') else where}:{name}"
-    return wrap_optimizer(getattr(module, name), shown, _hash_source(module))
-
-
-def _import_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise FileNotFoundError("no such file")
-    path = path.resolve()
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
-    spec = importlib.util.spec_from_file_location(f"{path.stem}_{digest}", path)
-    if spec is None or spec.loader is None:
-        raise ImportError("not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look up their module; the file may import others of its folder.
-    sys.modules[spec.name] = module
-    _append_to_path(path.parent)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _import_module(name: str) -> ModuleType:
-    _append_to_path(Path.cwd())
-    return importlib.import_module(name)
-
-
-def _append_to_path(folder: Path) -> None:
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-
-
-def _hash_source(module: ModuleType) -> str:
-    source = Path(module.__file__ or "")
-    content = source.read_bytes() if source.is_file() else module.__name__.encode()
-    return hashlib.sha256(content).hexdigest()[:12]
+    plugin = load_plugin(spec, "optimizer")
+    return wrap_optimizer(plugin.target, plugin.name, plugin.source)

@@ -15,14 +15,26 @@ from jaxtyping import Float
 from hopgym.connectivity import is_connected
 from hopgym.minima.fingerprint import compute_fingerprints
 from hopgym.relax import Quenched
-from hopgym.systems import System
 
-# Two structures are equal if all elements of their fingerprints differ by less than
-# FINGERPRINT_TOLERANCE, and their energies by at most ENERGY_TOLERANCE, in energy
-# units, plus the rounding error of float32.
-FINGERPRINT_TOLERANCE = 0.02
-ENERGY_TOLERANCE = 1e-3
 ROUNDING_ERROR = 16 * float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """When two structures are equal.
+
+    **Attributes:**
+
+    - `energy`: largest difference of energies, in units of energy, to which the
+      rounding error of float32 is added.
+    - `fingerprint`: the elements of their fingerprints differ by less than this.
+    """
+
+    energy: float = 1e-3
+    fingerprint: float = 0.02
+
+
+TIGHT = Tolerances()
 
 
 @dataclass(frozen=True)
@@ -51,13 +63,19 @@ class Pool:
 
     **Arguments:**
 
-    - `system`: system of the structures.
+    - `system`: of the structures, a [`hopgym.context.SystemInfo`][].
+    - `tolerances`: when structures are equal.
+    - `dtype`: of positions in checkpoints.
     """
 
-    def __init__(self, system: System):
+    def __init__(
+        self, system: Any, tolerances: Tolerances = TIGHT, dtype: Any = np.float32
+    ):
         self.system = system
+        self._dtype = dtype
         self.minima: list[Minimum] = []
-        self._tolerance = ENERGY_TOLERANCE * float(system.energy_unit)
+        self._tolerance = tolerances.energy * float(system.energy_unit)
+        self._fingerprint_tolerance = tolerances.fingerprint
 
     def add(self, quenched: Quenched, starts: Sequence[set[int]], found: int) -> None:
         """Add the converged, connected ones of a batch of quenched structures.
@@ -92,17 +110,16 @@ class Pool:
         last = bisect.bisect_right(self.minima, new.energy + margin, key=_get_energy)
         for known in self.minima[first:last]:
             difference = np.abs(known.fingerprint - new.fingerprint)
-            if np.max(difference) < FINGERPRINT_TOLERANCE:
+            if np.max(difference) < self._fingerprint_tolerance:
                 return known
         return None
 
     def _compute_fingerprints(self, positions: np.ndarray) -> np.ndarray:
-        box = self.system.box
         return compute_fingerprints(
             positions,
             np.asarray(self.system.species),
             float(self.system.length),
-            None if box is None else np.asarray(box, float),
+            self.system.box,
         )
 
     def discard_fragmented(self) -> int:
@@ -127,7 +144,7 @@ class Pool:
         return {
             "energies": np.array([m.energy for m in self.minima], float),
             "positions": np.array(
-                [m.positions for m in self.minima], np.float32
+                [m.positions for m in self.minima], self._dtype
             ).reshape(-1, self.system.atoms, 3),
             "found": np.array([m.found for m in self.minima], np.int64),
             "starts": np.array(pairs, np.int64).reshape(-1, 2),
@@ -143,7 +160,7 @@ class Pool:
         """
         return {
             "energies": np.zeros(count),
-            "positions": np.zeros((count, self.system.atoms, 3), np.float32),
+            "positions": np.zeros((count, self.system.atoms, 3), self._dtype),
             "found": np.zeros(count, np.int64),
             "starts": np.zeros((pairs, 2), np.int64),
         }

@@ -22,7 +22,7 @@ def make_charts(search: Search) -> list[dict[str, Any]]:
 
 
 def _get_reference(search: Search) -> float | None:
-    return float(search.system.reference) if search.system.has_reference else None
+    return search.reference
 
 
 def _plot_energies(search: Search) -> go.Figure:

@@ -11,14 +11,15 @@ from typing import Any
 
 import jax
 import numpy as np
+from ase import Atoms
 from jaxtyping import Float
 
 from hopgym._atomic_write import atomic_write
-from hopgym.chemistry import write_extxyz
+from hopgym.chemistry.extxyz import write_images
 from hopgym.minima.pool import Pool
 from hopgym.minima.symmetry import find_symmetry
 from hopgym.rendering import draw, save_png
-from hopgym.structure_search.report import render_report
+from hopgym.structure_search.report import get_drawn_box, render_report
 from hopgym.structure_search.search import Search
 
 EXTRA_MINIMA = 5  # refined at a time, besides the number of those that are reported
@@ -101,6 +102,17 @@ def refine_minima(search: Search, keep: int) -> RefinedMinima:
     return RefinedMinima(minima, distinct, spent)
 
 
+def make_images(search: Search, refined: RefinedMinima) -> list[Atoms]:
+    """The minima as `ase.Atoms`, with energies and forces, and the others in `info`."""
+    images = []
+    for row, m in zip(_make_rows(refined), refined.minima, strict=True):
+        atoms = search.walks.to_ase(m.positions, m.energy, m.gradient)
+        del row["energy"]
+        atoms.info.update(row)
+        images.append(atoms)
+    return images
+
+
 def write_results(search: Search, refined: RefinedMinima) -> None:
     """Write all result files of a search.
 
@@ -108,7 +120,7 @@ def write_results(search: Search, refined: RefinedMinima) -> None:
     """
     folder = search.folder.path
     minima = refined.minima
-    rows = [_format_row(rank, m, minima[0]) for rank, m in enumerate(minima, 1)]
+    rows = _make_rows(refined)
     meta = _describe_search(search, refined)
     table = {"meta": meta, "minima": rows, "curve": search.curve}
     atomic_write(folder / "minima.json", json.dumps(table, indent=1))
@@ -118,15 +130,12 @@ def write_results(search: Search, refined: RefinedMinima) -> None:
         writer.writeheader()
         writer.writerows(rows)
     atomic_write(folder / "minima.csv", text.getvalue())
-    write_extxyz(
+    write_images(
         folder / "minima.extxyz",
-        search.system,
-        np.array([m.positions for m in minima]).reshape(-1, search.system.atoms, 3),
-        np.array([m.energy for m in minima]),
-        np.array([m.gradient for m in minima]),
+        [search.walks.to_ase(m.positions, m.energy, m.gradient) for m in minima],
         [{k: v for k, v in row.items() if k != "energy"} for row in rows],
     )
-    box = search.system.box
+    box = get_drawn_box(search.system)
     picture_folder = folder / "pictures"
     picture_folder.mkdir(exist_ok=True)
     for old in picture_folder.glob("minimum-*.png"):
@@ -136,7 +145,7 @@ def write_results(search: Search, refined: RefinedMinima) -> None:
         picture = draw(
             minimum.positions,
             search.system.symbols,
-            None if box is None else np.asarray(box),
+            box,
             length=float(search.system.length),
         )
         path = picture_folder / f"minimum-{row['rank']:02}.png"
@@ -145,6 +154,11 @@ def write_results(search: Search, refined: RefinedMinima) -> None:
     positions = [minimum.positions for minimum in minima]
     page = render_report(search, meta, rows, positions, pictures)
     atomic_write(folder / "report.html", page)
+
+
+def _make_rows(refined: RefinedMinima) -> list[dict[str, Any]]:
+    minima = refined.minima
+    return [_format_row(rank, m, minima[0]) for rank, m in enumerate(minima, 1)]
 
 
 def _format_row(
@@ -167,9 +181,9 @@ def _describe_search(search: Search, refined: RefinedMinima) -> dict[str, Any]:
         "system": system.name,
         "atoms": system.atoms,
         "unit": search.unit,
-        "reference": float(system.reference) if system.has_reference else None,
-        "reference_source": system.reference_source,
-        "tolerance": float(system.tolerance),
+        "reference": search.reference,
+        "reference_source": getattr(system, "reference_source", ""),
+        "tolerance": float(getattr(system, "tolerance", 0.0)),
         "plan": dataclasses.asdict(search.plan),
         "steps_done": search.done,
         "distinct": refined.distinct,
@@ -179,6 +193,12 @@ def _describe_search(search: Search, refined: RefinedMinima) -> dict[str, Any]:
         "unconverged_quenches": search.unconverged,
         "fragmented_quenches": search.fragmented,
         "faults": search.faults,
+        "failures": search.walks.failures,
+        "unit_evaluations": search.setup.get("evaluations", 0),
+        "units": {
+            "length": float(system.length),
+            "energy": float(system.energy_unit),
+        },
         "seconds": round(search.seconds, 3),
         **search.about,
     }

@@ -6,10 +6,10 @@ import dataclasses
 from typing import Any
 
 from hopgym._cli.arguments import MAX_COUNT, MAX_STARTS
-from hopgym._schema import TEXT, Schema, check, integer, optional
+from hopgym._schema import TEXT, Schema, check, integer, number, optional
+from hopgym.context import SystemInfo
 from hopgym.optimizers import AbstractOptimizer, make_optimizer, read_header
 from hopgym.optimizers.learned.weights import SUFFIX
-from hopgym.systems import System
 
 SCHEMA: Schema = {
     "system": TEXT,
@@ -19,6 +19,11 @@ SCHEMA: Schema = {
     "seed": integer(0, MAX_COUNT),
     "chunk": integer(1, MAX_COUNT),
     "weights": optional(TEXT),
+    "calculator": optional(TEXT),
+    "calculator_version": optional(TEXT),
+    "atoms": optional(TEXT),
+    "length": optional(number(0.0)),
+    "energy": optional(number(0.0)),
 }
 
 
@@ -33,6 +38,10 @@ class Plan:
     - `starts`, `steps`, `seed`: number and length of walks, and their random seed.
     - `chunk`: number of steps after which structures are quenched and collected.
     - `weights`: hash of the file of trained weights; empty for the zoo.
+    - `calculator`, `calculator_version`: name of the calculator, and its version or the
+      hash of its file; empty for a potential of hopgym.
+    - `atoms`: hash of the atoms and starts of a search on a calculator.
+    - `length`, `energy`: units of such a search; 0 if they are estimated.
     """
 
     system: str
@@ -42,6 +51,11 @@ class Plan:
     seed: int
     chunk: int
     weights: str = ""
+    calculator: str = ""
+    calculator_version: str = ""
+    atoms: str = ""
+    length: float = 0.0
+    energy: float = 0.0
 
     @classmethod
     def from_json(cls, stored: Any, source: str) -> Plan:
@@ -52,7 +66,7 @@ class Plan:
         check(stored, SCHEMA, source, closed=True)
         return cls(**stored)
 
-    def make_optimizer(self, system: System) -> AbstractOptimizer:
+    def make_optimizer(self, system: SystemInfo) -> AbstractOptimizer:
         """Make the optimizer.
 
         **Raises:** `KeyError` for an unknown name; `OSError` for a file that cannot be

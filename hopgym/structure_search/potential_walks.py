@@ -8,9 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ase import Atoms
 from jaxtyping import Float, PyTree
 
 from hopgym._cli.pace import Pace
+from hopgym.chemistry import to_ase
 from hopgym.environment import Environment
 from hopgym.relax import quench
 from hopgym.rollout import Rollout
@@ -57,6 +59,10 @@ class PotentialWalks(AbstractWalks):
     def faults(self) -> int:
         return int(np.sum(np.asarray(self._rollout.state.faults), dtype=np.int64))
 
+    @property
+    def failures(self) -> int:
+        return 0
+
     def compile(self) -> None:
         self._rollout.compile()
 
@@ -89,9 +95,26 @@ class PotentialWalks(AbstractWalks):
         spent = int(np.sum(quenched.evaluations, dtype=np.int64))
         return Refined(quenched, np.asarray(gradients), spent + len(positions))
 
+    def to_ase(
+        self,
+        positions: Float[np.ndarray, "atoms 3"],
+        energy: float,
+        gradient: Float[np.ndarray, "atoms 3"],
+    ) -> Atoms:
+        return to_ase(self._system, positions, energy, gradient)
+
     def arrays(self) -> PyTree:
+        return self._rollout.arrays()
+
+    def sizes(self) -> dict[str, int]:
+        return {}
+
+    def blank(self, sizes: dict[str, int]) -> PyTree:
         return self._rollout.arrays()
 
     def restore(self, done: int, arrays: PyTree) -> None:
         self._rollout.restore(arrays)
         self._done = done
+
+    def close(self) -> None:
+        """It holds nothing but memory."""

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from plotly.offline import get_plotlyjs
 
 from hopgym._cli.arguments import format_duration
+from hopgym.cell import Cell
 from hopgym.rendering import COLOURS, RADII
 from hopgym.structure_search.figures import make_charts
 from hopgym.structure_search.search import Search
@@ -54,10 +56,17 @@ def render_report(
     return re.sub(r"@(\w+)@", lambda match: parts[match[1]], page)
 
 
+def get_drawn_box(system: Any) -> Float[np.ndarray, "3"] | None:
+    """Edges of the box that pictures show: that of a rectangular crystal."""
+    if system.box is None or isinstance(system.box, Cell):
+        return None
+    return np.asarray(system.box, float)
+
+
 def _describe_structures(search, rows, positions) -> dict[str, Any]:
     system = search.system
-    symbols = system.symbols
-    box = None if system.box is None else np.asarray(system.box, float)
+    symbols = list(system.symbols)
+    box = get_drawn_box(system)
     half = float(system.length) / 2
     shown = []
     for points in positions:
@@ -124,7 +133,7 @@ def _format_table(rows: list[dict[str, Any]], pictures: Sequence[Path]) -> str:
 def _format_provenance(meta: dict[str, Any]) -> str:
     plan = meta["plan"]
     done = f"{meta['steps_done']:,} of {plan['steps']:,}"
-    entries = {
+    entries: dict[str, Any] = {
         "command": meta["command"],
         "system": f"{meta['system']}, {meta['atoms']} atoms",
         "optimizer": plan["optimizer"],
@@ -135,6 +144,7 @@ def _format_provenance(meta: dict[str, Any]) -> str:
         f"recent structure, every {plan['chunk']:,} steps; "
         f"{meta['refine_evaluations']:,} in double precision, to refine the lowest "
         "minima",
+        **_describe_calculator(meta),
         "not converged": f"{meta['unconverged_quenches']:,} quenches, left out",
         "fragmented": f"{meta['fragmented_quenches']:,} quenches ended in structures "
         "whose atoms are not all connected, left out",
@@ -148,3 +158,18 @@ def _format_provenance(meta: dict[str, Any]) -> str:
         f"<dt>{name}</dt><dd>{html.escape(str(text))}</dd>"
         for name, text in entries.items()
     )
+
+
+def _describe_calculator(meta: dict[str, Any]) -> dict[str, str]:
+    """Entries about a calculator; none for a potential of hopgym."""
+    plan, units = meta["plan"], meta["units"]
+    if not plan["calculator"]:
+        return {}
+    version = plan["calculator_version"]
+    return {
+        "calculator": f"{plan['calculator']} {version}".strip()
+        + f"; {meta['failures']:,} failed evaluations, which are counted",
+        "units": f"length {units['length']:.3f} angstrom, energy "
+        f"{units['energy']:.4f} eV; {meta['unit_evaluations']:,} evaluations to "
+        "estimate them",
+    }

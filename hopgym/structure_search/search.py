@@ -14,8 +14,8 @@ from hopgym.minima.pool import Pool
 from hopgym.structure_search.plan import Plan
 from hopgym.structure_search.potential_walks import PotentialWalks
 from hopgym.structure_search.search_folder import SearchFolder
-from hopgym.structure_search.walks import Harvest, Stop, never
-from hopgym.systems import get_system
+from hopgym.structure_search.walks import AbstractWalks, Harvest, Stop, never
+from hopgym.systems import System, get_system
 
 
 class Search:
@@ -26,14 +26,13 @@ class Search:
     - `plan`: settings of the search.
     - `folder`: folder of its checkpoint and results.
     - `about`: provenance: the command that started it, versions and machine.
+    - `walks`: by default those on the potential of the system of the plan.
+    - `setup`: what makes such walks, for the checkpoint; empty for a potential.
 
     **Attributes:**
 
-    - `done`: completed steps of each start.
     - `collected`: the step after which structures were last quenched and collected.
-    - `evaluations`: evaluations of the walks, summed over all starts.
     - `quench_evaluations`: evaluations of the quenches of structures of the walks.
-    - `faults`: non-finite components of updates.
     - `unconverged`: number of quenches that did not converge.
     - `fragmented`: number of those that converged to a structure in several pieces.
     - `best`: lowest energy of a minimum that each start has visited.
@@ -46,11 +45,19 @@ class Search:
     into the memory.
     """
 
-    def __init__(self, plan: Plan, folder: SearchFolder, about: dict[str, Any]):
+    def __init__(
+        self,
+        plan: Plan,
+        folder: SearchFolder,
+        about: dict[str, Any],
+        walks: AbstractWalks | None = None,
+        setup: dict[str, Any] | None = None,
+    ):
         self.plan = plan
         self.folder = folder
         self.about = about
-        self.system = get_system(plan.system)
+        self.setup = {} if setup is None else setup
+        self.system: Any = get_system(plan.system) if walks is None else walks.system
         atoms = self.system.atoms
         check_memory(
             estimate_memory(plan.starts, atoms),
@@ -58,20 +65,44 @@ class Search:
         )
         if folder.has_search:
             folder.check_size(plan.starts, atoms)
-        self.pool = Pool(self.system)
-        self.done = self.collected = 0
-        self.evaluations = self.quench_evaluations = 0
-        self.faults = self.unconverged = self.fragmented = 0
+        self.collected = self.quench_evaluations = 0
+        self.unconverged = self.fragmented = 0
         self.best = np.full(plan.starts, np.inf)
         self.curve: list[list[float]] = []
         self.seconds = 0.0
-        optimizer = plan.make_optimizer(self.system)
-        self.walks = PotentialWalks(self.system, optimizer, plan.seed, plan.starts)
+        if walks is None:
+            optimizer = plan.make_optimizer(self.system)
+            walks = PotentialWalks(self.system, optimizer, plan.seed, plan.starts)
+        self.walks: AbstractWalks = walks
+        self.pool = Pool(self.system, walks.tolerances, walks.dtype)
+
+    @property
+    def done(self) -> int:
+        """Completed steps of each start."""
+        return self.walks.done
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the walks, summed over all starts."""
+        return self.walks.evaluations
+
+    @property
+    def faults(self) -> int:
+        """Non-finite components of updates."""
+        return self.walks.faults
 
     @property
     def unit(self) -> str:
         """Unit of energies."""
-        return "epsilon" if self.system.elements == ("X",) else "eV"
+        return "epsilon" if set(self.system.symbols) == {"X"} else "eV"
+
+    @property
+    def reference(self) -> float | None:
+        """Lowest known energy, if there is one."""
+        system = self.system
+        if not isinstance(system, System) or not system.has_reference:
+            return None
+        return float(system.reference)
 
     @property
     def finished(self) -> bool:
@@ -95,13 +126,18 @@ class Search:
         if self.done == self.collected:
             self.walks.begin_chunk()
         self.walks.advance(end, stop)
-        self.done = self.walks.done
-        self.evaluations = self.walks.evaluations
-        self.faults = self.walks.faults
         if self.done == end and not stop():
             self._collect(self.walks.collect())
             self.collected = end
         self.seconds += time.perf_counter() - timer
+
+    def describe_progress(self) -> str:
+        """A line about steps, lowest energy and number of minima."""
+        best = f"{self.curve[-1][1]:.4f} {self.unit}" if self.curve else "none yet"
+        return (
+            f"{self.system.name}  {self.done:,}/{self.plan.steps:,} steps  "
+            f"best {best}  {len(self.pool.minima):,} minima"
+        )
 
     def _collect(self, harvest: Harvest) -> None:
         quenched = harvest.structures
@@ -138,6 +174,8 @@ class Search:
             "curve": self.curve,
             "minima": len(arrays["energies"]),
             "pairs": len(arrays["starts"]),
+            "walks": self.walks.sizes(),
+            "setup": self.setup,
             "seconds": self.seconds,
         }
         tree = {"rollout": self.walks.arrays(), "best": self.best, "pool": arrays}
@@ -158,7 +196,7 @@ class Search:
             )
         self.folder.check_size(plan.starts, self.system.atoms, minima, pairs)
         like = {
-            "rollout": self.walks.arrays(),
+            "rollout": self.walks.blank(header.get("walks", {})),
             "best": self.best,
             "pool": self.pool.blank(minima, pairs),
         }
@@ -174,9 +212,7 @@ class Search:
         else:  # written by a version that counted them among the minima
             self.fragmented = self.pool.discard_fragmented()
             self.best = self.pool.find_lowest(self.plan.starts)
-        self.done, self.collected, self.curve = done, collected, header["curve"]
+        self.collected, self.curve = collected, header["curve"]
+        self.setup = header.get("setup", {})
         self.seconds, self.about = header["seconds"], header["about"]
-        counts = header["counts"]
-        self.evaluations, self.quench_evaluations, self.faults, self.unconverged = (
-            counts
-        )
+        _, self.quench_evaluations, _, self.unconverged = header["counts"]

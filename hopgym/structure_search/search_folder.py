@@ -9,7 +9,16 @@ from jaxtyping import PyTree
 
 from hopgym import _serialisation
 from hopgym._cli.arguments import MAX_COUNT
-from hopgym._schema import OBJECT, Schema, integer, list_of, number, optional
+from hopgym._schema import (
+    OBJECT,
+    TEXT,
+    Schema,
+    check,
+    integer,
+    list_of,
+    number,
+    optional,
+)
 from hopgym.structure_search.plan import Plan, describe_differences
 
 CHECKPOINT = "search.eqx"
@@ -23,7 +32,17 @@ SCHEMA: Schema = {
     "curve": list_of(list_of(number(), range(4, 5))),
     "minima": integer(),
     "pairs": integer(),
+    "walks": optional(OBJECT),
+    "setup": optional(OBJECT),
     "seconds": number(0.0),
+}
+# Of a search on a calculator.
+SETUP_SCHEMA: Schema = {
+    "target": OBJECT,
+    "calculator": TEXT,
+    "length": number(0.0),
+    "energy": number(0.0),
+    "evaluations": integer(),
 }
 # What a report consists of; only a folder with a checkpoint may hold them.
 RESULTS = ("minima.json", "minima.csv", "minima.extxyz", "report.html", "pictures")
@@ -62,6 +81,15 @@ class SearchFolder:
         **Raises:** as `read_header`.
         """
         return Plan.from_json(self.read_header()["plan"], str(self.path / CHECKPOINT))
+
+    def read_setup(self) -> dict[str, Any]:
+        """Read what makes the walks of a search on a calculator from the checkpoint.
+
+        **Raises:** as `read_header`.
+        """
+        setup = self.read_header().get("setup", {})
+        check(setup, SETUP_SCHEMA, f"{self.path / CHECKPOINT}: setup")
+        return setup
 
     def check_size(
         self, starts: int, atoms: int, minima: int = 0, pairs: int = 0

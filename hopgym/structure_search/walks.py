@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 from jaxtyping import Float, PyTree
 
+from hopgym.minima.pool import TIGHT, Tolerances
 from hopgym.relax import Quenched
 
 Stop = Callable[[], bool]
@@ -53,7 +55,16 @@ class Refined:
 
 
 class AbstractWalks(abc.ABC):
-    """Walks that can be advanced, saved and restored."""
+    """Walks that can be advanced, saved and restored.
+
+    **Attributes:**
+
+    - `tolerances`: when two structures that `collect` returns are equal.
+    - `dtype`: of their positions.
+    """
+
+    tolerances: Tolerances = TIGHT
+    dtype: Any = np.float32
 
     @property
     @abc.abstractmethod
@@ -74,6 +85,11 @@ class AbstractWalks(abc.ABC):
     @abc.abstractmethod
     def faults(self) -> int:
         """Non-finite components of updates, of all walks."""
+
+    @property
+    @abc.abstractmethod
+    def failures(self) -> int:
+        """Evaluations that failed, of all walks."""
 
     @abc.abstractmethod
     def compile(self) -> None:
@@ -96,8 +112,28 @@ class AbstractWalks(abc.ABC):
         """Quench structures in double precision, to tight tolerances."""
 
     @abc.abstractmethod
+    def to_ase(
+        self,
+        positions: Float[np.ndarray, "atoms 3"],
+        energy: float,
+        gradient: Float[np.ndarray, "atoms 3"],
+    ) -> Atoms:
+        """A structure as `ase.Atoms`, with energy and forces."""
+
+    @abc.abstractmethod
     def arrays(self) -> PyTree:
         """State as arrays, for a checkpoint."""
+
+    @abc.abstractmethod
+    def sizes(self) -> dict[str, int]:
+        """What determines the shapes of `arrays`, for the header of a checkpoint."""
+
+    @abc.abstractmethod
+    def blank(self, sizes: dict[str, int]) -> PyTree:
+        """Arrays with the shapes and dtypes of `arrays`, to restore a checkpoint.
+
+        **Raises:** `ValueError` for sizes that are none.
+        """
 
     @abc.abstractmethod
     def restore(self, done: int, arrays: PyTree) -> None:
@@ -105,3 +141,7 @@ class AbstractWalks(abc.ABC):
 
         **Raises:** `ValueError` if it does not fit.
         """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Release what the walks hold, such as processes."""

@@ -1,0 +1,136 @@
+"""Structure searches from Python: `hopgym.search`."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hopgym._checks import POSITIVE, check_integer, check_number
+from hopgym._cli.arguments import MAX_COUNT, MAX_STARTS
+from hopgym.structure_search.command_line import MAX_WORKERS, check_extras
+
+if TYPE_CHECKING:  # optional
+    from concurrent.futures import Executor
+
+    from ase import Atoms
+
+
+def search(
+    atoms: Any,
+    calculator: Any = None,
+    *,
+    optimizer: str = "bh-symmetric",
+    starts: int | None = None,
+    evaluations: int | None = None,
+    seed: int = 0,
+    keep: int = 10,
+    workers: int = 1,
+    executor: Executor | None = None,
+    on: Atoms | None = None,
+    cell: Sequence[float] | None = None,
+    length: float | None = None,
+    energy: float | None = None,
+    out: str | Path | None = None,
+    progress: Callable[[str], None] | None = print,
+) -> list[Any]:
+    """Search for the lowest minima of atoms, as `python -m hopgym.search` does.
+
+    ```python
+    from ase.calculators.emt import EMT
+
+    minima = hopgym.search("Cu13", EMT, starts=4, evaluations=500)
+    print(minima[0].get_potential_energy(), minima[0].info["symmetry"])
+    ```
+
+    **Arguments:**
+
+    - `atoms`: a formula such as `"Pt13"`, for random starts; or `ase.Atoms` or a list
+      of these, from which searches start in turns.
+    - `calculator`: a calculator of ASE; a class or function that makes one; the name of
+      one, or `"FILE.py:NAME"`. `None` for a potential of hopgym: `atoms` is then a
+      formula or the name of a system.
+    - `optimizer`: name of an optimizer of the zoo, or a file of trained weights.
+    - `starts`, `evaluations`: number of starts, and of evaluations of energy and forces
+      of each; by default 10 and 1,000 with a calculator, otherwise 100 and 50,000.
+    - `seed`: random seed.
+    - `keep`: number of minima to return.
+    - `workers`: number of processes that evaluate structures, each with a calculator of
+      its own: for more than one, `calculator` must be a name, or a class or function of
+      a module.
+    - `executor`: evaluates structures instead: any executor of `concurrent.futures`, as
+      those of Dask and MPI are.
+    - `on`: a slab above which the atoms of the formula are placed.
+    - `cell`: periodic cell of the atoms of the formula: three lengths in angstrom, and
+      three angles in degrees if it is not rectangular.
+    - `length`, `energy`: units of length and energy on a calculator; by default
+      estimated, see `hopgym.structure_search.units`.
+    - `out`: folder for a checkpoint, from which the same call resumes, tables and a
+      report. By default nothing is kept.
+    - `progress`: called with a line of text at least ten times, or `None`.
+
+    **Returns:** distinct minima as `ase.Atoms`, the lowest first, with energies and
+    forces. Their `info` has `symmetry`, `hits` (number of starts that visited it),
+    `found` (number of evaluations at the first visit) and `above` (energy above the
+    lowest).
+
+    **Raises:** `ValueError`, `KeyError` or `TypeError` for invalid arguments;
+    `OSError` for a folder that cannot be written;
+    `ase.calculators.calculator.CalculationFailed` if the calculator keeps failing: with
+    `out`, nothing that was found is lost.
+    """
+    check_extras()
+    from hopgym._cli.provenance import describe_run
+    from hopgym._folder_lock import lock_folder
+    from hopgym.structure_search.choice import choose_from_python
+    from hopgym.structure_search.make_search import make_search
+    from hopgym.structure_search.output import (
+        make_images,
+        refine_minima,
+        write_results,
+    )
+    from hopgym.structure_search.search_folder import SearchFolder
+
+    keep = check_integer("keep", keep, 1)
+    workers = check_integer("workers", workers, 1, MAX_WORKERS)
+    given: dict[str, Any] = {"optimizer": optimizer, "seed": seed}
+    counts = {"starts": (starts, MAX_STARTS), "steps": (evaluations, MAX_COUNT)}
+    for name, (count, most) in counts.items():
+        if count is not None:
+            given[name] = check_integer(name, count, 1, most)
+    for name, unit in (("length", length), ("energy", energy)):
+        if unit is not None:
+            check_number(name, unit, POSITIVE)
+            given[name] = float(unit)
+    with contextlib.ExitStack() as stack:
+        if out is None:
+            path = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        else:
+            path = Path(out)
+        choice = choose_from_python(atoms, calculator, given, path, on=on, cell=cell)
+        path.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(lock_folder(path))
+        run = make_search(
+            choice.plan,
+            SearchFolder(path),
+            describe_run("hopgym.search(...)", ["ase"]),
+            target=choice.target,
+            source=choice.source,
+            workers=workers,
+            make_executor=None if executor is None else lambda: executor,
+        )
+        stack.callback(run.walks.close)
+        run.save()
+        try:
+            while not run.finished:
+                run.advance()
+                if progress is not None:
+                    progress(run.describe_progress())
+        finally:
+            run.save()
+            refined = refine_minima(run, keep)
+            if out is not None:
+                write_results(run, refined)
+        return make_images(run, refined)

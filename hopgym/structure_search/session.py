@@ -1,0 +1,121 @@
+"""A run of a search: progress, checkpoints, the report and the exit code."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+
+from ase.calculators.calculator import CalculationFailed
+
+from hopgym._cli.arguments import describe_error, format_duration
+from hopgym._cli.interrupt import StopRequest
+from hopgym._cli.progress import say
+from hopgym.structure_search.output import refine_minima, write_results
+from hopgym.structure_search.search import Search
+
+SAVE_SECONDS = 5.0  # between checkpoints
+LINE_SECONDS = 10.0  # between lines of progress if there is no terminal
+REFRESH_SECONDS = 0.1  # between updates of the progress on a terminal
+
+
+class Session:
+    """Runs a search until it is done or stopped, and writes its report."""
+
+    def __init__(self, search: Search, keep: int, stop: StopRequest):
+        self.search = search
+        self.keep = keep
+        self.stop = stop
+        self.first = search.done
+        self.compiled: float | None = None
+        self.live = sys.stderr.isatty()
+        self.shown = -1e9
+
+    def run(self) -> int:
+        """Search, report, and return the exit code."""
+        search = self.search
+        folder = search.folder.path
+        if self.first:
+            say(f"resuming after step {self.first:,}")
+        if not search.finished:
+            search.compile()
+        try:
+            with self.stop:
+                self._search()
+                search.save()
+                if self.live:
+                    sys.stderr.write("\r\x1b[K")
+                if self.stop.signalled:
+                    say("saved; the report follows")
+                self._report()
+        except CalculationFailed as error:
+            search.save()
+            say(f"error: {describe_error(error)}")
+            self._report_found()
+            return 1
+        except OSError as error:
+            say(f"error: cannot write to {folder}: {describe_error(error)}")
+            return 1
+        if search.finished:
+            return 0
+        say(
+            f"{self.stop.reason} after step {search.done:,} of {search.plan.steps:,}; "
+            f"resume with: python -m hopgym.search --out {shlex.quote(str(folder))} "
+            "--resume"
+        )
+        return 1
+
+    def _report_found(self) -> None:
+        """Report what was found before the calculator failed, if it still can be."""
+        try:
+            self._report()
+        except CalculationFailed:
+            say("the minima found so far are saved, but cannot be refined")
+
+    def _search(self) -> None:
+        saved = time.perf_counter()
+        while not self.search.finished and not self.stop():
+            self.search.advance(self.stop)
+            now = time.perf_counter()
+            if self.compiled is None:
+                self.compiled, self.first = now, self.search.done
+            self._show(now)
+            if now - saved >= SAVE_SECONDS:
+                self.search.save()
+                saved = time.perf_counter()
+
+    def _report(self) -> None:
+        search = self.search
+        refined = refine_minima(search, self.keep)
+        write_results(search, refined)
+        unit = search.unit
+        counts = f"{search.system.name}: {refined.distinct:,} distinct minima"
+        if search.fragmented:
+            counts += f", {search.fragmented:,} fragmented structures left out"
+        say(
+            f"{counts}, {search.evaluations:,} search and "
+            f"{search.quench_evaluations:,} quench evaluations, "
+            f"{format_duration(search.seconds)}"
+        )
+        for rank, entry in enumerate(refined.minima, 1):
+            print(
+                f"{rank:3}  {entry.energy:14.6f} {unit}  {entry.symmetry:8} "
+                f"{len(entry.starts):6,} of {search.plan.starts:,} starts"
+            )
+        sys.stdout.flush()
+        say(f"structures, tables and report.html in {search.folder.path}")
+
+    def _show(self, now: float) -> None:
+        if now - self.shown < (REFRESH_SECONDS if self.live else LINE_SECONDS):
+            return
+        self.shown = now
+        search = self.search
+        left = ""
+        if search.done > self.first and self.compiled is not None:
+            rate = (now - self.compiled) / (search.done - self.first)
+            seconds = rate * (search.plan.steps - search.done)
+            seconds = min(seconds, max(self.stop.seconds_left, 0))
+            left = f"  {format_duration(seconds)} left"
+        text = f"{search.describe_progress()}{left}"
+        sys.stderr.write(f"\r\x1b[K{text}" if self.live else f"{text}\n")
+        sys.stderr.flush()
