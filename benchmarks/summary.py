@@ -29,6 +29,8 @@ from hopgym.evaluation.markdown import format_markdown
 from hopgym.evaluation.published import METHODS, TABLE_2
 from hopgym.evaluation.report import group_cells
 from hopgym.optimizers import ZOO, read_header
+from hopgym.suites.leaderboard import format_score, load_shipped, rank
+from hopgym.suites.registry import get_suite
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -146,6 +148,22 @@ def format_paper() -> str:
     return format_markdown(["figure or table", "name", "the paper says", "here"], rows)
 
 
+def format_leaderboard() -> str:
+    """Format the ranked entries of the leaderboard."""
+    suite = get_suite("v1")
+    rows = []
+    for entry, score in rank(load_shipped(suite.version)):
+        if entry.is_complete:
+            row = [f"`{entry.header.name}`", entry.header.ruleset]
+            row += [format_score(score)]
+            row += [f"{rate:.1f}%" for rate in score.rates]
+            rows.append([*row, f"{score.solved} of {len(entry.systems)}"])
+    budgets = [f"hits at {budget:,}" for budget in suite.budgets]
+    return format_markdown(
+        ["entry", "ruleset", "score [95%]", *budgets, "systems solved"], rows
+    )
+
+
 # Optimizers in the table of the README.
 SELECTED = (
     *("adam", "fire", "random-restart", "annealing", "bh-paper", "bh-lbfgs"),
@@ -161,6 +179,7 @@ TABLES = (
     format_all_sizes,
     lambda: format_table("moves"),
     format_paper,
+    format_leaderboard,
 )
 
 

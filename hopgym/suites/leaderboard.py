@@ -99,7 +99,7 @@ def format_ranking(ranked: Sequence[Ranked], suite: Suite) -> str:
         row = [header.name, ", ".join(header.authors), header.ruleset]
         solved = f"{score.solved} of {len(one.systems)}"
         if one.is_complete:
-            row = [str(number + 1), *row, _format_score(score)]
+            row = [str(number + 1), *row, format_score(score)]
             row += [f"{rate:.1f}%" for rate in score.rates]
             gap = f"{score.gap:.4f}" if np.isfinite(score.gap) else "infinite"
             row += [solved, gap, *shares[number]]
@@ -110,7 +110,8 @@ def format_ranking(ranked: Sequence[Ranked], suite: Suite) -> str:
     return format_markdown(head, [map(_escape, row) for row in rows])
 
 
-def _format_score(score: Score) -> str:
+def format_score(score: Score) -> str:
+    """Format a score with its interval."""
     text = f"{score.score:.1f}"
     if score.low == score.high:  # no start or every start hits
         return text
