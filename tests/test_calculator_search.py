@@ -198,6 +198,34 @@ def test_calculators_that_keep_failing_end_the_search(tmp_path):
     assert found
 
 
+def test_a_stopped_search_keeps_what_it_found(tmp_path, capsys):
+    """Without further evaluations; the next run refines it."""
+
+    def expire(calculator, atoms):
+        if calculator.calls > 200:
+            raise RuntimeError("the licence has expired")
+
+    calculator = CountingEMT(expire)
+    with pytest.raises(CalculationFailed):
+        search("Cu4", calculator, out=tmp_path)
+    assert calculator.calls == 210
+    stopped = read_extxyz(tmp_path / "minima.extxyz")[0]
+    assert "force" not in stopped.info
+    words = ["--out", str(tmp_path), "--resume"]
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "repeat the call of hopgym.search" in capsys.readouterr().err
+
+
+def test_slabs_may_be_left_handed():
+    slab = ase.build.fcc111("Cu", (2, 2, 2), vacuum=8)
+    slab.set_cell(slab.cell.array[[1, 0, 2]])
+    slab.pbc = True
+    found = search("Cu1", on=slab, evaluations=40)
+    for atoms in found:
+        assert atoms.positions[-1, 2] > slab.positions[:, 2].max()
+
+
 def die(calculator, atoms):
     if atoms.positions[0, 0] > 100:
         os._exit(1)
@@ -286,7 +314,8 @@ def test_calculators_of_files(tmp_path, monkeypatch, capsys):
         (["Cu3", "--calculator", "emt", "--cell", "4,4"], "three lengths"),
         (["Cu3", "--calculator", "emt", "--cell", "4,4,4", "--volume", "9"], "one of"),
         (["Qq3", "--calculator", "emt"], "there is no element Qq"),
-        (["Fe3", "--calculator", "emt"], "failed"),
+        (["Fe3", "--calculator", "emt"], "NotImplementedError"),
+        (["LJ5", "--calculator", "emt"], "there is no element X"),
     ],
 )
 def test_nonsense_is_one_line(words, message, tmp_path, capsys, monkeypatch):
@@ -309,17 +338,19 @@ def test_nonsense_is_one_line(words, message, tmp_path, capsys, monkeypatch):
         ({"atoms": "Cu3", "calculator": None, "cell": (4, 4, 4)}, "calculator"),
         ({"atoms": "Cu3", "calculator": 7}, "a calculator is one of ASE"),
         ({"atoms": "Cu3", "calculator": dict}, "no calculator of ASE"),
+        ({"atoms": "Cu3", "calculator": EMT(), "workers": 2}, "of their own"),
+        ({"atoms": "Cu3", "calculator": lambda: EMT(), "workers": 2}, "be sent"),
         ({"atoms": "Cu3", "workers": 0}, "workers must be an integer"),
-        ({"atoms": "Cu3", "evaluations": 0}, "steps must be an integer"),
+        ({"atoms": "Cu3", "evaluations": 0}, "evaluations must be an integer"),
         ({"atoms": "Cu3", "energy": -1.0}, "energy must be positive"),
         ({"atoms": "Cu50", "on": "small"}, "no room"),
-        ({"atoms": "Cu3", "on": "bulk"}, "periodic along its first two"),
+        ({"atoms": "Cu3", "on": "cluster"}, "periodic along its first two"),
     ],
 )
 def test_nonsense_from_python(options, message):
     slabs = {
         "small": ase.build.fcc111("Cu", (1, 1, 2), vacuum=8, periodic=False),
-        "bulk": ase.build.bulk("Cu"),
+        "cluster": row("Cu3"),
     }
     slabs["small"].pbc = [True, True, False]
     if "on" in options:

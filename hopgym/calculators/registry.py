@@ -52,12 +52,14 @@ class CalculatorSource:
     - `make`: makes one; can be pickled if it comes from a name.
     - `version`: version of the package, hash of the file, or empty.
     - `spec`: what was given to `find_calculator`, if it is text.
+    - `is_shared`: whether it is always the same calculator.
     """
 
     name: str
     make: Callable[[], Calculator]
     version: str = ""
     spec: str = ""
+    is_shared: bool = False
 
 
 def find_calculator(spec: Any) -> CalculatorSource:
@@ -74,7 +76,7 @@ def find_calculator(spec: Any) -> CalculatorSource:
     if isinstance(spec, str):
         return _find_by_name(spec)
     if hasattr(spec, "get_potential_energy") and not inspect.isclass(spec):
-        return CalculatorSource(type(spec).__name__, lambda: spec)
+        return CalculatorSource(type(spec).__name__, lambda: spec, is_shared=True)
     if callable(spec):
         name = str(getattr(spec, "__name__", type(spec).__name__))
         return CalculatorSource(name, functools.partial(_make, spec, name))

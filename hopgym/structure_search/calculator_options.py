@@ -30,7 +30,8 @@ def make_calculator_plan(
 
     **Raises:** as `hopgym.structure_search.command_line.make_plan`.
     """
-    plan = fill_plan(given, target.name, starts=10, steps=1000)
+    starts = max(10, len(target.frames))
+    plan = fill_plan(given, target.name, starts=starts, steps=1000)
     return dataclasses.replace(
         plan,
         calculator=source.name,

@@ -61,6 +61,7 @@ class CalculatorWalks(AbstractWalks):
 
     tolerances = LOOSE
     dtype = np.float64
+    is_costly = True
 
     def __init__(
         self,
@@ -268,10 +269,13 @@ class CalculatorWalks(AbstractWalks):
         self,
         positions: Float[np.ndarray, "atoms 3"],
         energy: float,
-        gradient: Float[np.ndarray, "atoms 3"],
+        gradient: Float[np.ndarray, "atoms 3"] | None,
     ) -> Atoms:
         atoms = self._make_atoms(positions)
-        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=-gradient)
+        results: dict[str, Any] = {"energy": energy}
+        if gradient is not None:
+            results["forces"] = -gradient
+        atoms.calc = SinglePointCalculator(atoms, **results)
         return atoms
 
     def sizes(self) -> dict[str, int]:

@@ -65,7 +65,7 @@ def choose(given: dict[str, Any], path: Path, resume: bool) -> Choice:
     stored = folder.read_plan()
     if not resume:
         choice = _choose_new(given)
-    elif not stored.calculator:
+    elif not stored.calculator and "calculator" not in given:
         choice = Choice(update_plan(stored, given))
     else:
         choice = _update(stored, folder.read_setup(), given)
@@ -93,6 +93,8 @@ def choose_from_python(
     **Raises:** `ValueError`, `KeyError` or `TypeError` for invalid arguments, or a
     folder that holds another search.
     """
+    if on is not None and not isinstance(on, Atoms):
+        raise TypeError(f"`on` must be ase.Atoms, got {on!r}")
     if calculator is None:
         if not isinstance(atoms, str) or on is not None or cell is not None:
             raise ValueError(
@@ -149,10 +151,16 @@ def _choose_new(given: dict[str, Any]) -> Choice:
 def _update(stored: Plan, setup: dict[str, Any], given: dict[str, Any]) -> Choice:
     """A stored search on a calculator, with the options of the command line."""
     target = Target.from_json(setup["target"], "setup")
-    source = find_calculator(given.get("calculator", setup["calculator"]))
+    spec = given.get("calculator", setup["calculator"])
+    if not spec:
+        raise ValueError(
+            "the search was started from Python: repeat the call of hopgym.search, or "
+            "give its --calculator"
+        )
+    source = find_calculator(spec)
     names = ("optimizer", "starts", "steps", "seed", "chunk", "length", "energy")
     kept = {name: getattr(stored, name) for name in names}
-    if "target" in given or "start" in given:
+    if given.keys() & {"target", "start", "on", "cell", "volume"}:
         target = make_target(given)
     plan = make_calculator_plan({**kept, **given}, target, source)
     return Choice(plan, target, source)

@@ -32,10 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = vars(options.parse_args(arguments))
     resume = given.pop("resume", False)
     keep, limit = given.pop("keep", KEEP), given.pop("time_limit", None)
+    stop = StopRequest(limit)
     with contextlib.ExitStack() as stack:
         try:
             check_extras()
-            check_option_groups(given)
+            if not resume:
+                check_option_groups(given)
             workers = given.pop("workers", 1)
             # Imported here, since they need optional packages.
             from hopgym.structure_search.choice import choose, name_search
@@ -68,4 +70,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 search.save()
         except (KeyError, ValueError, OSError, RuntimeError) as error:
             options.fail(error)
-        return Session(search, keep, StopRequest(limit)).run()
+        more = f" --workers {workers}" if workers > 1 else ""
+        return Session(search, keep, stop, more).run()

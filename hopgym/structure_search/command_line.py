@@ -71,7 +71,7 @@ def make_parser() -> Parser:
         "--starts",
         type=parse_starts,
         metavar="N",
-        help="number of starts; default: 100, with a calculator 10",
+        help="number of starts; default: 100, with a calculator 10 or all structures",
     )
     add(
         "--steps",

@@ -81,27 +81,29 @@ _local = threading.local()  # an executor of threads has one calculator in each
 
 
 def run_task(task: Task, request: Request) -> Evaluation | Failure:
-    """Evaluate a structure in this thread, with the calculator that it has made."""
+    """Evaluate a structure in this thread, with the calculator that it has made.
+
+    **Raises:** `ValueError` if no calculator can be made.
+    """
     made: dict[str, Atoms] = _local.__dict__.setdefault("made", {})
     if task.name not in made:
         atoms = task.template.copy()
         atoms.calc = task.source.make()
         made[task.name] = atoms
-    atoms = made[task.name]
-    atoms.set_positions(request.before, apply_constraint=False)
+    atoms, moved = made[task.name], request.before
     try:
+        atoms.set_positions(request.before, apply_constraint=False)
         atoms.set_positions(request.proposal)
         moved = atoms.get_positions()
         if have_overlap(atoms):
             return Failure(moved, "atoms overlap", is_overlap=True)
         return evaluate(atoms)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # A calculator that has failed may be in any state.
-        made.pop(task.name)
+        made.pop(task.name, None)
         reason = str(error).strip().partition("\n")[0]
         text = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
-        positions = locals().get("moved", request.proposal)
-        return Failure(np.array(positions), text)
+        return Failure(moved, text)
 
 
 Results = list[tuple[Request, Evaluation | Failure]]
@@ -170,6 +172,7 @@ class SerialEvaluator(AbstractEvaluator):
 
     def close(self) -> None:
         self.cancel()
+        _local.__dict__.get("made", {}).pop(self._task.name, None)
 
 
 class ExecutorEvaluator(AbstractEvaluator):
@@ -194,11 +197,12 @@ class ExecutorEvaluator(AbstractEvaluator):
         self._executor = make_executor()
         self._futures: dict[Future[Any], Request] = {}
         self._suspects: deque[Request] = deque()
+        self._waiting: deque[Request] = deque()  # until no suspects are left
         self._deaths = 0
 
     def submit(self, request: Request) -> None:
         if self._suspects:
-            self._suspects.append(request)
+            self._waiting.append(request)
         else:
             self._start(request)
 
@@ -215,6 +219,9 @@ class ExecutorEvaluator(AbstractEvaluator):
     ) -> list[tuple[Request, Evaluation | Failure]]:
         if not self._futures and self._suspects:
             self._start(self._suspects.popleft())
+        elif not self._futures:
+            while self._waiting:
+                self._start(self._waiting.popleft())
         done, _ = concurrent.futures.wait(
             self._futures, seconds, concurrent.futures.FIRST_COMPLETED
         )
@@ -240,7 +247,7 @@ class ExecutorEvaluator(AbstractEvaluator):
         self._replace_executor()
         if len(lost) == 1:
             request = lost[0][0]
-            return [(request, Failure(request.proposal, "the worker died"))]
+            return [(request, Failure(request.before, "the worker died"))]
         self._suspects.extend(sorted((r for r, _ in lost), key=lambda r: r.number))
         return []
 
@@ -250,13 +257,14 @@ class ExecutorEvaluator(AbstractEvaluator):
 
     @property
     def pending(self) -> int:
-        return len(self._futures) + len(self._suspects)
+        return len(self._futures) + len(self._suspects) + len(self._waiting)
 
     def cancel(self) -> None:
         for future in self._futures:
             future.cancel()
         self._futures.clear()
         self._suspects.clear()
+        self._waiting.clear()
 
     def close(self) -> None:
         self.cancel()
@@ -281,8 +289,17 @@ def make_process_pool(workers: int) -> ProcessPoolExecutor:
 def _prepare_worker() -> None:
     """Leave signals to the main process, and use one thread."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     for name in THREAD_VARIABLES:
         os.environ.setdefault(name, "1")
+
+
+def _leave_with_parent() -> None:
+    """End this process when its parent has gone, however that went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _terminate(process: int) -> None:

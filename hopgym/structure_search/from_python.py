@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,7 @@ def search(
       estimated, see `hopgym.structure_search.units`.
     - `out`: folder for a checkpoint, from which the same call resumes, tables and a
       report. By default nothing is kept.
-    - `progress`: called with a line of text at least ten times, or `None`.
+    - `progress`: called with a line of text after each tenth or more often, or `None`.
 
     **Returns:** distinct minima as `ase.Atoms`, the lowest first, with energies and
     forces. Their `info` has `symmetry`, `hits` (number of starts that visited it),
@@ -78,8 +79,8 @@ def search(
 
     **Raises:** `ValueError`, `KeyError` or `TypeError` for invalid arguments;
     `OSError` for a folder that cannot be written;
-    `ase.calculators.calculator.CalculationFailed` if the calculator keeps failing: with
-    `out`, nothing that was found is lost.
+    `ase.calculators.calculator.CalculationFailed` if the calculator keeps failing. With
+    `out`, nothing that was found is lost then, nor at Ctrl-C.
     """
     check_extras()
     from hopgym._cli.provenance import describe_run
@@ -87,19 +88,26 @@ def search(
     from hopgym.structure_search.choice import choose_from_python
     from hopgym.structure_search.make_search import make_search
     from hopgym.structure_search.output import (
+        list_minima,
         make_images,
         refine_minima,
         write_results,
     )
     from hopgym.structure_search.search_folder import SearchFolder
+    from hopgym.structure_search.session import SAVE_SECONDS
 
+    if not isinstance(optimizer, str):
+        raise TypeError(f"optimizer must be a name or a file, got {optimizer!r}")
+    if calculator is None and (workers != 1 or executor is not None):
+        raise ValueError("workers and executors are for searches on a calculator")
+    seed = check_integer("seed", seed, 0, MAX_COUNT)
     keep = check_integer("keep", keep, 1)
     workers = check_integer("workers", workers, 1, MAX_WORKERS)
     given: dict[str, Any] = {"optimizer": optimizer, "seed": seed}
-    counts = {"starts": (starts, MAX_STARTS), "steps": (evaluations, MAX_COUNT)}
-    for name, (count, most) in counts.items():
-        if count is not None:
-            given[name] = check_integer(name, count, 1, most)
+    if starts is not None:
+        given["starts"] = check_integer("starts", starts, 1, MAX_STARTS)
+    if evaluations is not None:
+        given["steps"] = check_integer("evaluations", evaluations, 1, MAX_COUNT)
     for name, unit in (("length", length), ("energy", energy)):
         if unit is not None:
             check_number(name, unit, POSITIVE)
@@ -122,15 +130,27 @@ def search(
             make_executor=None if executor is None else lambda: executor,
         )
         stack.callback(run.walks.close)
-        run.save()
+        saved = 0.0
+
+        def save() -> bool:
+            nonlocal saved
+            if out is not None and time.perf_counter() - saved > SAVE_SECONDS:
+                run.save()
+                saved = time.perf_counter()
+            return False
+
         try:
             while not run.finished:
-                run.advance()
+                run.advance(save)
                 if progress is not None:
                     progress(run.describe_progress())
-        finally:
+        except BaseException:
             run.save()
-            refined = refine_minima(run, keep)
             if out is not None:
-                write_results(run, refined)
+                write_results(run, list_minima(run, keep))
+            raise
+        run.save()
+        refined = refine_minima(run, keep)
+        if out is not None:
+            write_results(run, refined)
         return make_images(run, refined)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
@@ -56,10 +57,16 @@ def make_search(
     assert target is not None
     template = target.template
     task = Task(source, template)
+    if source.is_shared and (workers > 1 or make_executor is not None):
+        raise ValueError(
+            "workers need calculators of their own: give a class or function that "
+            "makes one, or a name, instead of a calculator"
+        )
     evaluator: AbstractEvaluator
     if make_executor is not None:
         evaluator = ExecutorEvaluator(task, make_executor, remake=False)
     elif workers > 1:
+        _check_can_be_sent(task)
         evaluator = ExecutorEvaluator(task, lambda: make_process_pool(workers))
     else:
         evaluator = SerialEvaluator(task)
@@ -88,6 +95,17 @@ def make_search(
     except BaseException:
         evaluator.close()
         raise
+
+
+def _check_can_be_sent(task: Task) -> None:
+    """Check that a task can be sent to other processes."""
+    try:
+        pickle.dumps(task)
+    except Exception as error:
+        raise ValueError(
+            f"{task.source.name} cannot be sent to other processes: give a class or "
+            "function of a module, or FILE.py:NAME"
+        ) from error
 
 
 def _prepare(search: Search) -> Search:

@@ -27,23 +27,24 @@ EXTRA_MINIMA = 5  # refined at a time, besides the number of those that are repo
 
 @dataclass(frozen=True)
 class RefinedMinimum:
-    """A minimum that was refined in double precision.
+    """A minimum that was refined in double precision, or as it was met.
 
     **Attributes:**
 
-    - `energy`, `positions`, `gradient`: in the units of the system's potential.
-    - `force`: largest norm of the force on an atom.
+    - `energy`, `positions`: in the units of the system's potential.
+    - `gradient`, `force`: also, and the largest norm of the force on an atom; `None` if
+      it was not refined.
     - `starts`, `found`: as in `hopgym.minima.pool.Minimum`.
     - `symmetry`: symbol of its point group or space group, or empty.
     """
 
     energy: float
-    force: float
+    force: float | None
     starts: list[int]
     found: int
     symmetry: str
     positions: Float[np.ndarray, "atoms 3"]
-    gradient: Float[np.ndarray, "atoms 3"]
+    gradient: Float[np.ndarray, "atoms 3"] | None
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,23 @@ def refine_minima(search: Search, keep: int) -> RefinedMinima:
         )
     distinct = len(found) - done + len(pool.minima)
     return RefinedMinima(minima, distinct, spent)
+
+
+def list_minima(search: Search, keep: int) -> RefinedMinima:
+    """The `keep` lowest minima as they were met, without further evaluations."""
+    minima = [
+        RefinedMinimum(
+            energy=m.energy,
+            force=None,
+            starts=sorted(m.starts),
+            found=m.found,
+            symmetry=find_symmetry(search.system, m.positions),
+            positions=m.positions,
+            gradient=None,
+        )
+        for m in search.pool.minima[:keep]
+    ]
+    return RefinedMinima(minima, len(search.pool.minima), 0)
 
 
 def make_images(search: Search, refined: RefinedMinima) -> list[Atoms]:

@@ -99,7 +99,7 @@ class PotentialWalks(AbstractWalks):
         self,
         positions: Float[np.ndarray, "atoms 3"],
         energy: float,
-        gradient: Float[np.ndarray, "atoms 3"],
+        gradient: Float[np.ndarray, "atoms 3"] | None,
     ) -> Atoms:
         return to_ase(self._system, positions, energy, gradient)
 

@@ -64,12 +64,17 @@ class Region:
             return cls(points, own, np.zeros(3), edges, nothing, cell, length)
         surface = np.asarray(template.cell, float)[:2]
         normal = np.cross(*surface)
-        area, normal = np.linalg.norm(normal), normal / np.linalg.norm(normal)
+        area = np.linalg.norm(normal)
+        third = np.asarray(template.cell, float)[2]
+        normal = normal / area * (-1 if normal @ third < 0 else 1)
         height = LAYERS * length
         widths = np.linalg.norm(surface, axis=1)
         side = min((volume / height) ** 0.5, *widths)
         height = volume / min(side**2, area)
-        if height > 4 * LAYERS * length:
+        free = np.inf
+        if template.pbc[2]:
+            free = third @ normal - np.ptp(points[~own] @ normal) - 2 * GAP * length
+        if height > min(4 * LAYERS * length, free):
             raise ValueError(
                 f"{np.sum(own)} atoms have no room above a slab of {area:.1f} square "
                 "angstrom: take a larger cell"

@@ -70,6 +70,7 @@ class Search:
         self.best = np.full(plan.starts, np.inf)
         self.curve: list[list[float]] = []
         self.seconds = 0.0
+        self._has_begun_chunk = False
         if walks is None:
             optimizer = plan.make_optimizer(self.system)
             walks = PotentialWalks(self.system, optimizer, plan.seed, plan.starts)
@@ -123,12 +124,14 @@ class Search:
         """
         timer = time.perf_counter()
         end = min(self.collected + self.plan.chunk, self.plan.steps)
-        if self.done == self.collected:
+        if not self._has_begun_chunk:
             self.walks.begin_chunk()
+            self._has_begun_chunk = True
         self.walks.advance(end, stop)
         if self.done == end and not stop():
             self._collect(self.walks.collect())
             self.collected = end
+            self._has_begun_chunk = False
         self.seconds += time.perf_counter() - timer
 
     def describe_progress(self) -> str:
@@ -176,6 +179,7 @@ class Search:
             "pairs": len(arrays["starts"]),
             "walks": self.walks.sizes(),
             "setup": self.setup,
+            "has_begun_chunk": self._has_begun_chunk,
             "seconds": self.seconds,
         }
         tree = {"rollout": self.walks.arrays(), "best": self.best, "pool": arrays}
@@ -214,5 +218,6 @@ class Search:
             self.best = self.pool.find_lowest(self.plan.starts)
         self.collected, self.curve = collected, header["curve"]
         self.setup = header.get("setup", {})
+        self._has_begun_chunk = header.get("has_begun_chunk", done > collected)
         self.seconds, self.about = header["seconds"], header["about"]
         _, self.quench_evaluations, _, self.unconverged = header["counts"]

@@ -10,6 +10,7 @@ from jaxtyping import PyTree
 from hopgym import _serialisation
 from hopgym._cli.arguments import MAX_COUNT
 from hopgym._schema import (
+    FLAG,
     OBJECT,
     TEXT,
     Schema,
@@ -34,6 +35,7 @@ SCHEMA: Schema = {
     "pairs": integer(),
     "walks": optional(OBJECT),
     "setup": optional(OBJECT),
+    "has_begun_chunk": optional(FLAG),
     "seconds": number(0.0),
 }
 # Of a search on a calculator.

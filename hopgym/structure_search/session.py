@@ -11,7 +11,7 @@ from ase.calculators.calculator import CalculationFailed
 from hopgym._cli.arguments import describe_error, format_duration
 from hopgym._cli.interrupt import StopRequest
 from hopgym._cli.progress import say
-from hopgym.structure_search.output import refine_minima, write_results
+from hopgym.structure_search.output import list_minima, refine_minima, write_results
 from hopgym.structure_search.search import Search
 
 SAVE_SECONDS = 5.0  # between checkpoints
@@ -20,12 +20,22 @@ REFRESH_SECONDS = 0.1  # between updates of the progress on a terminal
 
 
 class Session:
-    """Runs a search until it is done or stopped, and writes its report."""
+    """Runs a search until it is done or stopped, and writes its report.
 
-    def __init__(self, search: Search, keep: int, stop: StopRequest):
+    **Arguments:**
+
+    - `search`: the search.
+    - `keep`: number of minima to report.
+    - `stop`: whether to stop early.
+    - `options`: of the command, which the plan does not contain.
+    """
+
+    def __init__(self, search: Search, keep: int, stop: StopRequest, options: str = ""):
         self.search = search
         self.keep = keep
         self.stop = stop
+        self.options = options
+        self.saved = time.perf_counter()
         self.first = search.done
         self.compiled: float | None = None
         self.live = sys.stderr.isatty()
@@ -48,10 +58,10 @@ class Session:
                 if self.stop.signalled:
                     say("saved; the report follows")
                 self._report()
-        except CalculationFailed as error:
+        except (CalculationFailed, ValueError) as error:
             search.save()
             say(f"error: {describe_error(error)}")
-            self._report_found()
+            self._report()
             return 1
         except OSError as error:
             say(f"error: cannot write to {folder}: {describe_error(error)}")
@@ -61,32 +71,33 @@ class Session:
         say(
             f"{self.stop.reason} after step {search.done:,} of {search.plan.steps:,}; "
             f"resume with: python -m hopgym.search --out {shlex.quote(str(folder))} "
-            "--resume"
+            f"--resume{self.options}"
         )
         return 1
 
-    def _report_found(self) -> None:
-        """Report what was found before the calculator failed, if it still can be."""
-        try:
-            self._report()
-        except CalculationFailed:
-            say("the minima found so far are saved, but cannot be refined")
-
     def _search(self) -> None:
-        saved = time.perf_counter()
         while not self.search.finished and not self.stop():
-            self.search.advance(self.stop)
-            now = time.perf_counter()
+            self.search.advance(self._tick)
             if self.compiled is None:
-                self.compiled, self.first = now, self.search.done
-            self._show(now)
-            if now - saved >= SAVE_SECONDS:
-                self.search.save()
-                saved = time.perf_counter()
+                self.compiled, self.first = time.perf_counter(), self.search.done
+            self._tick()
+
+    def _tick(self) -> bool:
+        """Show progress, save, and return whether to stop; within chunks, too."""
+        now = time.perf_counter()
+        self._show(now)
+        if now - self.saved >= SAVE_SECONDS:
+            self.search.save()
+            self.saved = time.perf_counter()
+        return self.stop()
 
     def _report(self) -> None:
         search = self.search
-        refined = refine_minima(search, self.keep)
+        if search.walks.is_costly and not search.finished:
+            refined = list_minima(search, self.keep)
+            say("these are minima as they were met; a finished search refines them")
+        else:
+            refined = refine_minima(search, self.keep)
         write_results(search, refined)
         unit = search.unit
         counts = f"{search.system.name}: {refined.distinct:,} distinct minima"

@@ -123,7 +123,7 @@ def make_cluster(counts: dict[str, int], cell: Sequence[float] | None = None) ->
 
     **Raises:** `ValueError` for a cell that is none.
     """
-    unknown = [symbol for symbol in counts if symbol not in atomic_numbers]
+    unknown = [s for s in counts if s == "X" or s not in atomic_numbers]
     if unknown:
         raise ValueError(f"there is no element {', '.join(unknown)}")
     atoms = Atoms([symbol for symbol, count in counts.items() for _ in range(count)])
@@ -145,17 +145,18 @@ def put_on(slab: Atoms, counts: dict[str, int], source: str) -> Target:
 
     **Arguments:**
 
-    - `slab`: with its cell, periodic along its first two vectors, and constraints.
+    - `slab`: with its cell, periodic along its first two vectors, and constraints. If
+      it is periodic along the third one, too, the atoms are between its images.
     - `counts`: number of atoms of each element above it.
     - `source`: where the slab comes from, for messages.
 
     **Raises:** `ValueError` for a slab that is not periodic along its first two cell
-    vectors, or is along the third one.
+    vectors.
     """
-    if slab.pbc.tolist() != [True, True, False]:
+    if not np.all(slab.pbc[:2]):
         raise ValueError(
-            f"{source}: a slab must be periodic along its first two cell vectors only, "
-            f"got pbc {slab.pbc.tolist()}"
+            f"{source}: a slab must be periodic along its first two cell vectors, got "
+            f"pbc {slab.pbc.tolist()}"
         )
     extra = make_cluster(counts)
     template = _strip(slab)
@@ -188,6 +189,12 @@ def start_from(frames: Sequence[Atoms], source: str) -> Target:
         order = np.argsort(found, kind="stable")[
             np.argsort(np.argsort(symbols, kind="stable"), kind="stable")
         ]
+        if not (
+            np.array_equal(frame.pbc, first.pbc) and np.allclose(frame.cell, first.cell)
+        ):
+            raise ValueError(
+                f"{source}: the cell of structure {number} is not that of the first one"
+            )
         if have_overlap(frame):
             raise ValueError(f"{source}: atoms of structure {number} overlap")
         positions.append(frame.positions[order])
@@ -213,14 +220,11 @@ def read_structures(path: Path) -> list[Atoms]:
 
 
 def _strip(atoms: Atoms) -> Atoms:
-    """The atoms with cell and constraints only."""
-    stripped = Atoms(
-        atoms.get_chemical_symbols(),
-        atoms.get_positions(),
-        cell=atoms.cell,
-        pbc=atoms.pbc,
-    )
-    stripped.set_constraint([constraint.copy() for constraint in atoms.constraints])
+    """The atoms without calculator, and without what cannot be written as text."""
+    stripped = atoms.copy()
+    stripped.calc = None
+    kinds = (bool, int, float, str)
+    stripped.info = {k: v for k, v in atoms.info.items() if isinstance(v, kinds)}
     return stripped
 
 

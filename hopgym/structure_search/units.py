@@ -55,7 +55,9 @@ def estimate_units(walks: CalculatorWalks, target: Target, seed: int) -> Units:
     refined = walks.refine(start)
     quenched = refined.structures
     if walks.last_failure:
-        raise ValueError(f"the calculator failed by {walks.last_failure}")
+        raise ValueError(
+            f"the first structure cannot be evaluated: {walks.last_failure}"
+        )
     if not quenched.converged[0]:
         raise ValueError(
             "the units of the calculator cannot be estimated, since a random start "

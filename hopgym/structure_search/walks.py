@@ -61,10 +61,13 @@ class AbstractWalks(abc.ABC):
 
     - `tolerances`: when two structures that `collect` returns are equal.
     - `dtype`: of their positions.
+    - `is_costly`: whether evaluations take so long that none are made for the report of
+      a search that was stopped early.
     """
 
     tolerances: Tolerances = TIGHT
     dtype: Any = np.float32
+    is_costly: bool = False
 
     @property
     @abc.abstractmethod
@@ -116,9 +119,9 @@ class AbstractWalks(abc.ABC):
         self,
         positions: Float[np.ndarray, "atoms 3"],
         energy: float,
-        gradient: Float[np.ndarray, "atoms 3"],
+        gradient: Float[np.ndarray, "atoms 3"] | None,
     ) -> Atoms:
-        """A structure as `ase.Atoms`, with energy and forces."""
+        """A structure as `ase.Atoms`, with energy and, if known, forces."""
 
     @abc.abstractmethod
     def arrays(self) -> PyTree:
