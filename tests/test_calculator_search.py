@@ -163,6 +163,16 @@ def test_stopped_searches_go_on_as_if_nothing_had_been(minima, tmp_path):
     assert [atoms.info for atoms in found] == [atoms.info for atoms in minima]
 
 
+def test_prolonged_searches_are_those_that_were_longer(minima, tmp_path):
+    """By more steps, and by more starts."""
+    search("Cu4", out=tmp_path, starts=1, evaluations=60)
+    search("Cu4", out=tmp_path, starts=1, evaluations=100)
+    found = search("Cu4", out=tmp_path)
+    assert get_energies(found) == pytest.approx(get_energies(minima), abs=1e-5)
+    hits = [atoms.info["hits"] for atoms in found]
+    assert hits == [atoms.info["hits"] for atoms in minima]
+
+
 def fail_at_times(calculator, atoms):
     if calculator.calls % 40 == 0:
         raise RuntimeError("did not converge")

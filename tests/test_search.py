@@ -336,7 +336,9 @@ def test_folders_with_something_else_are_left_alone(finished, tmp_path, capsys):
     for words in (
         [*SMALL, "--seed", "1"],
         ["LJ8"],
-        ["--resume", "--steps", "400"],
+        ["--resume", "--seed", "4"],
+        ["--resume", "--steps", "200"],
+        [word for word in SMALL if word not in ("--steps", "300")],
         ["LJ8", "--resume"],
     ):
         with pytest.raises(SystemExit) as stop:

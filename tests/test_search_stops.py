@@ -1,5 +1,7 @@
 """Searches that are stopped within a chunk."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -45,3 +47,29 @@ def test_a_chunk_goes_on_where_it_was_stopped(
     assert again.evaluations == whole.evaluations
     for name, array in again.pool.arrays().items():
         np.testing.assert_array_equal(array, whole.pool.arrays()[name])
+
+
+def test_more_steps_are_as_if_they_had_been_there_from_the_beginning(whole, tmp_path):
+    folder = SearchFolder(tmp_path)
+    search = Search(dataclasses.replace(PLAN, steps=45), folder, {})
+    search.advance()
+    assert search.finished
+    search.save()
+    again = Search(PLAN, folder, {})
+    again.restore()
+    assert not again.finished
+    again.advance()
+    assert again.finished
+    again.save()
+    assert again.curve == whole.curve
+    for name, array in again.pool.arrays().items():
+        np.testing.assert_array_equal(array, whole.pool.arrays()[name])
+
+
+def test_more_steps_are_refused_for_optimizers_with_schedules(tmp_path):
+    folder = SearchFolder(tmp_path)
+    plan = dataclasses.replace(PLAN, optimizer="annealing")
+    Search(plan, folder, {}).save()
+    longer = Search(dataclasses.replace(plan, steps=100), folder, {})
+    with pytest.raises(ValueError, match="annealing has a schedule for 90 steps"):
+        longer.restore()

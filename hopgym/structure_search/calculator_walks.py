@@ -279,7 +279,7 @@ class CalculatorWalks(AbstractWalks):
         return atoms
 
     def sizes(self) -> dict[str, int]:
-        return {"met": len(self._met)}
+        return {"met": len(self._met), "starts": len(self._walks)}
 
     def arrays(self) -> PyTree:
         with jax.enable_x64(True):
@@ -298,10 +298,13 @@ class CalculatorWalks(AbstractWalks):
         }
 
     def blank(self, sizes: dict[str, int]) -> PyTree:
-        check(sizes, {"met": integer()}, "walks")
+        most = len(self._walks)
+        check(sizes, {"met": integer(), "starts": integer(1, most)}, "walks")
         met, atoms = sizes["met"], self._system.atoms
+        of_starts = ("walks", "counts", "has_met")
+        own = {name: self.arrays()[name] for name in of_starts}
         return {
-            **self.arrays(),
+            **jax.tree.map(lambda leaf: leaf[: sizes["starts"]], own),
             "met": np.zeros((met, 2), np.int64),
             "energies": np.zeros(met),
             "positions": np.zeros((met, atoms, 3)),
@@ -310,14 +313,16 @@ class CalculatorWalks(AbstractWalks):
 
     def restore(self, done: int, arrays: PyTree) -> None:
         with jax.enable_x64(True):
-            for k, walk in enumerate(self._walks):
+            stored = self._walks[: len(arrays["counts"])]
+            for k, walk in enumerate(stored):
                 state, *met = jax.tree.map(lambda leaf, k=k: leaf[k], arrays["walks"])
                 own = jax.tree.map(jnp.asarray, state), *met
                 steps, evaluations, faults, failures = arrays["counts"][k].tolist()
                 walk.restore(own, (steps, evaluations, faults, failures))
-        if self.done != done:
-            raise ValueError(f"its walks have done {self.done} steps, not {done}")
-        self._has_met = np.array(arrays["has_met"])
+        found = min(walk.steps for walk in stored)
+        if found != done:
+            raise ValueError(f"its walks have done {found} steps, not {done}")
+        self._has_met[: len(stored)] = arrays["has_met"]
         self._met = [
             (int(step), int(start), Evaluation(points, np.asarray(energy), gradient))
             for (step, start), points, energy, gradient in zip(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +70,7 @@ def choose(given: dict[str, Any], path: Path, resume: bool) -> Choice:
         choice = Choice(update_plan(stored, given))
     else:
         choice = _update(stored, folder.read_setup(), given)
-    _check_is_same(stored, choice.plan, path, "--out")
-    return choice
+    return _follow(stored, choice, given, path, "--out")
 
 
 def choose_from_python(
@@ -108,9 +108,8 @@ def choose_from_python(
         choice = Choice(make_calculator_plan(given, target, source), target, source)
     folder = SearchFolder(path)
     if folder.has_search:
-        _check_is_same(folder.read_plan(), choice.plan, path, "`out`")
-    else:
-        folder.check_is_free()
+        return _follow(folder.read_plan(), choice, given, path, "`out`")
+    folder.check_is_free()
     return choice
 
 
@@ -132,12 +131,23 @@ def _make_target(atoms: Any, on: Atoms | None, cell: Sequence[float] | None) -> 
     return start_from(frames, "`atoms`")
 
 
-def _check_is_same(stored: Plan, plan: Plan, path: Path, what: str) -> None:
-    differences = describe_differences(stored, plan)
+def _follow(
+    stored: Plan, choice: Choice, given: dict[str, Any], path: Path, what: str
+) -> Choice:
+    """The choice, which is that of the search in the folder or prolongs it.
+
+    **Raises:** `ValueError` if it is another one.
+    """
+    plan = choice.plan
+    if "chunk" not in given:  # its default depends on the number of steps
+        plan = dataclasses.replace(plan, chunk=stored.chunk)
+    growing = given.keys() & {"steps", "starts"}
+    differences = describe_differences(stored, plan, growing)
     if differences:
         raise ValueError(
             f"{path} holds another search ({differences}): choose another {what}"
         )
+    return dataclasses.replace(choice, plan=plan)
 
 
 def _choose_new(given: dict[str, Any]) -> Choice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from hopgym._cli.arguments import MAX_COUNT, MAX_STARTS
@@ -85,11 +86,28 @@ def hash_weights(optimizer: str) -> str:
     return read_header(optimizer)["sha256"][:12]
 
 
-def describe_differences(stored: Plan, requested: Plan) -> str:
-    """Describe the differences between two plans; empty if they agree."""
+def describe_differences(
+    stored: Plan, requested: Plan, growing: Iterable[str] = ("steps", "starts")
+) -> str:
+    """Describe the differences between two plans.
+
+    **Arguments:**
+
+    - `stored`, `requested`: the plans.
+    - `growing`: fields that may grow; starts do so on calculators only.
+
+    **Returns:** text that is empty if they agree, or if `requested` prolongs `stored`.
+    """
     return "; ".join(
         f"{field.name} is {getattr(stored, field.name)}, not "
         f"{getattr(requested, field.name)}"
         for field in dataclasses.fields(Plan)
-        if getattr(stored, field.name) != getattr(requested, field.name)
+        if not _agree(field.name, stored, requested, field.name in growing)
     )
+
+
+def _agree(field: str, stored: Plan, requested: Plan, may_grow: bool) -> bool:
+    before, after = getattr(stored, field), getattr(requested, field)
+    if field == "starts" and not stored.calculator:
+        may_grow = False
+    return before == after or (may_grow and after > before)

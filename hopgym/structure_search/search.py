@@ -6,6 +6,7 @@ import dataclasses
 import time
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
@@ -188,10 +189,15 @@ class Search:
     def restore(self) -> None:
         """Restore the search from the checkpoint in the folder.
 
-        **Raises:** `ValueError` if it is damaged or does not fit the plan.
+        The plan may prolong that of the checkpoint. Then new starts begin at step 0.
+
+        **Raises:** `ValueError` if it is damaged or does not fit the plan, or for more
+        steps if the optimizer has a schedule.
         """
         header = self.folder.read_header()
-        plan, minima, pairs = self.plan, header["minima"], header["pairs"]
+        plan = self.folder.read_plan()
+        self._check_schedule(plan)
+        minima, pairs = header["minima"], header["pairs"]
         done = header["done"]
         collected = header.get("collected", done)
         if not (collected <= done <= min(collected + plan.chunk, plan.steps)):
@@ -201,7 +207,7 @@ class Search:
         self.folder.check_size(plan.starts, self.system.atoms, minima, pairs)
         like = {
             "rollout": self.walks.blank(header.get("walks", {})),
-            "best": self.best,
+            "best": self.best[: plan.starts],
             "pool": self.pool.blank(minima, pairs),
         }
         tree = self.folder.restore(like)
@@ -209,15 +215,28 @@ class Search:
         if np.any(visits < 0) or np.any(visits >= [minima, plan.starts]):
             raise ValueError(f"{self.folder.path}: minima of unknown starts")
         self.walks.restore(done, tree["rollout"])
-        self.best = np.array(tree["best"])
+        self.best[: plan.starts] = tree["best"]
         self.pool.restore(jax.tree.map(np.asarray, tree["pool"]))
         if "fragmented" in header:
             self.fragmented = header["fragmented"]
         else:  # written by a version that counted them among the minima
             self.fragmented = self.pool.discard_fragmented()
             self.best = self.pool.find_lowest(self.plan.starts)
+        if self.plan.starts > plan.starts:
+            collected = 0
         self.collected, self.curve = collected, header["curve"]
         self.setup = header.get("setup", {})
         self._has_begun_chunk = header.get("has_begun_chunk", done > collected)
         self.seconds, self.about = header["seconds"], header["about"]
         _, self.quench_evaluations, _, self.unconverged = header["counts"]
+
+    def _check_schedule(self, stored: Plan) -> None:
+        """Raise `ValueError` if more steps make another optimizer."""
+        if stored.steps == self.plan.steps:
+            return
+        before = stored.make_optimizer(self.system)
+        if not eqx.tree_equal(before, self.plan.make_optimizer(self.system)):
+            raise ValueError(
+                f"{self.plan.optimizer} has a schedule for {stored.steps:,} steps: a "
+                "search with more of them is another one, choose another --out"
+            )
