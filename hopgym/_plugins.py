@@ -52,7 +52,7 @@ def load_plugin(spec: str, kind: str) -> Plugin:
         )
     except Exception as error:
         raise ValueError(
-            f"{kind} {spec!r}: cannot import {where}: {describe_import_error(error)}"
+            f"{kind} {spec!r}: cannot import {where}: {describe_foreign_error(error)}"
         ) from error
     if not hasattr(module, name):
         offered = [entry for entry in vars(module) if not entry.startswith("_")]
@@ -61,10 +61,10 @@ def load_plugin(spec: str, kind: str) -> Plugin:
     return Plugin(getattr(module, name), shown, _hash_source(module))
 
 
-def describe_import_error(error: Exception) -> str:
+def describe_foreign_error(error: BaseException) -> str:
     """Describe an error of a user's code in one line, with its class."""
-    reason = str(error).partition("\n")[0]
-    return f"{type(error).__name__}: {reason}"
+    reason = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
 
 
 def _import_file(path: Path) -> ModuleType:

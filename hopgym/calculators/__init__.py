@@ -2,4 +2,5 @@
 
 from hopgym.calculators.registry import CALCULATORS as CALCULATORS
 from hopgym.calculators.registry import CalculatorSource as CalculatorSource
+from hopgym.calculators.registry import CalculatorUnavailable as CalculatorUnavailable
 from hopgym.calculators.registry import find_calculator as find_calculator

@@ -13,11 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hopgym._plugins import describe_import_error, load_plugin
+from hopgym._plugins import describe_foreign_error, load_plugin
 from hopgym._suggest import describe_unknown_name
 
 if TYPE_CHECKING:  # the names are known without ASE
     from ase.calculators.calculator import Calculator
+
+
+class CalculatorUnavailable(ValueError):
+    """A calculator could not be made."""
 
 
 @dataclass(frozen=True)
@@ -110,9 +114,9 @@ def _make_by_name(name: str) -> Calculator:
     try:
         return importlib.import_module(known.module).make()
     except (ImportError, OSError) as error:
-        raise ValueError(
+        raise CalculatorUnavailable(
             f"the calculator {name!r} cannot be made "
-            f"({describe_import_error(error)}): pip install {known.package}"
+            f"({describe_foreign_error(error)}): pip install {known.package}"
         ) from error
 
 
@@ -124,11 +128,11 @@ def _make(factory: Callable[[], Any], name: str) -> Calculator:
     try:
         made = factory()
     except Exception as error:
-        raise ValueError(
-            f"the calculator {name} cannot be made: {describe_import_error(error)}"
+        raise CalculatorUnavailable(
+            f"the calculator {name} cannot be made: {describe_foreign_error(error)}"
         ) from error
     if not hasattr(made, "get_potential_energy"):
-        raise ValueError(
+        raise CalculatorUnavailable(
             f"{name} makes {type(made).__name__}, which is no calculator of ASE"
         )
     return made

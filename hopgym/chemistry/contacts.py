@@ -6,7 +6,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 from ase.data.vdw_alvarez import vdw_radii
-from ase.geometry import get_distances
+from scipy.sparse.csgraph import connected_components
 
 from hopgym.connectivity import NEIGHBOUR_DISTANCE
 
@@ -21,15 +21,8 @@ def are_in_contact(atoms: Atoms) -> bool:
     `"X"` are never apart.
     """
     radii = get_contact_radii(atoms)
-    _, distances = get_distances(atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-    near = distances <= radii[:, None] + radii
-    reached = np.zeros(len(atoms), bool)
-    reached[0] = True
-    while True:
-        further = reached | np.any(near[reached], axis=0)
-        if np.array_equal(further, reached):
-            return bool(np.all(reached))
-        reached = further
+    near = atoms.get_all_distances(mic=True) <= radii[:, None] + radii
+    return connected_components(near, return_labels=False) == 1
 
 
 def have_overlap(atoms: Atoms) -> bool:
@@ -40,7 +33,7 @@ def have_overlap(atoms: Atoms) -> bool:
     """
     numbers = atoms.get_atomic_numbers()
     radii = np.where(numbers == 0, 0.0, OVERLAP * covalent_radii[numbers])
-    _, distances = get_distances(atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    distances = atoms.get_all_distances(mic=True)
     np.fill_diagonal(distances, np.inf)
     return bool(np.any(distances < radii[:, None] + radii))
 

@@ -14,6 +14,9 @@ from hopgym.chemistry.evaluation import Evaluation
 from hopgym.chemistry.precision import to_float64
 from hopgym.context import Context
 
+# A search gives up after so many failed evaluations in a row.
+MAX_FAILURES = 10
+
 
 class Walk:
     """A run of an optimizer in double precision: it proposes one structure at a time.

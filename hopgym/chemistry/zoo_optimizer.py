@@ -23,7 +23,7 @@ from hopgym._schema import Schema, integer, list_of
 from hopgym.chemistry.ase_context import describe_atoms
 from hopgym.chemistry.constraints import check_for_hops
 from hopgym.chemistry.evaluation import Evaluation, evaluate
-from hopgym.chemistry.walk import Walk
+from hopgym.chemistry.walk import MAX_FAILURES, Walk
 from hopgym.optimizers import (
     AbstractLocalOptimizer,
     Fire,
@@ -34,8 +34,6 @@ from hopgym.optimizers import (
 )
 from hopgym.optimizers.base import adapt
 
-# A search gives up after this many failed evaluations in a row.
-MAX_FAILURES = 10
 # A restart file is of another calculator if energies per atom differ by more than this,
 # in units of energy: more than the noise of self-consistent fields or float32.
 ENERGY_TOLERANCE = 1e-4

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from hopgym.calculators import CalculatorSource
-from hopgym.structure_search.command_line import check_option_groups, fill_plan
+from hopgym.structure_search.command_line import fill_plan
 from hopgym.structure_search.formula import parse_formula
 from hopgym.structure_search.plan import Plan
 from hopgym.structure_search.target import (
@@ -48,7 +48,6 @@ def make_target(given: dict[str, Any]) -> Target:
     **Raises:** `ValueError` for options that do not fit together, an invalid formula
     or structures that cannot be used; `OSError` for files that cannot be read.
     """
-    check_option_groups(given)
     places = [name for name in ("start", "on", "cell", "volume") if name in given]
     if len(places) > 1:
         raise ValueError(f"give one of --{' and --'.join(places)}, not both")

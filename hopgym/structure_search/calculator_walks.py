@@ -17,14 +17,13 @@ from hopgym._schema import check, integer
 from hopgym.chemistry.ase_context import AseContext
 from hopgym.chemistry.contacts import are_in_contact
 from hopgym.chemistry.evaluation import Evaluation
-from hopgym.chemistry.walk import Walk
+from hopgym.chemistry.walk import MAX_FAILURES, Walk
 from hopgym.minima.pool import Tolerances
 from hopgym.optimizers import LBFGS, GradientDescent
 from hopgym.relax import Quenched
 from hopgym.structure_search.evaluators import AbstractEvaluator, Failure, Request
 from hopgym.structure_search.walks import AbstractWalks, Harvest, Refined, Stop, never
 
-MAX_FAILURES = 10  # evaluations in a row, of all walks, before a search gives up
 WAIT_SECONDS = 0.2  # for results, between questions whether to stop
 # Structures with forces below this, in units of energy / length, are taken for minima:
 # the tolerance of the quenches of searches, with a margin.
@@ -301,8 +300,8 @@ class CalculatorWalks(AbstractWalks):
         most = len(self._walks)
         check(sizes, {"met": integer(), "starts": integer(1, most)}, "walks")
         met, atoms = sizes["met"], self._system.atoms
-        of_starts = ("walks", "counts", "has_met")
-        own = {name: self.arrays()[name] for name in of_starts}
+        arrays = self.arrays()
+        own = {name: arrays[name] for name in ("walks", "counts", "has_met")}
         return {
             **jax.tree.map(lambda leaf: leaf[: sizes["starts"]], own),
             "met": np.zeros((met, 2), np.int64),

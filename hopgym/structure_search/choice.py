@@ -12,7 +12,11 @@ from ase import Atoms
 
 from hopgym.calculators import CalculatorSource, find_calculator
 from hopgym.structure_search.calculator_options import make_calculator_plan, make_target
-from hopgym.structure_search.command_line import make_plan, update_plan
+from hopgym.structure_search.command_line import (
+    check_option_groups,
+    make_plan,
+    update_plan,
+)
 from hopgym.structure_search.formula import parse_formula
 from hopgym.structure_search.plan import Plan, describe_differences
 from hopgym.structure_search.search_folder import SearchFolder
@@ -33,51 +37,74 @@ class Choice:
     target: Target | None = None
     source: CalculatorSource | None = None
 
+    @property
+    def folder_name(self) -> str:
+        """Name of the folder of the search, unless another one is chosen."""
+        if self.source is None:
+            return self.plan.system
+        return f"{self.plan.system}-{self.source.name.replace(':', '-')}"
 
-def name_search(given: dict[str, Any]) -> str:
-    """The name of the folder of a new search.
 
-    **Raises:** as `choose`.
+def choose_new(given: dict[str, Any]) -> Choice:
+    """Choose what the options of the command line describe.
+
+    **Raises:** `ValueError`, `KeyError` or `OSError` for invalid options.
     """
+    check_option_groups(given)
     if "calculator" not in given:
-        return make_plan(given).system
+        return Choice(make_plan(given))
     source = find_calculator(given["calculator"])
-    return f"{make_target(given).name}-{source.name.replace(':', '-')}"
+    target = make_target(given)
+    return Choice(make_calculator_plan(given, target, source), target, source)
 
 
-def choose(given: dict[str, Any], path: Path, resume: bool) -> Choice:
-    """Choose the plan of a new search, or of the one in the folder.
+def choose_stored(given: dict[str, Any], path: Path) -> Choice:
+    """Choose the search in the folder, with the options of the command line.
+
+    **Raises:** as `choose_new`, and `ValueError` for a folder that holds none.
+    """
+    folder = SearchFolder(path)
+    stored = folder.read_plan()
+    if stored.calculator or "calculator" in given:
+        return _update(stored, folder.read_setup(), given)
+    check_option_groups(given)
+    return Choice(update_plan(stored, given))
+
+
+def fit_to_folder(
+    choice: Choice, given: dict[str, Any], path: Path, what: str = "--out"
+) -> Choice:
+    """Fit a choice to the folder, which is free or holds the same search.
 
     **Arguments:**
 
-    - `given`: the options given on the command line.
+    - `choice`: the search, which may prolong that in the folder.
+    - `given`: the options that were given.
     - `path`: the folder.
-    - `resume`: whether the search in the folder is to be resumed.
+    - `what`: the option that names it, for messages.
 
-    **Raises:** `ValueError`, `KeyError` or `OSError` for invalid options, a folder that
-    holds another search, or one that holds none to resume.
+    **Raises:** `ValueError` if the folder holds another search, or anything else.
     """
     folder = SearchFolder(path)
     if not folder.has_search:
-        if resume:
-            raise ValueError(f"{path} holds no search to resume")
         folder.check_is_free()
-        return _choose_new(given)
-    stored = folder.read_plan()
-    if not resume:
-        choice = _choose_new(given)
-    elif not stored.calculator and "calculator" not in given:
-        choice = Choice(update_plan(stored, given))
-    else:
-        choice = _update(stored, folder.read_setup(), given)
-    return _follow(stored, choice, given, path, "--out")
+        return choice
+    stored, plan = folder.read_plan(), choice.plan
+    if "chunk" not in given:  # its default depends on the number of steps
+        plan = dataclasses.replace(plan, chunk=stored.chunk)
+    growing = given.keys() & {"steps", "starts"}
+    differences = describe_differences(stored, plan, growing)
+    if differences:
+        raise ValueError(
+            f"{path} holds another search ({differences}): choose another {what}"
+        )
+    return dataclasses.replace(choice, plan=plan)
 
 
 def choose_from_python(
     atoms: Any,
     calculator: Any,
     given: dict[str, Any],
-    path: Path,
     *,
     on: Atoms | None,
     cell: Sequence[float] | None,
@@ -87,11 +114,9 @@ def choose_from_python(
     **Arguments:**
 
     - `given`: other options, as those of the command line.
-    - `path`: folder, which may hold the same search.
     - `atoms`, `calculator`, `on`, `cell`: see `hopgym.search`.
 
-    **Raises:** `ValueError`, `KeyError` or `TypeError` for invalid arguments, or a
-    folder that holds another search.
+    **Raises:** `ValueError`, `KeyError` or `TypeError` for invalid arguments.
     """
     if on is not None and not isinstance(on, Atoms):
         raise TypeError(f"`on` must be ase.Atoms, got {on!r}")
@@ -101,16 +126,10 @@ def choose_from_python(
                 "without a calculator, give a formula or the name of a system, and "
                 "neither `on` nor `cell`: hopgym.search(atoms, calculator)"
             )
-        choice = Choice(make_plan({**given, "target": atoms}))
-    else:
-        source = find_calculator(calculator)
-        target = _make_target(atoms, on, cell)
-        choice = Choice(make_calculator_plan(given, target, source), target, source)
-    folder = SearchFolder(path)
-    if folder.has_search:
-        return _follow(folder.read_plan(), choice, given, path, "`out`")
-    folder.check_is_free()
-    return choice
+        return Choice(make_plan({**given, "target": atoms}))
+    source = find_calculator(calculator)
+    target = _make_target(atoms, on, cell)
+    return Choice(make_calculator_plan(given, target, source), target, source)
 
 
 def _make_target(atoms: Any, on: Atoms | None, cell: Sequence[float] | None) -> Target:
@@ -129,33 +148,6 @@ def _make_target(atoms: Any, on: Atoms | None, cell: Sequence[float] | None) -> 
     if on is not None or cell is not None:
         raise ValueError("`on` and `cell` are for formulas: set those of the atoms")
     return start_from(frames, "`atoms`")
-
-
-def _follow(
-    stored: Plan, choice: Choice, given: dict[str, Any], path: Path, what: str
-) -> Choice:
-    """The choice, which is that of the search in the folder or prolongs it.
-
-    **Raises:** `ValueError` if it is another one.
-    """
-    plan = choice.plan
-    if "chunk" not in given:  # its default depends on the number of steps
-        plan = dataclasses.replace(plan, chunk=stored.chunk)
-    growing = given.keys() & {"steps", "starts"}
-    differences = describe_differences(stored, plan, growing)
-    if differences:
-        raise ValueError(
-            f"{path} holds another search ({differences}): choose another {what}"
-        )
-    return dataclasses.replace(choice, plan=plan)
-
-
-def _choose_new(given: dict[str, Any]) -> Choice:
-    if "calculator" not in given:
-        return Choice(make_plan(given))
-    source = find_calculator(given["calculator"])
-    target = make_target(given)
-    return Choice(make_calculator_plan(given, target, source), target, source)
 
 
 def _update(stored: Plan, setup: dict[str, Any], given: dict[str, Any]) -> Choice:

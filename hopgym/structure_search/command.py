@@ -12,7 +12,6 @@ from hopgym._cli.provenance import describe_run, format_command
 from hopgym._folder_lock import lock_folder
 from hopgym.structure_search.command_line import (
     check_extras,
-    check_option_groups,
     make_parser,
 )
 from hopgym.structure_search.search_folder import SearchFolder
@@ -36,22 +35,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with contextlib.ExitStack() as stack:
         try:
             check_extras()
-            if not resume:
-                check_option_groups(given)
-            workers = given.pop("workers", 1)
             # Imported here, since they need optional packages.
-            from hopgym.structure_search.choice import choose, name_search
+            from hopgym.structure_search.choice import (
+                choose_new,
+                choose_stored,
+                fit_to_folder,
+            )
             from hopgym.structure_search.make_search import make_search
             from hopgym.structure_search.session import Session
 
             use_all_cores()
             path = given.pop("out", None)
+            new = None if resume else choose_new(given)
             if path is None:
-                path = Path("searches") / name_search(given)
+                path = Path("searches") / (new or choose_new(given)).folder_name
             is_new = not path.is_dir()
             if not is_new:
                 stack.enter_context(lock_folder(path))
-            choice = choose(given, path, resume)
+            choice = choose_stored(given, path) if new is None else new
+            choice = fit_to_folder(choice, given, path)
+            workers = given.get("workers", 1)
             folder = SearchFolder(path)
             command = format_command("python -m hopgym.search", arguments)
             search = make_search(

@@ -20,6 +20,7 @@ from ase import Atoms
 from ase.calculators.calculator import CalculationFailed
 from jaxtyping import Float
 
+from hopgym._plugins import describe_foreign_error
 from hopgym.calculators import CalculatorSource
 from hopgym.chemistry.contacts import have_overlap
 from hopgym.chemistry.evaluation import Evaluation, evaluate
@@ -83,7 +84,7 @@ _local = threading.local()  # an executor of threads has one calculator in each
 def run_task(task: Task, request: Request) -> Evaluation | Failure:
     """Evaluate a structure in this thread, with the calculator that it has made.
 
-    **Raises:** `ValueError` if no calculator can be made.
+    **Raises:** `CalculatorUnavailable` if no calculator can be made.
     """
     made: dict[str, Atoms] = _local.__dict__.setdefault("made", {})
     if task.name not in made:
@@ -101,9 +102,7 @@ def run_task(task: Task, request: Request) -> Evaluation | Failure:
     except (Exception, SystemExit) as error:
         # A calculator that has failed may be in any state.
         made.pop(task.name, None)
-        reason = str(error).strip().partition("\n")[0]
-        text = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
-        return Failure(moved, text)
+        return Failure(moved, describe_foreign_error(error))
 
 
 Results = list[tuple[Request, Evaluation | Failure]]
@@ -117,12 +116,10 @@ class AbstractEvaluator(abc.ABC):
         """Ask for an evaluation."""
 
     @abc.abstractmethod
-    def collect(
-        self, seconds: float | int
-    ) -> list[tuple[Request, Evaluation | Failure]]:
+    def collect(self, seconds: float | int) -> Results:
         """Results that have come, after at most so many seconds if there are none.
 
-        **Raises:** `ValueError` if no calculator can be made;
+        **Raises:** `CalculatorUnavailable` if no calculator can be made;
         `ase.calculators.calculator.CalculationFailed` if workers keep dying.
         """
 
@@ -155,9 +152,7 @@ class SerialEvaluator(AbstractEvaluator):
     def submit(self, request: Request) -> None:
         self._requests.append(request)
 
-    def collect(
-        self, seconds: float | int
-    ) -> list[tuple[Request, Evaluation | Failure]]:
+    def collect(self, seconds: float | int) -> Results:
         if not self._requests:
             return []
         request = self._requests.popleft()
@@ -214,9 +209,7 @@ class ExecutorEvaluator(AbstractEvaluator):
             future = self._executor.submit(run_task, self._task, request)
         self._futures[future] = request
 
-    def collect(
-        self, seconds: float | int
-    ) -> list[tuple[Request, Evaluation | Failure]]:
+    def collect(self, seconds: float | int) -> Results:
         if not self._futures and self._suspects:
             self._start(self._suspects.popleft())
         elif not self._futures:

@@ -85,7 +85,7 @@ def search(
     check_extras()
     from hopgym._cli.provenance import describe_run
     from hopgym._folder_lock import lock_folder
-    from hopgym.structure_search.choice import choose_from_python
+    from hopgym.structure_search.choice import choose_from_python, fit_to_folder
     from hopgym.structure_search.make_search import make_search
     from hopgym.structure_search.output import (
         list_minima,
@@ -117,7 +117,8 @@ def search(
             path = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         else:
             path = Path(out)
-        choice = choose_from_python(atoms, calculator, given, path, on=on, cell=cell)
+        choice = choose_from_python(atoms, calculator, given, on=on, cell=cell)
+        choice = fit_to_folder(choice, given, path, "`out`")
         path.mkdir(parents=True, exist_ok=True)
         stack.enter_context(lock_folder(path))
         run = make_search(

@@ -195,7 +195,7 @@ class Search:
         steps if the optimizer has a schedule.
         """
         header = self.folder.read_header()
-        plan = self.folder.read_plan()
+        plan = Plan.from_json(header["plan"], str(self.folder.path))
         self._check_schedule(plan)
         minima, pairs = header["minima"], header["pairs"]
         done = header["done"]

@@ -11,6 +11,7 @@ from ase.calculators.calculator import CalculationFailed
 from hopgym._cli.arguments import describe_error, format_duration
 from hopgym._cli.interrupt import StopRequest
 from hopgym._cli.progress import say
+from hopgym.calculators import CalculatorUnavailable
 from hopgym.structure_search.output import list_minima, refine_minima, write_results
 from hopgym.structure_search.search import Search
 
@@ -58,7 +59,7 @@ class Session:
                 if self.stop.signalled:
                     say("saved; the report follows")
                 self._report()
-        except (CalculationFailed, ValueError) as error:
+        except (CalculationFailed, CalculatorUnavailable) as error:
             search.save()
             say(f"error: {describe_error(error)}")
             self._report()

@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from ase.geometry import get_distances
 from jaxtyping import Float
 
 from hopgym.structure_search.calculator_walks import CalculatorWalks
@@ -80,7 +79,8 @@ def estimate_units(walks: CalculatorWalks, target: Target, seed: int) -> Units:
 
 
 def _measure_length(target: Target, positions: Float[np.ndarray, "atoms 3"]) -> float:
-    cell, pbc = target.template.cell, target.template.pbc
-    _, distances = get_distances(positions, cell=cell, pbc=pbc)
+    atoms = target.template.copy()
+    atoms.set_positions(positions, apply_constraint=False)
+    distances = atoms.get_all_distances(mic=True)
     np.fill_diagonal(distances, np.inf)
     return float(np.median(distances[target.own].min(axis=1))) / NEAREST
