@@ -3,9 +3,10 @@
 A random start is quenched. Half the atoms of the structure have a nearest neighbour
 within 0.94 units of length, as in clusters of metals, where bonds are shorter than in
 the crystal. If atoms are displaced at random, by a hundredth of it along each
-coordinate, the energy per atom rises by a hundredth of a unit of energy: this holds to
-15 % for the units of the Gupta metals, and to a factor of 2 for silicon
-([`hopgym.System`][]). Lennard-Jones clusters are stiffer, by a factor of 2 to 4.
+coordinate, the energy per atom rises by a hundredth of a unit of energy. For clusters
+of gold and platinum this agrees to 20 % with the units of the Gupta systems, and for
+silicon to a factor of 2 (`tests/test_calculator_search.py`). Lennard-Jones clusters are
+stiffer, so that their unit is too large.
 """
 
 from __future__ import annotations
